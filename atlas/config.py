@@ -1,0 +1,304 @@
+"""Every option in one place: its name, default, limits and help; TOML and command line merged.
+
+`OPTIONS` is the table; `build_atlas.py --help`, the keys of `atlas.toml` and README's test are made
+from it. Start at `configure`.
+"""
+
+import difflib
+import hashlib
+import json
+import math
+import os
+import shlex
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from .errors import InputError, UsageError
+
+RANKS = ("mean", "max", "contrast")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+EMBEDDED_MODEL = "efficientnet_lite0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The settings of one run, checked. Field names are option names with `_` for `-`.
+
+    Raises:
+        UsageError: a value is outside its limits.
+    """
+
+    model: str = EMBEDDED_MODEL
+    weights: str = ""
+    images: str = "sample"
+    layers: tuple[str, ...] = ("blocks",)
+    units: int | Literal["all"] = 10
+    rank: str = "mean"
+    recipe: tuple[str, ...] = ("octaves",)
+    size: int = 224
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    batch: int | Literal["auto"] = "auto"
+    cache: Path = Path("cache")
+    site: Path = Path("site")
+    site_url: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    input_size: int = 0
+    quiet: bool = False
+    verbose: bool = False
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("model", "images"):
+            if not getattr(self, name).strip():
+                raise UsageError(f"--{name} is empty; see `build_atlas.py build --help`")
+        if not self.layers:
+            raise UsageError(
+                "--layers is empty; allowed: blocks, children, all, or names and globs"
+            )
+        if not self.recipe or len(set(self.recipe)) != len(self.recipe):
+            raise UsageError(f"--recipe names no recipe, or one twice: {','.join(self.recipe)!r}")
+        check_choice("--rank", self.rank, RANKS)
+        check_choice("--precision", self.precision, PRECISIONS)
+        if self.units != "all":
+            check_range("--units", self.units, 1, 1_000_000)
+        if self.batch != "auto":
+            check_range("--batch", self.batch, 1, 4096)
+        check_range("--size", self.size, 32, 1024)
+        check_range("--seed", self.seed, 0, 2**63 - 1)
+        if self.input_size:
+            check_range("--input-size", self.input_size, 8, 2048)
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if values and (len(values) not in (1, 3) or not all(map(math.isfinite, values))):
+                raise UsageError(f"--{name} takes one or three numbers, got {values}")
+        if any(value <= 0 for value in self.std):
+            raise UsageError(f"--std must be above 0, got {self.std}")
+
+
+def check_choice(option: str, value: str, allowed: Sequence[str]) -> None:
+    """Raise a UsageError that names the closest value unless `value` is allowed."""
+    if value not in allowed:
+        close = difflib.get_close_matches(value, allowed, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise UsageError(f"{option} is {value!r}; allowed: {', '.join(allowed)}{hint}")
+
+
+def check_range(option: str, value: int, low: int, high: int) -> None:
+    """Raise a UsageError unless low <= value <= high."""
+    if not low <= value <= high:
+        raise UsageError(f"{option} must be from {low} to {high}, got {value}")
+
+
+# --- from text to values -------------------------------------------------------------------------
+
+
+def parse_names(option: str, text: str) -> tuple[str, ...]:
+    """Split a comma-separated list; blanks around names do not count."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def parse_integer(option: str, text: str) -> int:
+    """Read an integer, or say which option wanted one."""
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{option} takes a whole number, got {text!r}") from None
+
+
+def parse_units(option: str, text: str) -> int | Literal["all"]:
+    """Read a number of units, or `all`."""
+    return "all" if text == "all" else parse_integer(option, text)
+
+
+def parse_batch(option: str, text: str) -> int | Literal["auto"]:
+    """Read a batch size, or `auto`."""
+    return "auto" if text == "auto" else parse_integer(option, text)
+
+
+def parse_numbers(option: str, text: str) -> tuple[float, ...]:
+    """Read comma-separated numbers."""
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise UsageError(f"{option} takes one or three numbers, got {text!r}") from None
+
+
+def parse_text(option: str, text: str) -> str:
+    """Take the text as it is, unless it holds a NUL character."""
+    if "\0" in text:
+        raise UsageError(f"{option} holds a NUL character")
+    return text
+
+
+def parse_path(option: str, text: str) -> Path:
+    """Read a path; `~` is the home folder."""
+    if not text.strip():
+        raise UsageError(f"{option} is empty; it takes a folder")
+    return Path(parse_text(option, text)).expanduser()
+
+
+def parse_flag(option: str, text: str) -> bool:
+    """Read a flag from a configuration file."""
+    if text.lower() not in ("true", "false"):
+        raise UsageError(f"{option} takes true or false, got {text!r}")
+    return text.lower() == "true"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One option: `--name METAVAR  help`, and how its text becomes a value of `Config`."""
+
+    name: str
+    metavar: str
+    help: str
+    parse: Callable[[str, str], Any] = field(default=parse_text)
+    short: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.name.replace("-", "_")
+
+    @property
+    def is_flag(self) -> bool:
+        return self.parse is parse_flag
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        name="model",
+        metavar="NAME",
+        help="efficientnet_lite0 (embedded, no download), a torchvision classification model, "
+        "timm/NAME, or package.module:callable that returns your own network",
+    ),
+    Option(name="weights", metavar="FILE", help="state_dict to load instead of the published one"),
+    Option(
+        name="images",
+        metavar="DIR|sample|imagenette",
+        help="sample images: a folder (searched with its subfolders), the embedded photographs, "
+        "or torchvision's Imagenette (downloaded once)",
+    ),
+    Option(
+        name="layers",
+        metavar="WHICH",
+        help="blocks, children, all, or layer names and globs separated by commas",
+        parse=parse_names,
+    ),
+    Option(name="units", metavar="N|all", help="units to render per layer", parse=parse_units),
+    Option(name="rank", metavar="|".join(RANKS), help="statistic that orders the units of a layer"),
+    Option(name="recipe", metavar="NAME[,NAME]", help="how units are rendered", parse=parse_names),
+    Option(name="size", metavar="PX", help="side of a rendering", parse=parse_integer),
+    Option(name="seed", metavar="INT", help="seed of the whole atlas", parse=parse_integer),
+    Option(name="device", metavar="auto|cpu|cuda|cuda:N|mps", help="where the network runs"),
+    Option(
+        name="precision",
+        metavar="|".join(PRECISIONS),
+        help="arithmetic of the network; auto times each and keeps the fastest",
+    ),
+    Option(name="batch", metavar="auto|N", help="units optimised together", parse=parse_batch),
+    Option(name="cache", metavar="DIR", help="folder of finished work", parse=parse_path),
+    Option(name="site", metavar="DIR", help="folder of the generated site", parse=parse_path),
+    Option(name="site-url", metavar="URL", help="public address, for sitemap and link previews"),
+    Option(
+        name="mean", metavar="X[,X,X]", help="input mean of your own network", parse=parse_numbers
+    ),
+    Option(
+        name="std", metavar="X[,X,X]", help="input spread of your own network", parse=parse_numbers
+    ),
+    Option(
+        name="input-size",
+        metavar="PX",
+        help="input side of your own network",
+        parse=parse_integer,
+    ),
+    Option(name="quiet", metavar="", help="no progress", parse=parse_flag),
+    Option(name="verbose", metavar="", help="tracebacks and details", parse=parse_flag, short="v"),
+    Option(
+        name="strict",
+        metavar="",
+        help="stop at the first file or unit that fails",
+        parse=parse_flag,
+    ),
+)
+
+
+def configure(given: Mapping[str, str], config_file: str = "") -> Config:
+    """Merge defaults, `config_file` and the command line, in rising order of precedence.
+
+    Args:
+        given: option key → text, only for options that were typed.
+        config_file: path of a TOML file whose keys are option names, or "".
+
+    Raises:
+        InputError: the file cannot be read.
+        UsageError: an unknown key, or a value outside its limits.
+    """
+    texts = {**read_toml(config_file), **given} if config_file else dict(given)
+    by_key = {option.key: option for option in OPTIONS}
+    return Config(**{key: by_key[key].parse(f"--{by_key[key].name}", texts[key]) for key in texts})
+
+
+def read_toml(path: str) -> dict[str, str]:
+    """Read option texts from a TOML file; lists become comma-separated text.
+
+    Raises:
+        InputError: no such file, or not TOML.
+        UsageError: a key that is no option.
+    """
+    try:
+        table = tomllib.loads(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot read configuration {path}: {error}") from error
+    keys = [option.key for option in OPTIONS]
+    texts = {}
+    for name, value in table.items():
+        key = name.replace("-", "_")
+        if key not in keys:
+            close = difflib.get_close_matches(key, keys, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise UsageError(f"{path}: unknown key {name!r}{hint}")
+        texts[key] = toml_text(value)
+    return texts
+
+
+def toml_text(value: object) -> str:
+    """The text a user would have typed for a TOML value."""
+    if isinstance(value, list):
+        return ",".join(toml_text(part) for part in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+# --- identity ------------------------------------------------------------------------------------
+
+
+def canonical_json(value: object) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def fingerprint(value: object) -> str:
+    """SHA-256 (64 hexadecimal digits) of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def source_date_epoch() -> int | None:
+    """The time that reproducible builds ask for, in seconds, if the environment sets one."""
+    text = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return int(text) if text.isdigit() else None
+
+
+def command_line(config: Config) -> str:
+    """The shortest `build_atlas.py` command that means `config`, run-only options left out."""
+    default, words = Config(), ["python build_atlas.py build"]
+    quiet = ("quiet", "verbose", "strict", "cache", "site", "device", "site_url")
+    for option in fields(Config):
+        value = getattr(config, option.name)
+        if option.name not in quiet and value != getattr(default, option.name):
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words.append(f"--{option.name.replace('_', '-')} {shlex.quote(text)}")
+    return " ".join(words)
