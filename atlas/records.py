@@ -283,7 +283,9 @@ class LayerAtlas:
 
     Attributes:
         info: the row of the layer table.
-        stats: statistics of all its channels.
+        stats: statistics of all its channels over the sample images.
+        natural: the statistics that scores are measured against: those of a reference set, or
+            `stats` itself.
         ranking: (C',) int32, channels by descending score; non-finite channels are left out.
         chosen: channels that this atlas is to show, in order of rank.
         renderings: those finished; a chosen channel may have several recipes, or none yet. Their
@@ -292,6 +294,7 @@ class LayerAtlas:
 
     info: LayerInfo
     stats: LayerStats
+    natural: LayerStats
     ranking: NDArray[np.int32]
     chosen: tuple[int, ...]
     renderings: tuple[Rendering, ...]
@@ -304,6 +307,8 @@ class ModelAtlas:
     Attributes:
         model: the network.
         samples: the sample images.
+        natural: the images behind the statistics that scores are measured against: a reference
+            set, or `samples` itself.
         layers: in forward order.
         recipes: names of the recipes asked for, the first one is the default picture.
         recipe_digests: SHA-256 of the constants of each recipe, in the same order.
@@ -316,6 +321,7 @@ class ModelAtlas:
 
     model: ModelInfo
     samples: SampleSet
+    natural: SampleSet
     layers: tuple[LayerAtlas, ...]
     recipes: tuple[str, ...]
     recipe_digests: tuple[str, ...]

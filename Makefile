@@ -1,0 +1,91 @@
+# CNN atlas: what people type. `make` alone lists it.
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# Each of these is an option of build_atlas.py, e.g. `make atlas MODEL=googlenet UNITS=20`.
+VARIABLES := MODEL WEIGHTS IMAGES LAYERS UNITS RANK RECIPE SIZE SEED DEVICE PRECISION BATCH \
+	CACHE SITE SITE_URL CONFIG
+lower = $(subst _,-,$(shell echo $(1) | tr A-Z a-z))
+OPTIONS = $(foreach name,$(VARIABLES),$(if $($(name)),--$(call lower,$(name)) '$($(name))')) $(ARGS)
+
+.PHONY: help setup atlas layers site serve test test-fast test-browser check bench bench-quality \
+	bench-site publish clean distclean
+
+help: ## list what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
+
+setup: $(VENV)/demo ## make .venv with all that an atlas needs (about 6 GB with CUDA's libraries)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	@touch $@
+
+$(VENV)/dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[demo,dev]'
+	@touch $@ $(VENV)/demo
+
+$(VENV)/publish: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[publish]'
+	@touch $@
+
+atlas: $(VENV)/demo ## build the atlas of MODEL (default: the embedded EfficientNet-Lite0) into site/
+	$(BIN)/python build_atlas.py build $(OPTIONS)
+
+layers: $(VENV)/demo ## print the layer table of MODEL
+	@$(BIN)/python build_atlas.py layers $(OPTIONS)
+
+site: $(VENV)/demo ## write the pages again from the cache, without loading a model
+	$(BIN)/python build_atlas.py site $(OPTIONS)
+
+serve: $(VENV)/demo ## look at the site in a browser on this machine
+	$(BIN)/python build_atlas.py serve $(OPTIONS)
+
+test: $(VENV)/dev ## run all tests
+	$(BIN)/python -m pytest -q -n 2
+
+test-fast: $(VENV)/dev ## run the tests that take less than a minute together
+	$(BIN)/python -m pytest -q -m 'not slow and not browser and not faults'
+
+test-browser: $(VENV)/dev ## run the tests in a real browser
+	$(BIN)/python -m pytest -q tests/browser
+
+check: $(VENV)/dev ## lint, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/dev ## measure speed on this machine
+	$(BIN)/python -m tests.bench.speed $(ARGS)
+
+bench-quality: $(VENV)/dev ## measure the pictures of every recipe and write a contact sheet
+	$(BIN)/python -m tests.bench.quality $(ARGS)
+
+bench-site: $(VENV)/dev ## measure how long a site of 7,000 units takes to build
+	$(BIN)/python -m tests.bench.site $(ARGS)
+
+publish: $(VENV)/publish ## check cache and site, then push site/ to the branch gh-pages
+	$(BIN)/python build_atlas.py check $(OPTIONS)
+	$(BIN)/ghp-import -n -o -p -f $(or $(SITE),site)
+
+clean: ## remove the generated site and tool caches; never the cache of finished work
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find site -mindepth 1 -not -name README.md -delete
+
+distclean: clean ## also remove the cache of finished work and .venv
+	rm -rf cache $(VENV)
+
+.PHONY: faults soak
+
+faults: $(VENV)/dev ## inject every fault of docs/reliability.md and print the scoreboard
+	$(BIN)/python -m pytest -q tests/faults $(ARGS)
+
+soak: $(VENV)/dev ## the same with every fault at every call, for an hour or more
+	FAULTS_SOAK=1 $(BIN)/python -m pytest -q tests/faults $(ARGS)

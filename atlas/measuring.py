@@ -1,0 +1,153 @@
+"""The stage images → ranking: statistics of every layer, from the cache or from one pass."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import tuning
+from .activations import measure_layers
+from .errors import InputError
+from .files import require_free
+from .images import Loaded, load
+from .imageset import ImageSet
+from .network import Network
+from .ranking import rank_channels
+from .recipes import COMPANY_MINIMUM
+from .records import LayerInfo, LayerStats, Sample, SampleSet, SkippedFile
+from .reference import write_reference
+from .scoring import high_frequency
+from .work import Work
+
+VIEW_SHARE = 1.5
+"""Side of the kept view of a sample image over the network's input: patches stay sharp on pages."""
+
+VIEW_BYTES = 30_000
+VIEWS_BLOCK = 256
+
+
+def rank_layers(work: Work, layers: Sequence[LayerInfo]) -> dict[str, LayerStats]:
+    """Statistics of every layer over the sample images, in the order of `layers`."""
+    wanted = {layer.name: layer for layer in (*companions(work), *layers)}
+    missing = [layer for name, layer in wanted.items() if not work.store.has_stats(name)]
+    if missing or not has_samples(work):
+        measure(work, missing)
+    return {layer.name: work.store.read_stats(layer.name) for layer in layers}
+
+
+def has_samples(work: Work) -> bool:
+    """Whether the cache holds the list of sample images and the views of all of them."""
+    if not work.store.has("samples"):
+        return False
+    count = len(work.store.read_samples().samples)
+    return all(work.store.has_view(first) for first in range(0, count, VIEWS_BLOCK))
+
+
+def companions(work: Work) -> tuple[LayerInfo, ...]:
+    """The layers whose natural company the recipe `company` keeps: all building blocks.
+
+    They do not depend on --layers, so that a picture does not either. None where too few images
+    stand behind the statistics.
+    """
+    if work.reference is not None:
+        known = work.reference.stats
+        return tuple(layer for layer in work.store.read_network()[1] if layer.name in known)
+    distinct = len({item.sha256 for item in work.images.items})
+    if distinct < COMPANY_MINIMUM:
+        return ()
+    return tuple(layer for layer in work.store.read_network()[1] if "blocks" in layer.groups)
+
+
+def natural_samples(work: Work) -> SampleSet:
+    """The images behind the statistics that scores are measured against."""
+    return work.store.read_samples() if work.reference is None else work.reference.samples
+
+
+def natural_stats(work: Work, stats: Mapping[str, LayerStats]) -> dict[str, LayerStats]:
+    """The statistics that scores are measured against: of `stats`' layers and of all companions."""
+    names = [*dict.fromkeys([*(layer.name for layer in companions(work)), *stats])]
+    order = {layer.name: layer.index for layer in work.store.read_network()[1]}
+    names.sort(key=order.__getitem__)
+    if work.reference is not None:
+        return {name: work.reference.stats[name] for name in names}
+    return {name: stats.get(name) or work.store.read_stats(name) for name in names}
+
+
+def choose_units(work: Work, stats: Mapping[str, LayerStats]) -> dict[str, tuple[int, ...]]:
+    """Layer → channels to show, in order of rank."""
+    count = None if work.config.units == "all" else work.config.units
+    ranks = {name: rank_channels(one, work.config.rank) for name, one in stats.items()}
+    return {name: tuple(order[:count].tolist()) for name, order in ranks.items()}
+
+
+def save_reference(work: Work, layers: Sequence[LayerInfo], path: Path) -> None:
+    """Write the statistics of this image set as a reference file for other atlases."""
+    model, table = work.store.read_network()
+    wanted = {layer.name for layer in layers} | {layer.name for layer in companions(work)}
+    stats = [work.store.read_stats(layer.name) for layer in table if layer.name in wanted]
+    write_reference(path, model, work.store.read_samples(), stats)
+    work.progress.say(f"{path}: {len(stats)} layers over {len(stats[0].activations)} images")
+
+
+def measure(work: Work, layers: Sequence[LayerInfo]) -> None:
+    """One pass over the images for all `layers`; keeps statistics, samples and their views."""
+    info, count = work.model().info, len(work.images.items)
+    matrix = 2 * count * sum(layer.channels for layer in layers)
+    require_free(work.store.folder, matrix + VIEW_BYTES * count)
+    device = tuning.choose_device(work.config.device)
+    network = Network(work.model(), [layer.name for layer in layers], device)
+    seen = Seen()
+    stream = work.progress.images(read_images(work, info.input_size, seen), count)
+    stats = list(measure_layers(network, layers, stream))
+    samples = seen.sample_set(work.images)
+    if work.store.has("samples") and work.store.read_samples() != samples:
+        raise InputError("an image changed or vanished while it was read; run the same again")
+    for first in range(0, len(seen.views), VIEWS_BLOCK):
+        if not work.store.has_view(first):
+            work.store.write_views(first, seen.views[first : first + VIEWS_BLOCK])
+    for one in stats:
+        work.store.write_stats(one)
+    work.store.write_samples(samples)
+
+
+class Seen:
+    """What is remembered of the images while they pass."""
+
+    def __init__(self) -> None:
+        self.samples: list[Sample] = []
+        self.skipped: list[SkippedFile] = []
+        self.views: list[bytes] = []
+        self.hf: list[float] = []
+
+    def sample_set(self, images: ImageSet) -> SampleSet:
+        """The sample set of the pass."""
+        quantiles = np.percentile(np.array(self.hf), (50, 5, 95))
+        return SampleSet(
+            title=images.title,
+            sha256=images.sha256,
+            samples=tuple(self.samples),
+            skipped=(*images.skipped, *self.skipped),
+            hf_median=float(quantiles[0]),
+            hf_p05=float(quantiles[1]),
+            hf_p95=float(quantiles[2]),
+        )
+
+
+def read_images(work: Work, size: int, seen: Seen) -> Iterator[NDArray[np.uint8]]:
+    """Decode the set in order; files that cannot be used are named, counted and left out.
+
+    Raises:
+        InputError: no image could be read, or with --strict at the first that could not.
+    """
+    for item in load(work.images, size, round(VIEW_SHARE * size)):
+        if isinstance(item, Loaded):
+            seen.samples.append(item.sample)
+            seen.views.append(item.view)
+            seen.hf.append(float(high_frequency(item.pixels[None])[0]))
+            yield item.pixels
+            continue
+        if work.config.strict:
+            raise InputError(f"{item.name}: {item.reason} (--strict stops at the first)")
+        work.progress.warn(f"skipped {item.name}: {item.reason}")
+        seen.skipped.append(item)

@@ -1,0 +1,103 @@
+"""The order of the stages, and the only module that knows it.
+
+`build` is the table of contents: read it first, then follow any of its lines into the module that
+does that part. Every stage takes what the cache already holds and adds what is missing. The other
+functions are the other commands; each returns the exit code.
+"""
+
+from pathlib import Path
+
+from .audit import check as check_cache
+from .audit import key_folders
+from .config import Config
+from .errors import CheckError, InputError
+from .gallery import check_site
+from .layers import select_layers
+from .measuring import choose_units, rank_layers, save_reference
+from .models import load_model
+from .pages import PLAN, read_plan, write_pages, write_plan
+from .progress import Progress
+from .rendering import choose_recipes, render_units
+from .store import Store
+from .work import choose_layers, open_work
+
+
+def build(config: Config, progress: Progress) -> int:
+    """Make or complete the atlas of one model and write its site."""
+    with open_work(config, progress) as work:
+        layers = choose_layers(work)
+        stats = rank_layers(work, layers)
+        chosen = choose_units(work, stats)
+        recipes = choose_recipes(work)
+        plan = write_plan(work, recipes, chosen)
+        failures = render_units(work, recipes, layers, stats, chosen)
+        write_pages(work.store, plan, failures, config, progress)
+    return 1 if failures else 0
+
+
+def rank(config: Config, progress: Progress) -> int:
+    """Only the pass over the sample images."""
+    with open_work(config, progress) as work:
+        layers = choose_layers(work)
+        rank_layers(work, layers)
+        if config.save_reference:
+            save_reference(work, layers, Path(config.save_reference))
+    return 0
+
+
+def render(config: Config, progress: Progress) -> int:
+    """Only the renderings, from a ranking that is in the cache."""
+    with open_work(config, progress) as work:
+        layers = choose_layers(work)
+        missing = [layer.name for layer in layers if not work.store.has_stats(layer.name)]
+        if missing:
+            raise InputError(f"layer {missing[0]} is not ranked yet; run `build_atlas.py rank`")
+        stats = rank_layers(work, layers)
+        chosen = choose_units(work, stats)
+        recipes = choose_recipes(work)
+        write_plan(work, recipes, chosen)
+        failures = render_units(work, recipes, layers, stats, chosen)
+    return 1 if failures else 0
+
+
+def site(config: Config, progress: Progress) -> int:
+    """Only the pages, from what the cache holds of every model that was built."""
+    plans = sorted(config.cache.glob(f"*/{PLAN}"))
+    if not plans:
+        raise InputError(f"{config.cache} holds no atlas; make one with `build_atlas.py build`")
+    for path in plans:
+        plan = read_plan(path)
+        with Store.read(path.parent / plan["key"]) as store:
+            write_pages(store, plan, {}, config, progress)
+    return 0
+
+
+def layers(config: Config, progress: Progress) -> int:
+    """Print the layer table of the model."""
+    progress.say(f"loading {config.model}")
+    table = load_model(config).layers
+    rows: list[tuple[str, ...]] = [
+        ("layer", "type", "channels", "height", "width", "receptive field", "multiply-adds")
+    ]
+    for layer in select_layers(table, config.layers):
+        numbers = (layer.channels, layer.height, layer.width, layer.receptive_field or "?")
+        cost = f"{layer.multiply_adds / 1e6:.1f} M"
+        rows.append((layer.name, layer.type, *map(str, numbers), cost))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        left = [text.ljust(width) for text, width in zip(row[:2], widths, strict=False)]
+        right = [text.rjust(width) for text, width in zip(row[2:], widths[2:], strict=True)]
+        print("  ".join([*left, *right]))
+    return 0
+
+
+def check(config: Config, progress: Progress) -> int:
+    """Verify every cache file against its digest, and every link of the site."""
+    findings = [text for folder in key_folders(config.cache) for text in check_cache(folder)]
+    findings += check_site(config.site)
+    for text in findings:
+        print(text)
+    if findings:
+        raise CheckError(f"{len(findings)} findings; a new build repairs the cache and the site")
+    progress.say("cache and site are sound")
+    return 0

@@ -1,0 +1,55 @@
+"""Random geometry for transform robustness: shift, scale and rotation in one resampling.
+
+Every image has its own draw from its own generator, so its picture does not depend on its
+neighbours in the batch. Draws of a whole octave are made at once (`draw_geometry`), then each step
+takes one row.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def draw_geometry(
+    steps: int,
+    shift: float,
+    zoom: float,
+    rotation: float,
+    generators: Sequence[torch.Generator],
+) -> Tensor:
+    """Draw one affine map per step and image.
+
+    Args:
+        steps: number of steps.
+        shift: largest shift as a share of the side.
+        zoom: largest relative change of scale.
+        rotation: largest angle in degrees.
+        generators: one an image.
+
+    Returns:
+        (steps, N, 2, 3) maps as `torch.nn.functional.affine_grid` takes them.
+    """
+    uniform = torch.stack(
+        [2 * torch.rand(steps, 4, generator=generator) - 1 for generator in generators], 1
+    )  # (steps, N, 4) in [-1, 1)
+    scale = 1 + zoom * uniform[..., 0]
+    angle = math.radians(rotation) * uniform[..., 1]
+    moved = 2 * shift * uniform[..., 2:]  # the grid spans [-1, 1]
+    return affine(scale, angle, moved)
+
+
+def affine(scale: Tensor, angle: Tensor, moved: Tensor) -> Tensor:
+    """Maps (…, 2, 3) from scale (…), angle in radians (…) and shift in grid units (…, 2)."""
+    cosine, sine = angle.cos() / scale, angle.sin() / scale
+    first = torch.stack([cosine, -sine, moved[..., 0]], -1)
+    second = torch.stack([sine, cosine, moved[..., 1]], -1)
+    return torch.stack([first, second], -2)
+
+
+def apply_geometry(images: Tensor, maps: Tensor) -> Tensor:
+    """Resample images (N, 3, H, W) by maps (N, 2, 3); outside the border they are reflected."""
+    grid = F.affine_grid(maps, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, align_corners=False, padding_mode="reflection")

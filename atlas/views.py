@@ -1,0 +1,199 @@
+"""What the pages show, one frozen value a thing: unit, picture, dataset example, layer, page.
+
+They hold numbers and addresses, never pixels. `exhibit` makes them; templates, JSON and CSV all
+read the same values, so that they cannot disagree.
+"""
+
+import math
+from dataclasses import dataclass
+
+from .records import LayerAtlas, Rendering
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """A picture file: its address inside the layer's folder and its size in pixels."""
+
+    file: str
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A rendering as the pages show it.
+
+    Attributes:
+        rendering: its record, without pixels.
+        image, thumb: the picture and its thumbnail; None where the rendering has no pixels.
+        snapshots: the picture after each octave, first to last.
+    """
+
+    rendering: Rendering
+    image: Shot | None
+    thumb: Shot | None
+    snapshots: tuple[Shot, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A dataset example as the pages show it.
+
+    Attributes:
+        image: index of the sample image; name: of its file, with the crop.
+        activation: spatial maximum of the channel on it.
+        box: y0, x0, y1, x1 in pixels of the network's input.
+        patch: the picture of the box.
+        whole: the view of the whole sample image.
+    """
+
+    image: int
+    name: str
+    activation: float
+    box: tuple[int, int, int, int]
+    patch: Shot
+    whole: Shot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """A channel of the same layer whose activations correlate with a unit's."""
+
+    channel: int
+    correlation: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitView:
+    """One unit as the pages show it.
+
+    Attributes:
+        layer, channel: which.
+        rank: from 1; 0 for a channel that is not ranked.
+        label: what people call it, or "".
+        class_name: of the classifier's output that it is, or "".
+        mean, std, max, p99, contrast: over the sample images.
+        natural_mean, natural_max: over the images that scores are measured against.
+        active: share of sample images where it is above zero anywhere.
+        pictures: by recipe, in the order of the atlas.
+        examples: best first.
+        neighbours: most correlated first.
+        page: its address inside the layer's folder.
+    """
+
+    layer: str
+    channel: int
+    rank: int
+    label: str
+    class_name: str
+    mean: float
+    std: float
+    max: float
+    p99: float
+    contrast: float
+    active: float
+    natural_mean: float
+    natural_max: float
+    pictures: tuple[Picture, ...]
+    examples: tuple[Example, ...]
+    neighbours: tuple[Neighbour, ...]
+    page: str
+
+    @property
+    def lead(self) -> Picture | None:
+        """The picture that stands for the unit: of the first recipe that there is."""
+        return self.pictures[0] if self.pictures else None
+
+    @property
+    def status(self) -> str:
+        """Status of the lead picture, or `unrendered`."""
+        return self.lead.rendering.status if self.lead else "unrendered"
+
+    @property
+    def thumb(self) -> Shot | None:
+        """The lead picture's thumbnail, where it has one."""
+        return self.lead.thumb if self.lead else None
+
+    @property
+    def title(self) -> str:
+        """How people write it: `inception4a:225`."""
+        return f"{self.layer}:{self.channel}"
+
+    @property
+    def called(self) -> str:
+        """Label or class name, or ""."""
+        return self.label or self.class_name
+
+    def by_recipe(self, recipe: str) -> Picture | None:
+        """The picture of a recipe, where there is one."""
+        return next((item for item in self.pictures if item.rendering.recipe == recipe), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerView:
+    """One layer as the pages show it.
+
+    Attributes:
+        atlas: its record.
+        folder: its folder inside the model's.
+        units: those to show, by rank.
+    """
+
+    atlas: LayerAtlas
+    folder: str
+    units: tuple[UnitView, ...]
+
+    @property
+    def name(self) -> str:
+        return self.atlas.info.name
+
+    @property
+    def rendered(self) -> int:
+        """Units with at least one rendering."""
+        return sum(bool(unit.pictures) for unit in self.units)
+
+    @property
+    def teasers(self) -> tuple[UnitView, ...]:
+        """The four first units by rank whose picture can be trusted, else those with a picture."""
+        pictured = [unit for unit in self.units if unit.thumb]
+        return tuple(sorted(pictured, key=lambda unit: unit.status != "ok")[:4])
+
+    @property
+    def reaches(self) -> list[float]:
+        """REACH of the lead picture of each unit that has one."""
+        return [unit.lead.rendering.scores.reach for unit in self.units if unit.lead]
+
+    def with_status(self, *statuses: str) -> list[UnitView]:
+        """The units of these statuses, by rank."""
+        return [unit for unit in self.units if unit.status in statuses]
+
+    @property
+    def median_reach(self) -> float:
+        """Median REACH, not a number where nothing is rendered."""
+        finite = sorted(reach for reach in self.reaches if math.isfinite(reach))
+        return finite[len(finite) // 2] if finite else math.nan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What the frame around a page needs to know.
+
+    Attributes:
+        path: of the page in the site.
+        kind: which template it is made from; a class of its body.
+        title, description: of the page, unlike those of any other.
+        trail: name and link of each level above, then the page itself with "".
+        card: picture for link previews, in the site; "" for none.
+    """
+
+    path: str
+    kind: str
+    title: str
+    description: str
+    trail: tuple[tuple[str, str], ...] = ()
+    card: str = ""
+
+    @property
+    def root(self) -> str:
+        """The way up to the site's folder: "" or some `../`."""
+        return "../" * self.path.count("/")

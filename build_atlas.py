@@ -1,0 +1,136 @@
+"""Build a static atlas of a convolutional network: `python build_atlas.py build --help`."""
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+
+from atlas.config import OPTIONS, Config, command_line, configure
+from atlas.errors import AtlasError, Interrupted, UsageError
+
+COMMANDS = {
+    "build": "rank, render, score and write the site; does only what the cache does not hold",
+    "rank": "only the pass over the sample images",
+    "render": "only the renderings, from the ranking in the cache",
+    "site": "only the pages, from the cache; loads no model",
+    "layers": "print the table of the model's layers",
+    "check": "verify every file of the cache and every link of the site",
+    "serve": "serve the site on this machine, for looking",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    stop_on_signals()
+    try:
+        typed = parse(arguments)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    verbose = bool(typed.pop("verbose", False))
+    try:
+        return run(typed, verbose)
+    except AtlasError as error:
+        if verbose:
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except Exception as error:  # the last guard: a user never sees a traceback without -v
+        if verbose:
+            raise
+        text = str(error).strip().partition("\n")[0]
+        print(f"error: {type(error).__name__}: {text} (-v shows where)", file=sys.stderr)
+        return 1
+
+
+def parse(arguments: Sequence[str] | None) -> dict[str, object]:
+    """Read the command line into option texts, `command` and `config`."""
+    parser = Parser(prog="build_atlas.py", description=__doc__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, help_text in COMMANDS.items():
+        add_options(commands.add_parser(name, help=help_text, description=help_text))
+    return {key: value for key, value in vars(parser.parse_args(arguments)).items() if value}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]  # never returns, as its base
+        """Raise instead of printing the usage and exiting."""
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give a command all options of the table."""
+    parser.add_argument("--config", metavar="FILE", default="", help="TOML file of option values")
+    defaults = Config()
+    for option in OPTIONS:
+        flags = [f"-{option.short}"] if option.short else []
+        flags.append(f"--{option.name}")
+        if option.is_flag:
+            parser.add_argument(*flags, action="store_const", const="true", help=option.help)
+        else:
+            default = getattr(defaults, option.key)
+            shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+            text = f"{option.help} (default: {shown or 'none'})".replace("%", "%%")
+            parser.add_argument(*flags, metavar=option.metavar, help=text)
+
+
+def run(typed: dict[str, object], verbose: bool) -> int:
+    """Carry out the command; the imports that take seconds happen here, after the parsing."""
+    command, config_file = str(typed.pop("command")), str(typed.pop("config", ""))
+    given = {key: str(value) for key, value in typed.items()}
+    if verbose:
+        given["verbose"] = "true"
+    config = configure(given, config_file)
+    if command == "serve":
+        from atlas.serve import serve
+
+        return serve(config.site)
+    from atlas.progress import Progress
+
+    progress = Progress(config.quiet)
+    try:
+        from atlas import pipeline
+
+        code: int = getattr(pipeline, command)(config, progress)
+        return code
+    except KeyboardInterrupt as stop:
+        safe = f"{progress.safe_units} units of this run are safe"
+        error = Interrupted(f"stopped; {safe}; resume with: {resume_line(config, command)}")
+        error.exit_code = stop.args[0] if stop.args else Interrupted.exit_code
+        raise error from None
+
+
+def resume_line(config: Config, command: str) -> str:
+    """The command that goes on where a run was stopped: the same, in the same folders."""
+    words, default = [command_line(config, command)], Config()
+    for name in ("cache", "site", "device"):
+        if getattr(config, name) != getattr(default, name):
+            words.append(f"--{name} {shlex.quote(str(getattr(config, name)))}")
+    return " ".join(words)
+
+
+def stop_on_signals() -> None:
+    """Let SIGTERM end a run as Ctrl-C does, each with the exit code that shells expect of it.
+
+    The second signal ends the process at once: what is committed is on the disk already.
+    """
+    met: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if met:
+            os._exit(128 + number)
+        met.append(number)
+        raise KeyboardInterrupt(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,288 @@
+"use strict";
+/* One script for all pages; every page reads well without it. No request leaves the site. */
+(() => {
+  const html = document.documentElement;
+  const $ = (what, where = document) => where.querySelector(what);
+  const all = (what, where = document) => [...where.querySelectorAll(what)];
+  const make = (tag, set = {}, ...inside) => {
+    const node = Object.assign(document.createElement(tag), set);
+    node.append(...inside);
+    return node;
+  };
+
+  // Theme: the system's until one is chosen; then kept. Private windows have no storage.
+  const themes = ["auto", "light", "dark"];
+  const remembered = () => { try { return localStorage.getItem("atlas-theme"); } catch { return null; } };
+  const dress = (theme) => { if (theme === "auto") delete html.dataset.theme; else html.dataset.theme = theme; };
+  let theme = themes.includes(remembered()) ? remembered() : "auto";
+  html.classList.add("js");
+  dress(theme);
+  const toggle = () => {
+    const button = $("#theme");
+    const name = () => { button.textContent = `Theme: ${theme}`; };
+    name();
+    button.addEventListener("click", () => {
+      theme = themes[(themes.indexOf(theme) + 1) % themes.length];
+      try { localStorage.setItem("atlas-theme", theme); } catch { /* chosen for this page only */ }
+      dress(theme);
+      name();
+    });
+  };
+
+  // Search: every word of the query must be in the row; whole words first, then beginnings.
+  const words = (text) => text.normalize("NFKD").toLowerCase().split(/[^\p{L}\p{N}]+/u).filter(Boolean);
+  let list = null, loading = null;
+  const load = () => loading ||= new Promise((done) => {
+    const script = make("script", { src: `${document.body.dataset.root}assets/units.js` });
+    script.onload = () => { list = rows(window.atlasUnits || []); done(list); };
+    script.onerror = () => done(list = []);
+    document.head.append(script);
+  });
+  const rows = (models) => {
+    const found = [];
+    models.forEach((model, at) => {
+      const row = (kind, layer, set, text) => found.push({ kind, model: at, layer, ...set, text: ` ${words(text).join(" ")} ` });
+      row("model", -1, { name: model.title, note: model.name, page: `${model.folder}/index.html`, status: "" }, `${model.title} ${model.name}`);
+      model.layers.forEach(([name, folder], layer) =>
+        row("layer", layer, { name, note: `layer of ${model.title}`, page: `${model.folder}/${folder}/index.html`, status: "" }, `${model.title} ${name}`));
+      for (const [layer, channel, rank, status, label, has] of model.rows) {
+        const [name, folder] = model.layers[layer];
+        const home = `${model.folder}/${folder}/`;
+        row("unit", layer, { name: `${name}:${channel}`, label, status, page: `${home}${channel}.html`,
+          note: `${label ? `${label} · ` : ""}${model.title}${rank ? `, rank ${rank}` : ""}${status === "ok" ? "" : `, ${status}`}`,
+          thumb: has ? `${home}img/${channel}.t.jpg` : "" }, `${model.title} ${name} ${channel} ${label}`);
+      }
+    });
+    return found;
+  };
+  const search = (query, keep = () => true) => {
+    const tokens = words(query);
+    const hits = [];
+    for (const row of list) {
+      let score = 0;
+      for (const token of tokens) {
+        if (!row.text.includes(token)) { score = -1; break; }
+        score += row.text.includes(` ${token} `) ? 4 : row.text.includes(` ${token}`) ? 2 : 1;
+      }
+      if (score >= 0 && row.text.includes(` ${tokens.join(" ")} `)) score += 4;
+      if (score >= 0 && keep(row)) hits.push([score, hits.length, row]);
+    }
+    return hits.sort((a, b) => b[0] - a[0] || a[1] - b[1]).map((hit) => hit[2]);
+  };
+  const link = (row, size) => {
+    const root = document.body.dataset.root;
+    const picture = row.thumb
+      ? make("img", { src: root + row.thumb, width: size, height: size, alt: `Rendering of ${row.name}`, loading: "lazy" })
+      : make("span", { className: "void" });
+    return make("a", { href: root + row.page }, picture,
+      make("span", {}, make("bdi", { textContent: row.name }), make("small", { textContent: ` ${row.note}` })));
+  };
+  const finder = () => {
+    const box = $("#q"), hits = $("#hits"), onPage = $("#results");
+    const first = () => $("a", onPage || hits);
+    box.addEventListener("focus", load, { once: true });
+    box.form.addEventListener("submit", (event) => {
+      const hit = first();
+      if (box.value.trim() && hit && (onPage || !hits.hidden)) { event.preventDefault(); location.href = hit.href; }
+    });
+    if (onPage) return searchPage(box, onPage);
+    const show = async () => {
+      await load();
+      const found = words(box.value).length ? search(box.value).slice(0, 8) : [];
+      hits.replaceChildren(...found.map((row) => link(row, 32)));
+      hits.hidden = !found.length;
+    };
+    box.addEventListener("input", show);
+    box.form.addEventListener("focusout", (event) => { if (!box.form.contains(event.relatedTarget)) hits.hidden = true; });
+    box.form.addEventListener("keydown", (event) => {
+      const links = all("a", hits), at = links.indexOf(document.activeElement);
+      if (event.key === "Escape") { hits.hidden = true; box.blur(); }
+      if (event.key === "ArrowDown" && links.length) { event.preventDefault(); links[Math.min(at + 1, links.length - 1)].focus(); }
+      if (event.key === "ArrowUp" && at >= 0) { event.preventDefault(); (links[at - 1] || box).focus(); }
+    });
+  };
+  const searchPage = (box, results) => {
+    const facets = $("#facets"), count = $("#count"), asked = new URLSearchParams(location.search);
+    box.value = asked.get("q") || "";
+    const layers = () => {
+      const model = (window.atlasUnits || [])[facets.model.value || 0];
+      const options = facets.model.value !== "" || (window.atlasUnits || []).length === 1 ? model.layers : [];
+      facets.layer.replaceChildren(make("option", { value: "", textContent: "all" }),
+        ...options.map(([name], at) => make("option", { value: at, textContent: name })));
+    };
+    const show = () => {
+      const { model, layer, status } = facets;
+      const keep = (row) => (model.value === "" || row.model === +model.value)
+        && (layer.value === "" || row.layer === +layer.value) && (status.value === "" || row.status === status.value);
+      const narrowed = model.value + layer.value + status.value !== "";
+      const found = words(box.value).length || narrowed ? search(box.value, keep) : [];
+      results.replaceChildren(...found.slice(0, 120).map((row) => make("li", {}, link(row, 64))));
+      count.textContent = !words(box.value).length && !narrowed ? "Type a layer, a channel, a label or a class name."
+        : found.length ? `${found.length} found${found.length > 120 ? ", the first 120 shown" : ""}` : "Nothing found. All layers are listed below.";
+      keepInUrl({ q: box.value.trim(), model: model.value, layer: layer.value, status: status.value });
+    };
+    load().then(() => {
+      for (const name of ["model", "layer", "status"]) {
+        if (name === "layer") layers();
+        facets[name].value = asked.get(name) || "";
+        if (facets[name].selectedIndex < 0) facets[name].value = "";
+      }
+      show();
+      box.addEventListener("input", show);
+      facets.addEventListener("change", (event) => { if (event.target.name === "model") layers(); show(); });
+    });
+  };
+  const keepInUrl = (values) => {
+    const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value !== ""));
+    try { history.replaceState(history.state, "", `${location.pathname}${String(query) && `?${query}`}${location.hash}`); } catch { /* the address stays */ }
+  };
+
+  // Layer page: sort, filter, recipe, size. `data-v` holds rank, channel, mean, max, contrast, then
+  // status, REACH, SELECT, ROBUST and HF of each recipe.
+  const gridPage = () => {
+    const tools = $("#tools"), grid = $("#grid");
+    if (!tools) return;
+    const cards = all(".card", grid).map((node) => ({ node, v: JSON.parse(node.dataset.v) }));
+    const asked = new URLSearchParams(location.search);
+    const recipes = tools.recipe ? [...tools.recipe.options].map((option) => option.value) : [""];
+    const common = { rank: 1, channel: 1, mean: -1, max: -1, contrast: -1 };
+    const scored = { reach: -1, select: 1, robust: -1, hf: 1 };
+    const valueOf = (card, key, recipe) => key in common ? card.v[0][Object.keys(common).indexOf(key)]
+      : (card.v[1 + recipe] || [])[1 + Object.keys(scored).indexOf(key)];
+    const observer = new IntersectionObserver((entries) => entries.forEach((entry) => {
+      if (entry.isIntersecting) { sharpen(entry.target); observer.unobserve(entry.target); }
+    }));
+    const sharpen = (card) => {
+      const image = $(".made img", card);
+      if (!image || image.classList.contains("full") || !image.dataset.full) return;
+      const whole = make("img", { alt: image.alt, width: 224, height: 224, className: "full" });
+      whole.onload = () => image.replaceWith(whole);
+      whole.src = image.dataset.full;
+    };
+    const show = () => {
+      const recipe = Math.max(0, recipes.indexOf(tools.recipe ? tools.recipe.value : "")), key = tools.sort.value;
+      const down = (common[key] || scored[key]) < 0;
+      const order = (card) => { const value = valueOf(card, key, recipe); return value == null ? Infinity : down ? -value : value; };
+      cards.sort((a, b) => (order(a) === order(b) ? a.v[0][0] - b.v[0][0] : order(a) - order(b)));
+      let seen = 0;
+      for (const { node, v } of cards) {
+        const status = (v[1 + recipe] || ["unrendered"])[0];
+        node.hidden = tools.status.value !== "" && status !== tools.status.value;
+        seen += !node.hidden;
+      }
+      grid.append(...cards.map((card) => card.node));
+      $("#count").textContent = seen === cards.length ? `${seen} units` : `${seen} of ${cards.length} units`;
+      $("#nothing").hidden = seen > 0 || !cards.length;
+      resize();
+      keepInUrl({ sort: key === "rank" ? "" : key, status: tools.status.value,
+        recipe: recipe ? recipes[recipe] : "", size: tools.size.value === "128" ? "" : tools.size.value });
+    };
+    const resize = () => {
+      html.style.setProperty("--thumb", `${tools.size.value}px`);
+      if (tools.size.value * (window.devicePixelRatio || 1) > 150) cards.forEach((card) => observer.observe(card.node));
+    };
+    const flag = (node, status) => {
+      const old = $(".flag", node);
+      if (old) old.remove();
+      if (status !== "ok" && status !== "unrendered") $("a", node).append(make("span", { className: "flag", textContent: status }));
+    };
+    const paint = () => {
+      const at = tools.recipe ? Math.max(0, recipes.indexOf(tools.recipe.value)) : 0;
+      for (const { node, v } of cards) {
+        const made = v[1 + at], channel = v[0][1], tile = $(".made", node), reach = $(".reach", node);
+        if (reach) reach.textContent = made && made[1] != null ? made[1].toPrecision(3) : "–";
+        flag(node, made ? made[0] : "unrendered");
+        const suffix = tools.recipe ? tools.recipe.selectedOptions[0].dataset.suffix : "";
+        if (!made || !made[5]) { if (at || !tile.firstElementChild) tile.replaceChildren(make("span", { className: "word", textContent: made ? made[0] : "unrendered" })); continue; }
+        const was = $("img", tile), spot = $(".real img", node);
+        const place = was && !was.classList.contains("full") ? was.className : spot ? spot.className : "";
+        const image = make("img", { alt: `Rendering of ${$("h1").textContent}:${channel} by ${recipes[at]}`, width: 896, height: 896, loading: "lazy", className: place });
+        image.dataset.full = `img/${channel}${suffix}.jpg`;
+        image.src = `img/sheet${suffix}-${made[6]}.jpg`;
+        tile.replaceChildren(image);
+      }
+    };
+    for (const name of ["sort", "status", "recipe", "size"]) {
+      if (tools[name] && asked.has(name)) {
+        const before = tools[name].value;
+        tools[name].value = asked.get(name);
+        if (tools[name].selectedIndex < 0) tools[name].value = before;
+      }
+    }
+    for (const { node, v } of cards) {
+      const image = $(".made img", node);
+      if (image) image.dataset.full = `img/${v[0][1]}.jpg`;
+    }
+    if (tools.recipe && tools.recipe.selectedIndex > 0) paint();
+    tools.addEventListener("change", (event) => { if (event.target.name === "recipe") paint(); show(); });
+    tools.addEventListener("input", (event) => { if (event.target.name === "size") resize(); });
+    tools.addEventListener("submit", (event) => event.preventDefault());
+    grid.addEventListener("pointerover", (event) => {
+      const card = event.target.closest(".card");
+      if (card) card.classList.toggle("flip", card.getBoundingClientRect().right + card.offsetWidth > html.clientWidth - 8);
+    });
+    grid.addEventListener("focusin", (event) => {
+      const card = event.target.closest(".card");
+      if (card) card.classList.toggle("flip", card.getBoundingClientRect().right + card.offsetWidth > html.clientWidth - 8);
+    });
+    show();
+    const target = location.hash && document.getElementById(location.hash.slice(1));
+    if (target) { target.classList.add("here"); target.scrollIntoView({ block: "center" }); }
+  };
+
+  // Viewer: a native dialog with the whole image and the box of the patch.
+  const viewer = () => {
+    const links = all("a.open");
+    if (!links.length) return;
+    const box = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    const rect = document.createElementNS(box.namespaceURI, "rect");
+    box.setAttribute("aria-hidden", "true");
+    box.append(rect);
+    const frame = make("div", { className: "frame" }), name = make("bdi"), close = make("button", { type: "button", textContent: "Close" });
+    const dialog = make("dialog", { className: "viewer" }, frame, make("p", {}, name, close));
+    dialog.setAttribute("aria-label", "Whole image");
+    document.body.append(dialog);
+    let from = null;
+    close.addEventListener("click", () => dialog.close());
+    dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+    dialog.addEventListener("close", () => from && from.focus());
+    for (const each of links) {
+      each.addEventListener("click", (event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+        event.preventDefault();
+        from = each;
+        name.textContent = each.dataset.title;
+        frame.replaceChildren(make("img", { src: each.href, alt: each.dataset.title, width: 672, height: 672 }), box);
+        box.toggleAttribute("hidden", !each.dataset.box);
+        if (each.dataset.box) {
+          const [y0, x0, y1, x1] = each.dataset.box.split(" ").map(Number);
+          box.setAttribute("viewBox", `0 0 ${each.dataset.size} ${each.dataset.size}`);
+          for (const [key, value] of Object.entries({ x: x0, y: y0, width: x1 - x0, height: y1 - y0 })) rect.setAttribute(key, value);
+        }
+        dialog.showModal();
+      });
+    }
+  };
+
+  const copying = () => all("[data-copy]").forEach((button) => button.addEventListener("click", async () => {
+    const said = button.textContent;
+    const text = button.dataset.copy ? document.getElementById(button.dataset.copy).textContent : location.href;
+    try { await navigator.clipboard.writeText(text); button.textContent = "Copied"; } catch { button.textContent = "Copy it by hand"; }
+    setTimeout(() => { button.textContent = said; }, 1500);
+  }));
+
+  const daily = () => {
+    const days = all(".daily li");
+    if (days.length) { days[0].hidden = true; days[(new Date().getUTCDate() - 1) % days.length].hidden = false; }
+  };
+
+  const keys = () => addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
+    if (event.target.closest("input, select, textarea, [contenteditable], .scroll")) return;
+    if (event.key === "/") { event.preventDefault(); $("#q").focus(); $("#q").select(); return; }
+    const go = $(`[data-key="${event.shiftKey ? "Shift+" : ""}${event.key}"]`);
+    if (go) { event.preventDefault(); location.href = go.href; }
+  });
+
+  addEventListener("DOMContentLoaded", () => { toggle(); finder(); gridPage(); viewer(); copying(); daily(); keys(); });
+})();

@@ -1,0 +1,54 @@
+"""What the tests of models, weights and layers share: messages, rows of tables, small networks."""
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+from torch import Tensor, nn
+
+from atlas import models
+from atlas.errors import AtlasError
+from atlas.layers import layer_table
+from atlas.records import LayerInfo
+
+
+def message(error: type[AtlasError], call: Callable[[], object]) -> str:
+    """The one line that `call` fails with."""
+    with pytest.raises(error) as caught:
+        call()
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def row(layers: tuple[LayerInfo, ...], name: str) -> LayerInfo:
+    return next(layer for layer in layers if layer.name == name)
+
+
+def names(layers: tuple[LayerInfo, ...]) -> list[str]:
+    return [layer.name for layer in layers]
+
+
+@cache
+def random_layers(name: str, size: int = 128) -> tuple[LayerInfo, ...]:
+    """The layer table of a torchvision model with random weights."""
+    return layer_table(models.torchvision_draft(name).network.eval(), size)
+
+
+class Small(nn.Module):
+    """A network whose forward is given, for one fact each."""
+
+    def __init__(self, forward: Callable[["Small", Tensor], object], **parts: nn.Module) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            self.add_module(name, part)
+        self.body = forward
+
+    def forward(self, images: Tensor) -> object:
+        return self.body(self, images)
+
+
+def table_of(
+    forward: Callable[[Small, Tensor], object], **parts: nn.Module
+) -> tuple[LayerInfo, ...]:
+    return layer_table(Small(forward, **parts).eval(), 16)

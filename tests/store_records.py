@@ -1,0 +1,154 @@
+"""One of everything that the cache keeps, and a look at what lies on the disk."""
+
+from dataclasses import fields, is_dataclass, replace
+
+import numpy as np
+
+from atlas.records import (
+    LayerInfo,
+    LayerStats,
+    ModelInfo,
+    Rendering,
+    RunInfo,
+    Sample,
+    SampleSet,
+    Scores,
+    SkippedFile,
+    Unit,
+)
+from atlas.store import Store
+
+KEY = {"schema": 1, "model": "tiny", "seed": 0}
+FINGERPRINT = "f" * 64
+RUN = RunInfo(versions=(("torch", "9"),), device="cpu", command="make", created="2026-01-01")
+MODEL = ModelInfo(
+    name="tiny",
+    title="Tiny",
+    source="by hand",
+    weights_sha256="0" * 64,
+    licence="",
+    parameters=7,
+    input_size=16,
+    mean=(0.1, 0.2, 0.3),
+    std=(1.0, 1.0, 1.0),
+    class_names=("cat", 'say "é"\n'),
+)
+LAYER = LayerInfo(
+    name="conv",
+    index=0,
+    type="Conv2d",
+    channels=4,
+    height=8,
+    width=8,
+    receptive_field=3,
+    stride=1,
+    multiply_adds=1234,
+    groups=("blocks", "all"),
+)
+SAMPLES = SampleSet(
+    title="ten",
+    sha256="1" * 64,
+    samples=(Sample(index=0, name="a.png#0,0,8", sha256="2" * 64, box=(0, 0, 8, 8)),),
+    skipped=(SkippedFile(name="b\\udcff.png", reason="truncated"),),
+    hf_median=0.1,
+    hf_p05=float("nan"),
+    hf_p95=1 / 3,
+)
+
+
+def stats(layer="conv", channels=4, images=3, seed=0):
+    """Statistics with a NaN, an infinity and a subnormal among them."""
+    random = np.random.default_rng(seed)
+
+    def floats(*shape):
+        return random.normal(size=shape).astype(np.float32)
+
+    mean = floats(channels)
+    mean[:3] = [np.nan, np.inf, 1e-42]
+    return LayerStats(
+        layer=layer,
+        activations=random.normal(size=(images, channels)).astype(np.float16),
+        scale=floats(channels),
+        mean=mean,
+        std=floats(channels),
+        max=floats(channels),
+        p99=floats(channels),
+        active=floats(channels),
+        finite=mean > 0,
+        example_image=random.integers(-1, images, (channels, 9), np.int32),
+        example_activation=floats(channels, 9),
+        example_box=random.integers(0, 16, (channels, 9, 4), np.int32),
+        neighbours=random.integers(-1, channels, (channels, 5), np.int32),
+        correlation=floats(channels, 5),
+    )
+
+
+def rendering(channel=0, layer="conv", size=8, octaves=2, **changes):
+    """A rendering whose numbers depend on the channel only."""
+    random = np.random.default_rng(channel)
+    made = Rendering(
+        unit=Unit(layer=layer, channel=channel),
+        recipe="octaves",
+        image=random.random((3, size, size)).astype(np.float16),
+        snapshots=random.random((octaves, 3, 4, 4)).astype(np.float16),
+        status="ok",
+        reason="",
+        scores=Scores(activation=1 / 3, reach=1.25, select=1, robust=0.7, hf=float("nan")),
+        objective=random.random(octaves * 3).astype(np.float32),
+        octave_steps=(3,) * octaves,
+        seed=2**63 - 1 - channel,
+        start="noise",
+        attempts=1,
+        seconds=0.1 + channel,
+        precision="fp32",
+    )
+    return replace(made, **changes)
+
+
+def same(one, two):
+    """Whether two records are equal bit for bit, NaN and types included."""
+    if is_dataclass(one):
+        names = [field.name for field in fields(one)]
+        return type(one) is type(two) and all(
+            same(getattr(one, name), getattr(two, name)) for name in names
+        )
+    if isinstance(one, np.ndarray):
+        return (one.dtype, one.shape, one.tobytes()) == (two.dtype, two.shape, two.tobytes())
+    if isinstance(one, tuple):
+        return len(one) == len(two) and all(map(same, one, two))
+    return type(one) is type(two) and (one == two or (one != one and two != two))
+
+
+def fill(opened):
+    """Put one of everything into a store, two layers and two rendering blocks."""
+    opened.write_network(MODEL, [LAYER])
+    opened.write_samples(SAMPLES)
+    opened.write_views(0, [b"jpeg 0", b"", b"jpeg 2"])
+    opened.write_views(3, [b"jpeg 3"])
+    for layer in ("conv", "head"):
+        opened.write_stats(stats(layer))
+    opened.write_renderings(0, 1, FINGERPRINT, [rendering(2), rendering(0)], RUN)
+    opened.write_renderings(2, 2, FINGERPRINT, [rendering(3)], RUN)
+
+
+def tree(folder):
+    """Relative path → bytes of every file of results."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+def block_paths(folder):
+    return [path for path in sorted(folder.rglob("*")) if path.name.count(".") >= 2]
+
+
+def reopen(folder):
+    return Store.open(folder.parents[1], "tiny", KEY)
+
+
+def damage_flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)

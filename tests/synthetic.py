@@ -1,0 +1,350 @@
+"""A synthetic atlas of any size: plausible layers, colourful pictures, no network.
+
+`make_atlas` gives the records and `SyntheticPictures` the pixels. Everything is drawn from the
+unit's name, so a unit looks the same in an atlas of ten units and in one of seven thousand.
+"""
+
+import zlib
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from math import nan
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.records import (
+    LayerAtlas,
+    LayerInfo,
+    LayerStats,
+    ModelAtlas,
+    ModelInfo,
+    Rendering,
+    RunInfo,
+    Sample,
+    SampleSet,
+    Scores,
+    SkippedFile,
+    Unit,
+)
+
+INPUT = 224
+KINDS = ("ok", "ok", "ok", "ok", "ok", "ok", "weak", "ok", "dead", "ok", "ok", "unrendered")
+BLOCKS = (1, 2, 2, 3, 3, 4, 1)
+"""Blocks of each stage, as in EfficientNet-Lite0."""
+
+
+def generator(*words: object) -> np.random.Generator:
+    """A generator that depends on the words only."""
+    return np.random.default_rng(zlib.crc32(" ".join(map(str, words)).encode("utf-8", "replace")))
+
+
+def texture(random: np.random.Generator, size: int, smoothness: float) -> NDArray[np.float32]:
+    """A colourful texture (size, size, 3) in [0, 1] with the spectrum of a photograph."""
+    rows, columns = np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None]
+    frequency = np.maximum(np.hypot(rows, columns), 1 / size)
+    angle = random.uniform(0, np.pi)
+    along = np.abs(columns * np.cos(angle) + rows * np.sin(angle))
+    centre = 0.5 / (2 + 12 * smoothness)
+    band = np.exp(-(((frequency - centre) / (0.3 * centre)) ** 2))
+    noise = random.standard_normal((3, *frequency.shape, 2)) @ (1, 1j)
+    spectrum = band * (0.2 + np.exp(-((along / centre) ** 2 * 4))) * 30 + frequency**-1.0 * 0.05
+    planes = np.fft.irfft2(noise * spectrum, (size, size))
+    planes = planes / planes.std(axis=(1, 2), keepdims=True)
+    mix = random.standard_normal((3, 3)) * 0.5 + np.ones((3, 3)) * 0.6
+    return (1 / (1 + np.exp(-np.einsum("cd,dhw->hwc", mix, planes)))).astype(np.float32)
+
+
+def layer_names(count: int) -> list[tuple[str, str]]:
+    """Name and type of so many layers: a stem, then stages of blocks."""
+    blocks = [
+        (f"blocks.{stage}.{block}", "InvertedResidual" if block else "DepthwiseSeparableConv")
+        for stage in range(40)
+        for block in range(BLOCKS[stage % len(BLOCKS)])
+    ]
+    return [("conv_stem", "Conv2dSame"), *blocks][:count]
+
+
+def layer_info(name: str, kind: str, index: int, count: int, channels: int) -> LayerInfo:
+    """A row of the layer table; positions shrink and receptive fields grow with depth."""
+    halvings = 1 + index * 5 // max(1, count)
+    return LayerInfo(
+        name=name,
+        index=index,
+        type=kind,
+        channels=channels,
+        height=max(1, INPUT >> halvings),
+        width=max(1, INPUT >> halvings),
+        receptive_field=min(2 ** (halvings + 2) - 1, 900),
+        stride=2**halvings,
+        multiply_adds=1_000_000 * (index + 1),
+        groups=("blocks", "all"),
+    )
+
+
+def layer_stats(info: LayerInfo, images: int) -> LayerStats:
+    """Statistics of a layer over so many images; patches are as large as the receptive field."""
+    random, channels = generator("stats", info.name), info.channels
+    values = random.gamma(1.2, 0.5, (images, channels)).astype(np.float32)
+    best = np.argsort(-values, axis=0, kind="stable")[:9].T  # (C, K)
+    kept = best.shape[1]
+    side = min(max(info.receptive_field, 12), INPUT)
+    corner = random.integers(0, INPUT - side + 1, (channels, kept, 2))
+    found = np.full((channels, 9), -1, np.int32)
+    found[:, :kept] = best
+    box = np.zeros((channels, 9, 4), np.int32)
+    box[:, :kept] = np.concatenate([corner, corner + side], axis=2)
+    peak = np.zeros((channels, 9), np.float32)
+    peak[:, :kept] = np.take_along_axis(values, best.T, axis=0).T * 3
+    offsets = np.arange(1, 6, dtype=np.int32)
+    near = (np.arange(channels, dtype=np.int32)[:, None] + offsets) % channels
+    return LayerStats(
+        layer=info.name,
+        activations=values.astype(np.float16),
+        scale=np.ones(channels, np.float32),
+        mean=values.mean(axis=0),
+        std=values.std(axis=0),
+        max=values.max(axis=0),
+        p99=np.percentile(values, 99, axis=0).astype(np.float32),
+        active=np.clip(values.mean(axis=0), 0, 1),
+        finite=np.ones(channels, np.bool_),
+        example_image=found,
+        example_activation=peak,
+        example_box=box,
+        neighbours=np.where(offsets < channels, near, -1).astype(np.int32),
+        correlation=np.broadcast_to((0.9 - 0.1 * offsets).astype(np.float32), near.shape).copy(),
+    )
+
+
+def rendering(unit: Unit, recipe: str, kind: str, pixels: NDArray[np.float16]) -> Rendering:
+    """The record of a rendering; a dead one has no scores that mean anything."""
+    random = generator(unit, recipe)
+    reach = {"ok": random.gamma(4, 0.7) + 1, "weak": random.uniform(0.1, 0.9)}.get(kind, 0.0)
+    dead = kind == "dead"
+    curve = np.log1p(np.arange(64)) * (0.02 if dead else reach) + random.normal(0, 0.05, 64)
+    return Rendering(
+        unit=unit,
+        recipe=recipe,
+        image=pixels,
+        snapshots=np.zeros((0, 3, 0, 0), np.float16),
+        status=kind,  # type: ignore[arg-type]
+        reason={"weak": "REACH below 1 after 3 seeds", "dead": "no activation"}.get(kind, ""),
+        scores=Scores(
+            activation=float(reach * 2.5),
+            reach=float(reach),
+            select=0 if dead else int(1 + random.integers(0, 2) * random.integers(0, 4)),
+            robust=nan if dead else float(random.uniform(0.6, 1)),
+            hf=float(random.uniform(0.3, 2.5)),
+        ),
+        objective=curve.astype(np.float32),
+        octave_steps=(128, 96, 32),
+        seed=int(random.integers(0, 2**40)),
+        start="example" if kind == "weak" else "noise",
+        attempts=3 if kind == "weak" else 1,
+        seconds=1.25,
+        precision="fp32",
+    )
+
+
+def status_of(unit: Unit) -> str:
+    """What became of a unit: mostly ok, some weak, dead or not rendered yet."""
+    return KINDS[int(generator("status", unit).integers(len(KINDS)))]
+
+
+def layer_atlas(
+    info: LayerInfo,
+    images: int,
+    units: int,
+    recipes: tuple[str, ...],
+    plain: bool,
+    reference: int,
+) -> LayerAtlas:
+    """A layer with its first `units` by mean activation; `plain` makes all of them ok."""
+    stats = layer_stats(info, images)
+    ranking = np.argsort(-stats.mean, kind="stable").astype(np.int32)
+    chosen = tuple(int(channel) for channel in ranking[:units])
+    nothing = np.zeros((3, 0, 0), np.float16)
+    made = []
+    for channel in chosen:
+        unit = Unit(layer=info.name, channel=channel)
+        kind = "ok" if plain else status_of(unit)
+        if kind != "unrendered":
+            made += [rendering(unit, recipe, kind, nothing) for recipe in recipes]
+    return LayerAtlas(
+        info=info,
+        stats=stats,
+        natural=layer_stats(info, reference) if reference else stats,
+        ranking=ranking,
+        chosen=chosen,
+        renderings=tuple(made),
+    )
+
+
+def make_atlas(
+    *,
+    name: str = "synthetic",
+    layers: int = 6,
+    units: int = 12,
+    channels: int = 0,
+    images: int = 24,
+    recipes: tuple[str, ...] = ("octaves",),
+    names: tuple[tuple[str, str], ...] = (),
+    plain: bool = False,
+    reference: int = 0,
+    size: int = 224,
+    title: str = "",
+    class_names: tuple[str, ...] = (),
+    sample_names: tuple[str, ...] = (),
+    skipped: tuple[SkippedFile, ...] = (),
+) -> ModelAtlas:
+    """An atlas of `layers` × `units`.
+
+    Args:
+        name, title: of the model.
+        layers, units: how many, and how many units of each are chosen.
+        channels: of each layer; 0 for twice the units.
+        images: sample images.
+        recipes: the first is the default.
+        names: name and type of each layer, instead of plausible ones.
+        plain: every unit is ok and rendered.
+        reference: images of a reference set of its own; 0 for none.
+        size: side of the renderings.
+        class_names, sample_names, skipped: as in the records.
+    """
+    rows = list(names) or layer_names(layers)
+    wide = channels or 2 * units
+    infos = [
+        layer_info(layer, kind, index, len(rows), wide) for index, (layer, kind) in enumerate(rows)
+    ]
+    samples = tuple(
+        Sample(
+            index=index,
+            name=sample_names[index] if index < len(sample_names) else f"photo_{index:03d}.jpg",
+            sha256=f"{index:064x}",
+            box=(0, 0, 288, 288),
+        )
+        for index in range(images)
+    )
+    sample_set = SampleSet(
+        title="generated textures",
+        sha256="c3" * 32,
+        samples=samples,
+        skipped=skipped,
+        hf_median=0.02,
+        hf_p05=0.005,
+        hf_p95=0.09,
+    )
+    reference_set = replace(
+        sample_set,
+        title="reference photographs",
+        sha256="d4" * 32,
+        samples=tuple(
+            replace(samples[0], index=at, sha256=f"{at:064x}") for at in range(reference)
+        ),
+        skipped=(),
+    )
+    return ModelAtlas(
+        model=ModelInfo(
+            name=name,
+            title=title or name.capitalize(),
+            source="drawn at random for tests",
+            weights_sha256="5a" * 32,
+            licence="CC0-1.0",
+            parameters=4_652_008,
+            input_size=INPUT,
+            mean=(0.5, 0.5, 0.5),
+            std=(0.5, 0.5, 0.5),
+            class_names=class_names,
+        ),
+        samples=sample_set,
+        natural=reference_set if reference else sample_set,
+        layers=tuple(layer_atlas(info, images, units, recipes, plain, reference) for info in infos),
+        recipes=recipes,
+        recipe_digests=tuple(f"{place:02x}" * 32 for place in range(1, len(recipes) + 1)),
+        rank="mean",
+        size=size,
+        seed=0,
+        key="0123456789abcdef",
+        run=RunInfo(
+            versions=(("cnn-atlas", "0.1"), ("Python", "3.11.7"), ("torch", "2.14.0")),
+            device="cpu (synthetic)",
+            command=f"python build_atlas.py build --model {name}",
+            created="2026-01-31T12:00:00Z",
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class SyntheticPictures:
+    """Pixels of a synthetic atlas.
+
+    Attributes:
+        atlas: whose pictures.
+        octaves: snapshots that each rendering keeps.
+        variety: so many different pictures in all; large atlases reuse them.
+        view: side of the sample images.
+    """
+
+    atlas: ModelAtlas
+    octaves: int = 0
+    variety: int = 10**9
+    view: int = 288
+
+    @cached_property
+    def records(self) -> dict[tuple[Unit, str], Rendering]:
+        """Every rendering's record."""
+        return {
+            (rendering.unit, rendering.recipe): rendering
+            for layer in self.atlas.layers
+            for rendering in layer.renderings
+        }
+
+    @cached_property
+    def depths(self) -> dict[str, int]:
+        """Position of each layer."""
+        return {layer.info.name: place for place, layer in enumerate(self.atlas.layers)}
+
+    def rendering(self, unit: Unit, recipe: str) -> Rendering:
+        """The rendering of a unit with its pixels."""
+        record = self.records[unit, recipe]
+        depth = self.depths[unit.layer]
+        smooth = 0.6 + 1.1 * depth / max(1, len(self.atlas.layers))
+        smooth = smooth if self.variety > 1000 else 1.1
+        which = zlib.crc32(f"{unit} {recipe}".encode("utf-8", "replace")) % self.variety
+        pixels = pixels_of(which, self.atlas.size, smooth, record.status == "dead")
+        step = pixels[:, ::4, ::4]
+        snapshots = np.stack([step] * self.octaves) if self.octaves else record.snapshots
+        return rendering_with(record, pixels, snapshots)
+
+    def sample(self, index: int) -> bytes:
+        """The view of a sample image."""
+        return view_of(index, self.view)
+
+
+def rendering_with(
+    record: Rendering, pixels: NDArray[np.float16], snapshots: NDArray[np.float16]
+) -> Rendering:
+    """A record with its pixels."""
+    return replace(record, image=pixels, snapshots=snapshots)
+
+
+@lru_cache(maxsize=256)
+def pixels_of(which: int, size: int, smooth: float, dead: bool) -> NDArray[np.float16]:
+    """The pixels (3, size, size) of a rendering; a dead one stays grey."""
+    random = generator("picture", which)
+    image = texture(random, size, smooth) if not dead else np.full((size, size, 3), 0.5)
+    return np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float16)
+
+
+@lru_cache(maxsize=1024)
+def view_of(index: int, side: int) -> bytes:
+    """A sample image: a smooth landscape with some discs in it."""
+    random = generator("view", index)
+    image = np.ascontiguousarray((texture(random, side, 1.7) * 255).astype(np.uint8))
+    for _ in range(6):
+        centre = tuple(int(value) for value in random.integers(0, side, 2))
+        colour = tuple(int(value) for value in random.integers(0, 255, 3))
+        cv2.circle(image, centre, int(random.integers(6, side // 4)), colour, -1, cv2.LINE_AA)
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    assert done
+    return data.tobytes()

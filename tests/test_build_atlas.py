@@ -1,0 +1,94 @@
+"""The command line as people use it: exit codes, one line an error, data and messages apart."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import build_atlas
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "build_atlas.py"), *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["build", "--units", "none"], 2, "--units takes a whole number, got 'none'"),
+        (["build", "--units", "0"], 2, "--units must be from 1"),
+        (["build", "--size", "7"], 2, "--size must be from 32 to 1024, got 7"),
+        (["build", "--rank", "meen"], 2, "did you mean mean"),
+        (["build", "--recipe", "octave"], 2, "did you mean octaves"),
+        (["build", "--seed", "-1"], 2, "--seed must be from 0"),
+        (["build", "--batch", "few"], 2, "--batch takes a whole number"),
+        (["build", "--device", "tpu"], 2, "torch finds: cpu"),
+        (["build", "--mean", "a"], 2, "--mean takes one or three numbers"),
+        (["build", "--nonsense"], 2, "unrecognized arguments: --nonsense"),
+        (["bild"], 2, "invalid choice: 'bild'"),
+        (["build", "--images", "/nowhere/at/all"], 3, "/nowhere/at/all"),
+        (["build", "--model", "resnet51"], 3, "resnet50"),
+        (["build", "--weights", "/nowhere.pth"], 3, "/nowhere.pth"),
+        (["build", "--config", "/nowhere.toml"], 3, "/nowhere.toml"),
+        (["site", "--cache", "/nowhere"], 3, "holds no atlas"),
+        (["serve", "--site", "/nowhere"], 3, "holds no site"),
+    ],
+)
+def test_user_errors_are_one_line_with_their_exit_code(
+    words: list[str],
+    code: int,
+    text: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert build_atlas.main(words) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert text in said.err
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_unwritable_site_and_cache_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("in the way")
+    for option in ("--site", "--cache"):
+        assert build_atlas.main(["build", option, "file"]) == 3
+        assert "file" in capsys.readouterr().err
+
+
+def test_help_names_every_command() -> None:
+    text = run("--help").stdout
+    for command in build_atlas.COMMANDS:
+        assert re.search(rf"^    {command} ", text, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_sigterm_ends_with_143_and_the_way_to_resume(photographs: Path, tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, str(ROOT / "build_atlas.py"), "build", "--images", str(photographs)),
+        *("--model", "tests.helpers:tiny_network", "--input-size", "32", "--recipe", "pyramid"),
+        *("--cache", str(tmp_path / "cache"), "--site", str(tmp_path / "site"), "--units", "4"),
+    ]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.rglob("ranking/*.h5")) and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.01)  # waits for the state to test, not for luck
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == 143
+    assert "units of this run are safe; resume with: python build_atlas.py build" in said
+    assert "Traceback" not in said

@@ -1,0 +1,229 @@
+"""Configuration: every option parses and has limits; TOML and command line merge; identity."""
+
+import hashlib
+import shlex
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from atlas.config import (
+    OPTIONS,
+    Config,
+    canonical_json,
+    command_line,
+    configure,
+    fingerprint,
+    read_toml,
+    source_date_epoch,
+)
+from atlas.errors import InputError, UsageError
+from build_atlas import parse
+
+GOOD: dict[str, tuple[str, object]] = {
+    "model": ("timm/resnet18", "timm/resnet18"),
+    "weights": ("w.pth", "w.pth"),
+    "weights_sha256": ("0123ABCD", "0123abcd"),
+    "images": ("photos", "photos"),
+    "max_pixels": ("1000", 1000),
+    "layers": ("layer1, blocks.* ,", ("layer1", "blocks.*")),
+    "units": ("all", "all"),
+    "rank": ("contrast", "contrast"),
+    "recipe": ("octaves,pyramid", ("octaves", "pyramid")),
+    "negative": ("true", True),
+    "facets": ("2", 2),
+    "snapshots": ("true", True),
+    "compile": ("true", True),
+    "reference": ("none", "none"),
+    "save_reference": ("out.h5", "out.h5"),
+    "size": ("128", 128),
+    "seed": ("7", 7),
+    "device": ("cpu", "cpu"),
+    "precision": ("bf16", "bf16"),
+    "batch": ("4", 4),
+    "cache": ("a/b", Path("a/b")),
+    "site": ("out", Path("out")),
+    "site_url": ("https://example.org/x", "https://example.org/x"),
+    "mean": ("0.5, 0.4,0.3", (0.5, 0.4, 0.3)),
+    "std": ("0.25", (0.25,)),
+    "input_size": ("64", 64),
+    "quiet": ("true", True),
+    "verbose": ("TRUE", True),
+    "strict": ("false", False),
+}
+
+
+def message(**given: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        configure(given)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def toml(path: Path, text: str) -> str:
+    path.write_text(text, "utf-8")
+    return str(path)
+
+
+def test_table_of_options_and_fields_of_config_are_the_same() -> None:
+    assert [option.key for option in OPTIONS] == [field.name for field in fields(Config)]
+    assert set(GOOD) == {field.name for field in fields(Config)}, "each has a case below"
+
+
+@pytest.mark.parametrize("key", GOOD)
+def test_every_option_parses(key: str) -> None:
+    text, value = GOOD[key]
+    assert getattr(configure({key: text}), key) == value
+
+
+def test_defaults_are_valid_and_nothing_given_means_defaults() -> None:
+    assert configure({}) == Config()
+
+
+@pytest.mark.parametrize(
+    ("key", "low", "high"),
+    [
+        ("units", 1, 1_000_000),
+        ("batch", 1, 4096),
+        ("facets", 0, 8),
+        ("size", 32, 1024),
+        ("max_pixels", 1, 2**30),
+        ("seed", 0, 2**63 - 1),
+        ("input_size", 8, 2048),
+    ],
+)
+def test_numbers_have_limits_that_are_allowed_themselves(key: str, low: int, high: int) -> None:
+    for value in (low, high):
+        assert getattr(configure({key: str(value)}), key) == value
+    name = f"--{key.replace('_', '-')}"
+    for value in (high + 1, *([low - 1] if key != "input_size" else [low - 1, -1])):
+        assert message(**{key: str(value)}) == f"{name} must be from {low} to {high}, got {value}"
+    assert message(**{key: "1.5"}) == f"{name} takes a whole number, got '1.5'"
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"model": " "}, "--model is empty"),
+        ({"images": ""}, "--images is empty"),
+        ({"layers": " , "}, "--layers is empty; allowed: blocks, children, all"),
+        ({"recipe": ","}, "--recipe names no recipe"),
+        ({"recipe": "a,a"}, "--recipe names no recipe, or one twice: 'a,a'"),
+        ({"rank": "maximum"}, "--rank is 'maximum'; allowed: mean, max, contrast"),
+        ({"rank": "men"}, "did you mean mean?"),
+        ({"precision": "half"}, "--precision is 'half'; allowed: auto, fp32, bf16, fp16"),
+        ({"mean": "0.5,x"}, "--mean takes one or three numbers, got '0.5,x'"),
+        ({"mean": "0.5,0.5"}, "--mean takes one or three numbers"),
+        ({"mean": "nan"}, "--mean takes one or three numbers"),
+        ({"std": "inf"}, "--std takes one or three numbers"),
+        ({"std": "0"}, "--std must be above 0"),
+        ({"std": "1,1,-1"}, "--std must be above 0"),
+        ({"model": "a\0b"}, "--model holds a NUL character"),
+        ({"cache": "a\0b"}, "--cache holds a NUL character"),
+        ({"site": " "}, "--site is empty; it takes a folder"),
+        ({"weights_sha256": "1234567"}, "--weights-sha256 takes 8 to 64 hexadecimal digits"),
+        ({"weights_sha256": "not hexadecimal"}, "takes 8 to 64 hexadecimal digits"),
+        ({"quiet": "yes"}, "--quiet takes true or false, got 'yes'"),
+    ],
+)
+def test_bad_value_is_refused_in_one_line(given: dict[str, str], text: str) -> None:
+    assert text in message(**given)
+
+
+def test_home_folder_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert configure({"cache": "~/atlas"}).cache == Path("/home/somebody/atlas")
+
+
+# --- TOML ----------------------------------------------------------------------------------------
+
+
+def test_command_line_wins_over_file_and_file_over_defaults(tmp_path: Path) -> None:
+    path = toml(tmp_path / "atlas.toml", 'size = 96\nseed = 3\nrank = "max"\n')
+    config = configure({"seed": "5"}, path)
+    assert (config.size, config.seed, config.rank, config.units) == (96, 5, "max", 10)
+
+
+def test_file_takes_lists_numbers_and_flags(tmp_path: Path) -> None:
+    text = 'layers = ["layer1", "layer2"]\nmean = [0.1, -0.2, 0.3]\nquiet = true\nunits = "all"\n'
+    config = configure({}, toml(tmp_path / "a.toml", text + "input-size = 64\n"))
+    assert config.layers == ("layer1", "layer2")
+    assert config.mean == (0.1, -0.2, 0.3)
+    assert config.quiet is True
+    assert config.units == "all"
+    assert config.input_size == 64
+
+
+@pytest.mark.parametrize("name", ["site-url", "site_url"])
+def test_key_may_be_written_with_either_dash(tmp_path: Path, name: str) -> None:
+    assert read_toml(toml(tmp_path / "a.toml", f'{name} = "u"')) == {"site_url": "u"}
+
+
+def test_unknown_key_gets_a_hint(tmp_path: Path) -> None:
+    path = toml(tmp_path / "a.toml", 'recipes = "octaves"')
+    with pytest.raises(UsageError, match=r"a\.toml: unknown key 'recipes'; did you mean recipe\?"):
+        configure({}, path)
+
+
+@pytest.mark.parametrize("content", [b"size = ", b"\xff\xfe", None])
+def test_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "a.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"^cannot read configuration .*a\.toml: "):
+        configure({}, str(path))
+
+
+# --- identity ------------------------------------------------------------------------------------
+
+
+def test_canonical_json_sorts_keys_and_has_no_spaces() -> None:
+    value = {"b": [1, 2.5, None, True], "a": {"ö": "x y"}}
+    assert canonical_json(value) == '{"a":{"\\u00f6":"x y"},"b":[1,2.5,null,true]}'
+    assert canonical_json((1, 2)) == canonical_json([1, 2])
+
+
+def test_fingerprint_is_sha256_of_the_canonical_json() -> None:
+    expected = hashlib.sha256(b'{"a":1,"b":2}').hexdigest()
+    assert fingerprint({"b": 2, "a": 1}) == fingerprint({"a": 1, "b": 2}) == expected
+    assert fingerprint({"a": 1, "b": 3}) != expected
+
+
+@pytest.mark.parametrize(
+    ("text", "time"), [("1700000000", 1_700_000_000), ("", None), ("soon", None), ("²", None)]
+)
+def test_time_of_reproducible_builds_comes_from_the_environment(
+    text: str, time: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
+    assert source_date_epoch() == time
+
+
+def reread(line: str) -> Config:
+    """What `build_atlas.py` makes of a command."""
+    words = shlex.split(line)
+    assert words[:2] == ["python", "build_atlas.py"]
+    typed = {key: str(value) for key, value in parse(words[2:]).items()}
+    typed.pop("command")
+    return configure(typed)
+
+
+def test_default_command_is_short() -> None:
+    assert command_line(Config()) == "python build_atlas.py build"
+    assert command_line(Config(seed=3), "rank") == "python build_atlas.py rank --seed 3"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(),
+        Config(model="tests.helpers:tiny_network", images="my photos/it's here", units="all"),
+        Config(layers=("features.*", "classifier"), recipe=("octaves", "pyramid"), rank="max"),
+        Config(mean=(-0.5, 0.25, 1e-7), std=(0.1,), input_size=64, batch=4, precision="bf16"),
+        Config(negative=True, snapshots=True, facets=2, size=96, seed=2**62),
+        Config(weights="a b.pth", weights_sha256="0" * 64, reference="none", max_pixels=10**6),
+    ],
+)
+def test_command_line_means_the_same_when_it_is_read_again(config: Config) -> None:
+    assert reread(command_line(config)) == config

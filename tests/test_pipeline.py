@@ -1,0 +1,269 @@
+"""The whole pipeline on a network whose every value is known."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from atlas import measuring, pipeline, rendering
+from atlas.config import Config
+from atlas.errors import CheckError, InputError, UsageError
+from atlas.imagetensors import to_pixels
+from atlas.progress import Progress
+from atlas.records import Unit
+from atlas.store import Store
+
+Tiny = Callable[..., Config]
+
+
+def build(config: Config) -> int:
+    return pipeline.build(config, Progress(config.quiet))
+
+
+def blocks(config: Config) -> dict[str, bytes]:
+    """Every HDF5 file of the cache, by its path."""
+    return {
+        str(path.relative_to(config.cache)): path.read_bytes()
+        for path in sorted(config.cache.rglob("*.h5"))
+    }
+
+
+def units(config: Config) -> list[dict[str, object]]:
+    """All units of all layer.json files."""
+    pages = sorted(config.site.glob("*/*/layer.json"))
+    return [unit for path in pages for unit in json.loads(path.read_text())["units"]]
+
+
+def only_model(config: Config) -> Path:
+    (folder,) = (path for path in config.site.iterdir() if (path / "model.json").exists())
+    return folder
+
+
+def test_build_makes_a_page_for_every_unit(tiny: Tiny) -> None:
+    config = tiny()
+    assert build(config) == 0
+    model = only_model(config)
+    for layer in ("relu1", "relu2"):
+        page = json.loads((model / layer / "layer.json").read_text())
+        assert len(page["units"]) == 2
+        for unit in page["units"]:
+            assert (model / layer / f"{unit['channel']}.html").exists()
+            assert (model / layer / "img" / f"{unit['channel']}.jpg").exists()
+    rows = list(csv.DictReader((model / "units.csv").read_text().splitlines()))
+    assert len(rows) == 4
+
+
+def test_units_are_the_most_active_ones_of_their_layer(tiny: Tiny) -> None:
+    config = tiny(layers=("relu1",), units=4)
+    build(config)
+    means = [unit["mean_activation"] for unit in units(config)]
+    assert means == sorted(means, reverse=True)
+
+
+def test_live_units_reach_beyond_every_sample_image(tiny: Tiny) -> None:
+    config = tiny(layers=("relu1",), units=4)
+    build(config)
+    assert all(unit["reach"] > 1 for unit in units(config))
+
+
+def test_a_unit_that_nothing_activates_is_dead(tiny: Tiny) -> None:
+    config = tiny(layers=("relu2",), units="all")
+    build(config)
+    status = {unit["channel"]: unit["status"] for unit in units(config)}
+    assert status[2] == "dead"
+    assert "dead" not in (status[0], status[1])
+
+
+def test_second_build_loads_no_network_and_writes_nothing(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(model="tests.helpers:tiny_network")
+    build(config)
+    before = {path: path.stat().st_mtime_ns for path in config.site.rglob("*")}
+    cache = blocks(config)
+    monkeypatch.setattr(rendering, "Network", None)
+    monkeypatch.setattr(measuring, "Network", None)
+    assert build(config) == 0
+    assert {path: path.stat().st_mtime_ns for path in config.site.rglob("*")} == before
+    assert blocks(config) == cache
+
+
+def test_more_units_add_blocks_and_keep_the_old_ones(tiny: Tiny) -> None:
+    build(tiny(layers=("relu1",), units=2))
+    before = blocks(tiny())
+    build(tiny(layers=("relu1",), units=4))
+    after = blocks(tiny())
+    assert before.items() < after.items()
+
+
+def test_rank_then_render_then_site_is_the_same_as_build(tiny: Tiny, tmp_path: Path) -> None:
+    whole = tiny()
+    build(whole)
+    parts = tiny(cache=tmp_path / "cache2", site=tmp_path / "site2")
+    progress = Progress(quiet=True)
+    assert pipeline.rank(parts, progress) == 0
+    assert pipeline.render(parts, progress) == 0
+    assert pipeline.site(parts, progress) == 0
+    assert blocks(whole) == blocks(parts)
+    names = [str(path.relative_to(whole.site)) for path in sorted(whole.site.rglob("*.jpg"))]
+    assert names == [str(p.relative_to(parts.site)) for p in sorted(parts.site.rglob("*.jpg"))]
+
+
+def test_render_without_a_ranking_says_what_to_run(tiny: Tiny) -> None:
+    with pytest.raises(InputError, match=r"relu1 is not ranked yet; run `build_atlas\.py rank`"):
+        pipeline.render(tiny(), Progress(quiet=True))
+
+
+def test_interrupted_build_ends_in_the_same_bytes(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tiny()
+    build(whole)
+    cut = tiny(cache=tmp_path / "cache2", site=tmp_path / "site2")
+    real = rendering.render_block
+
+    def once(*args: object, **keywords: object) -> object:
+        monkeypatch.setattr(rendering, "render_block", stop)
+        return real(*args, **keywords)  # type: ignore[arg-type]
+
+    def stop(*_args: object, **_keywords: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rendering, "render_block", once)
+    with pytest.raises(KeyboardInterrupt):
+        build(cut)
+    monkeypatch.setattr(rendering, "render_block", real)
+    assert build(cut) == 0
+    assert blocks(cut) == blocks(whole)
+
+
+def test_one_failing_unit_leaves_the_others_and_is_listed(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = rendering.render_block
+
+    def fails_on_channel_1(network: object, block: object, *rest: object) -> object:
+        if 1 in block.channels:  # type: ignore[attr-defined]
+            raise ValueError("channel 1 is cursed")
+        return real(network, block, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(rendering, "render_block", fails_on_channel_1)
+    config = tiny(layers=("relu1",), units=4)
+    assert build(config) == 1
+    status = {unit["channel"]: unit["status"] for unit in units(config)}
+    assert status[1] == "failed"
+    assert set(status.values()) == {"ok", "failed"} or "weak" in status.values()
+    monkeypatch.setattr(rendering, "render_block", real)
+    assert build(config) == 0
+    assert "failed" not in {unit["status"] for unit in units(config)}
+
+
+def test_strict_stops_at_the_first_failing_unit(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_args: object, **_keywords: object) -> object:
+        raise ValueError("cursed")
+
+    monkeypatch.setattr(rendering, "render_block", fails)
+    with pytest.raises(ValueError, match="cursed"):
+        build(tiny(strict=True))
+
+
+def test_a_damaged_image_is_skipped_named_and_counted(
+    tiny: Tiny, photographs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photographs / "broken.png").write_bytes((photographs / "0.png").read_bytes()[:200])
+    config = tiny()
+    assert build(config) == 0
+    assert "skipped broken.png" in capsys.readouterr().err
+    (plan,) = config.cache.glob("*/atlas.json")
+    with Store.read(plan.parent / json.loads(plan.read_text())["key"]) as store:
+        samples = store.read_samples()
+    assert len(samples.samples) == 10
+    assert [one.name for one in samples.skipped] == ["broken.png"]
+    assert "broken.png" in (config.site / "about.html").read_text()
+
+
+def test_strict_stops_at_a_damaged_image(tiny: Tiny, photographs: Path) -> None:
+    (photographs / "broken.png").write_bytes(b"\x89PNG")
+    with pytest.raises(InputError, match=r"broken\.png"):
+        build(tiny(strict=True))
+
+
+def test_page_shows_the_rounding_of_the_cached_picture(tiny: Tiny) -> None:
+    config = tiny(layers=("relu1",), units=1)
+    build(config)
+    (plan_path,) = config.cache.glob("*/atlas.json")
+    plan = json.loads(plan_path.read_text())
+    (channel,) = plan["layers"]["relu1"]
+    with Store.read(plan_path.parent / plan["key"]) as store:
+        one = store.rendering(Unit(layer="relu1", channel=channel), plan["fingerprints"][0])
+    picture = to_pixels(one.image).astype(float)
+    page = cv2.imread(str(only_model(config) / "relu1" / "img" / f"{channel}.jpg"))
+    assert page is not None
+    error = np.mean((page[..., ::-1].astype(float) - picture) ** 2)
+    assert 10 * np.log10(255**2 / error) > 28
+
+
+def test_check_finds_a_flipped_byte(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tiny()
+    build(config)
+    assert pipeline.check(config, Progress(quiet=True)) == 0
+    block = next(config.cache.rglob("ranking/*.h5"))
+    data = bytearray(block.read_bytes())
+    data[len(data) // 2] ^= 1
+    block.write_bytes(data)
+    with pytest.raises(CheckError):
+        pipeline.check(config, Progress(quiet=True))
+    assert block.name in capsys.readouterr().out
+
+
+def test_site_without_a_cache_says_what_to_run(tiny: Tiny) -> None:
+    with pytest.raises(InputError, match="holds no atlas"):
+        pipeline.site(tiny(), Progress(quiet=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "text"),
+    [
+        ({"images": "nowhere"}, InputError, "nowhere"),
+        ({"model": "gogolenet"}, InputError, "googlenet"),
+        ({"layers": ("relu9",)}, UsageError, "relu1"),
+        ({"recipe": ("octave",)}, UsageError, "octaves"),
+        ({"device": "cuda:99"}, UsageError, "cpu"),
+        ({"precision": "fp16", "device": "cpu"}, UsageError, "fp16"),
+    ],
+)
+def test_bad_input_is_named_before_any_work(
+    tiny: Tiny, changes: dict[str, object], error: type[Exception], text: str
+) -> None:
+    config = tiny(**changes)
+    with pytest.raises(error, match=text):
+        build(config)
+    assert not list(config.cache.rglob("*.h5"))
+    assert not (config.site / "index.html").exists()
+
+
+def test_labels_reach_the_pages_and_unknown_ones_are_reported(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = tiny(layers=("relu1",), units=4)
+    name = config.model
+    (tmp_path / "labels.toml").write_text(
+        f'"{name}/relu1:3" = "left edges"\n"{name}/relu1:99" = "nothing"\n'
+    )
+    build(config)
+    assert "left edges" in (only_model(config) / "relu1" / "3.html").read_text()
+    assert "relu1:99" in capsys.readouterr().err
+
+
+def test_layers_prints_a_row_a_layer(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    assert pipeline.layers(tiny(layers=("all",)), Progress(quiet=True)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:3] == ["layer", "type", "channels"]
+    assert [line.split()[0] for line in lines[1:]] == ["conv1", "relu1", "pool", "conv2", "relu2"]
