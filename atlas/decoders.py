@@ -28,7 +28,7 @@ import numpy as np
 
 from .errors import InputError
 from .imagefiles import read_file
-from .pictures import Crop, Cut, Pixels, cut
+from .pictures import Crop, Cut, Pixels, at_full_size, cut, decode, spare_factor
 
 Decoder = Callable[[bytes, int], Pixels]
 """Turns the bytes of a file into (H, W, 3) RGB, given the most pixels that are allowed."""
@@ -65,6 +65,11 @@ def perform(task: Task, decoder: Decoder) -> list[Cut]:
     data = read_file(Path(task.path), Path(task.root))
     if hashlib.sha256(data).hexdigest() != task.sha256:
         raise InputError("changed after the run had begun")
+    factor = spare_factor(data, task.crops, max(task.size, task.view_size))
+    if decoder is decode and factor > 1:
+        pixels = decode(data, task.max_pixels, factor)
+        pieces = [cut(pixels, crop, task.size, task.view_size) for crop in task.crops]
+        return [at_full_size(piece, factor) for piece in pieces]
     pixels = decoder(data, task.max_pixels)
     return [cut(pixels, crop, task.size, task.view_size) for crop in task.crops]
 

@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from atlas import decoders
 from atlas.images import find_images, load
-from atlas.pictures import decode
+from atlas.pictures import cut, decode, spare_factor
 
 from .picture_files import fill, reds
 
@@ -87,3 +89,24 @@ def test_a_worker_ends_when_its_parent_is_gone():
     assert here.recv_bytes() == b"ready"
     here.close()
     assert worker.wait(20) == 0
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_jpeg_is_decoded_at_reduced_size_to_nearly_the_same_square(tmp_path, orientation):
+    height, width = 600, 800
+    rows, columns = np.mgrid[:height, :width]
+    waves = [127 + 100 * np.sin(rows / 40 + k) * np.cos(columns / 50) for k in range(3)]
+    picture = np.stack(waves, 2)
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = tmp_path / "large.jpg"
+    Image.fromarray(picture.astype(np.uint8)).save(path, quality=95, exif=exif)
+    data = path.read_bytes()
+    assert spare_factor(data, ("centre",), 32) == 8
+    assert spare_factor(data, ("centre",), 100) == 2
+    assert spare_factor(data, ((0, 0, 9, 9),), 32) == 1
+    (reduced,) = load(find_images(str(tmp_path)), 32, 32, workers=0)
+    whole = cut(decode(data), "centre", 32, 32)
+    error = np.square(reduced.pixels.astype(float) - whole.pixels).mean()
+    assert 10 * np.log10(255**2 / error) > 30  # the square may lie 4 of 600 pixels beside
+    assert np.abs(np.subtract(reduced.sample.box, whole.box)).max() <= 8
