@@ -4,6 +4,7 @@ Start at `inspect`, which the store acts upon, or at `check`, which only tells.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def inspect_file(folder: Path, path: Path) -> Block | Problem | None:
         if match := pattern.fullmatch(place):
             return inspect_block(path, kind, match[1])
     if SIDECAR.fullmatch(place):
-        if path.with_suffix(".h5").exists():
+        if os.path.lexists(path.with_suffix(".h5")):
             return None
         return Problem(path=path, kind="stray", text="its block was never written")
     if path.parent == folder:

@@ -18,11 +18,31 @@ UNSHOWABLE = re.compile(
 FEW_IMAGES = 100
 """Below so many distinct files an atlas demonstrates rather than measures."""
 
+BEYOND = 1000
+"""REACH from which on the yardstick is at fault: the natural images excite the unit all alike."""
+
 RECIPES = {
-    "octaves": "the image that excites this unit most",
-    "company": "the same, kept among the other channels’ natural company; natural images guided it",
-    "pyramid": "the recipe of the deep-dream article: growing sizes, pixels optimised directly",
+    "octaves": ("Rendering", "an image optimised to excite this unit as much as it can"),
+    "company": (
+        "In natural company",
+        "optimised with the layer’s other channels held to what natural images make of them when "
+        "this unit fires; so natural images guided it",
+    ),
+    "phase": (
+        "Under natural magnitudes",
+        "only the phases are optimised; how strong each frequency is was taken from natural images",
+    ),
+    "pyramid": (
+        "Deep-dream pyramid",
+        "the recipe of the deep-dream article: growing sizes, pixels optimised directly",
+    ),
+    "negative": ("What it dislikes", "an image optimised to excite this unit as little as it can"),
+    "facet": (
+        "Another facet",
+        "an image that excites this unit too, held unlike the pictures before it",
+    ),
 }
+"""Title and sentence of each recipe, and of the variants that --negative and --facets add."""
 
 STATUSES = {
     "ok": "excites the unit at least as much as the best natural image",
@@ -39,8 +59,8 @@ SCORES = {
     "the best of them, 2 twice as far above the mean.",
     "select": "Rank of the unit among all channels of its layer on its own rendering, each "
     "activation standardised by its mean and spread over the natural images; 1 is best.",
-    "robust": "Median share of REACH that is left after eight fixed small transforms (shift, "
-    "scale, rotation); near 1 means that the picture does not hang on single pixels.",
+    "robust": "Median share of REACH that is left after eight fixed small changes (shift, scale, "
+    "rotation, blur, JPEG); near 1 means that the picture does not hang on single pixels.",
     "hf": "Share of energy above .25 cycles per pixel, divided by the median of the natural "
     "images; far above 1 means adversarial-looking mesh.",
 }
@@ -68,9 +88,34 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}".replace(",", "\u2009")
 
 
+def dislikes(recipe: str) -> bool:
+    """Whether a recipe shows what a unit dislikes."""
+    return recipe.endswith("-negative")
+
+
+def kind_of(recipe: str) -> str:
+    """The entry of RECIPES that a recipe belongs to: `octaves-facet-2` is a facet."""
+    base, *variant = recipe.split("-")
+    return variant[0] if variant and variant[0] in RECIPES else base
+
+
+def recipe_title(recipe: str) -> str:
+    """What stands over a picture: `What it dislikes`, `Another facet 2`."""
+    kind = kind_of(recipe)
+    number = f" {recipe.rpartition('-')[2]}" if kind == "facet" else ""
+    return RECIPES[kind][0] + number if kind in RECIPES else RECIPES["octaves"][0]
+
+
 def recipe_sentence(recipe: str) -> str:
     """What a recipe shows; "" for one that has no sentence."""
-    return RECIPES.get(recipe.partition("-")[0], "")
+    return RECIPES.get(kind_of(recipe), ("", ""))[1]
+
+
+def reach(value: float | None) -> str:
+    """REACH for people: `beyond` where it only says that there is no yardstick."""
+    if value is not None and math.isfinite(value) and value >= BEYOND:
+        return "beyond"
+    return number(math.nan if value is None else value)
 
 
 def images_sentence(images: int, distinct: int, reference: str = "") -> str:
@@ -91,42 +136,57 @@ def images_sentence(images: int, distinct: int, reference: str = "") -> str:
     return f"Measured over {files}: a handful of photographs is a demonstration, not a measurement."
 
 
-def activation_sentence(scores: Scores, natural_max: float, images: int) -> str:
-    """Compare the activation on the rendering with the best sample image."""
+def activation_sentence(
+    scores: Scores, natural_end: float, images: int, negative: bool = False
+) -> str:
+    """Compare the activation on the rendering with the best sample image.
+
+    Args:
+        scores: of the rendering.
+        natural_end: the largest activation over the natural images, or the least for `negative`.
+        images: how many natural images there are.
+        negative: the rendering shows what the unit dislikes.
+    """
     if not math.isfinite(scores.activation):
         return "The unit gave no finite activation on this picture."
-    best = f"the best of {plural(images, 'natural image')} reaches {number(natural_max)}"
-    return f"The rendering excites the unit to {number(scores.activation)}; {best}."
+    word = "least" if negative else "best"
+    end = f"the {word} of {plural(images, 'natural image')} reaches {number(natural_end)}"
+    return f"The rendering excites the unit to {number(scores.activation)}; {end}."
 
 
-def reach_sentence(scores: Scores) -> str:
-    """Say what the REACH means."""
+def reach_sentence(scores: Scores, negative: bool = False) -> str:
+    """Say what the REACH means; for `negative` it runs from the mean down to the minimum."""
+    end = "the natural image that excites it least" if negative else "the best natural image"
     if not math.isfinite(scores.reach):
         return "No REACH: the natural images excite the unit all alike, or not at all."
+    if scores.reach >= BEYOND:
+        return "Beyond any sample image: they excite the unit all alike, so nothing measures it."
     if scores.reach >= 1:
-        times = f"{number(scores.reach)} times as far above the mean as the best natural image"
-        return f"The rendering lies {times}."
+        side = "below" if negative else "above"
+        return f"The rendering lies {number(scores.reach)} times as far {side} the mean as {end}."
     if scores.reach <= 0:
-        return "The rendering excites the unit no more than an average natural image."
-    return f"It gets {scores.reach:.0%} of the way from the mean to the best natural image."
+        word = "less" if negative else "more"
+        return f"The rendering excites the unit no {word} than an average natural image."
+    return f"It gets {scores.reach:.0%} of the way from the mean to {end}."
 
 
-def select_sentence(scores: Scores, channels: int) -> str:
-    """Say what the SELECT means."""
+def select_sentence(scores: Scores, channels: int, negative: bool = False) -> str:
+    """Say what the SELECT means; for `negative` it counts from the least active channel."""
+    word = "less" if negative else "more"
     if scores.select < 1:
         return "Not measured."
     if scores.select == 1:
-        return f"Of the layer’s {plural(channels, 'channel')} none responds more to this picture."
+        return f"Of the layer’s {plural(channels, 'channel')} none responds {word} to this picture."
     verb = "responds" if scores.select == 2 else "respond"
     others = plural(scores.select - 1, "channel")
-    return f"{others} of the layer’s {channels} {verb} more to this picture than the unit itself."
+    return f"{others} of the layer’s {channels} {verb} {word} to this picture than the unit itself."
 
 
 def robust_sentence(scores: Scores) -> str:
     """Say what the ROBUST means."""
     if not math.isfinite(scores.robust):
         return "Not measured."
-    return f"Shifted, scaled and turned a little, it keeps {scores.robust:.0%} of its REACH."
+    return f"Shifted, turned, blurred or compressed, it keeps {scores.robust:.0%} of its REACH."
 
 
 def hf_sentence(scores: Scores) -> str:

@@ -79,16 +79,16 @@ def mark(x: float, content: str, row: int = 0) -> str:
 def activation_histogram(
     values: NDArray[np.float32], renderings: Sequence[tuple[str, float]]
 ) -> str:
-    """How often the sample images excite a unit how much, with the renderings marked.
+    """How often the natural images excite a unit how much, with the renderings marked.
 
     Args:
-        values: (N,) activation on each sample image; what is not finite is left out.
+        values: (N,) activation on each natural image; what is not finite is left out.
         renderings: recipe and the activation on its rendering.
     """
     finite = values[np.isfinite(values)]
     marks = [(name, value) for name, value in renderings if math.isfinite(value)]
     if not len(finite):
-        return svg(WIDTH, HEIGHT, "histogram", "No finite activation on any sample image.", "")
+        return svg(WIDTH, HEIGHT, "histogram", "No finite activation on any natural image.", "")
     low = float(min([finite.min(), *(value for _, value in marks)]))
     high = float(max([finite.max(), *(value for _, value in marks)]))
     high = high if high > low else low + 1
@@ -96,9 +96,9 @@ def activation_histogram(
     body = bars(counts, 8, WIDTH - 8) + axis(low, high, 8, WIDTH - 8)
     for row, (name, value) in enumerate(marks):
         body += mark(8 + (value - low) / (high - low) * (WIDTH - 16), name, row)
-    body += label_at(WIDTH / 2, HEIGHT - 2, "tick", "mean activation of a sample image")
+    body += label_at(WIDTH / 2, HEIGHT - 2, "tick", "activation on a natural image")
     said = "; ".join(f"{name} at {number(value)}" for name, value in marks)
-    label = f"Activations of {len(finite)} sample images from {number(float(finite.min()))} to "
+    label = f"Activations of {len(finite)} natural images from {number(float(finite.min()))} to "
     label += number(float(finite.max())) + (f"; rendering {said}" if said else "")
     return svg(WIDTH, HEIGHT, "histogram", label, body)
 

@@ -138,7 +138,7 @@ def pages(models: Sequence[Json]) -> list[tuple[Page, Json]]:
             about,
             {
                 "models": models,
-                "recipes": list(captions.RECIPES.items()),
+                "recipes": recipe_rows(),
                 "scores": list(captions.SCORES.items()),
                 "statuses": list(captions.STATUSES.items()),
                 "few": captions.FEW_IMAGES,
@@ -154,6 +154,15 @@ def searched(tree: Tree, folder: str) -> Json:
     assert tree.old.name == folder
     table: Json = json.loads(tree.read("search.json"))
     return table
+
+
+def recipe_rows() -> list[tuple[str, str]]:
+    """Names and sentences of the recipes, as about.html lists them."""
+    variants = {"negative": "…-negative", "facet": "…-facet-N"}
+    return [
+        (variants.get(name, name), f"{title}: {sentence}")
+        for name, (title, sentence) in captions.RECIPES.items()
+    ]
 
 
 NOT_FOUND_STYLE = (

@@ -194,7 +194,11 @@ def load_templates(folders: Sequence[Path], site_url: str) -> jinja2.Environment
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        number=captions.number, exact=exact, plural=captions.plural, groups=groups
+        number=captions.number,
+        reach=captions.reach,
+        exact=exact,
+        plural=captions.plural,
+        groups=groups,
     )
     environment.globals["site_url"] = site_url
     return environment

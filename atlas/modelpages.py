@@ -5,6 +5,7 @@ here, how it looks in the template of the same name.
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -162,6 +163,7 @@ def recipe_row(name: str, recipes: tuple[str, ...]) -> Json:
     """A recipe for the switch of a layer's page."""
     return {
         "name": name,
+        "title": captions.recipe_title(name),
         "suffix": addresses.recipe_suffix(name, recipes),
         "sentence": captions.recipe_sentence(name),
     }
@@ -309,14 +311,15 @@ class Panel:
 
     Attributes:
         rendering, image, snapshots: of the picture.
-        sentence: what its recipe shows.
+        title, sentence: what its recipe shows.
         curve: the objective, step by step; "" where it was not kept.
-        scores: name, value and sentence of each.
+        scores: name, value and sentence of each; () where the rendering failed.
     """
 
     rendering: Rendering
     image: Shot | None
     snapshots: tuple[Shot, ...]
+    title: str
     sentence: str
     curve: Markup
     scores: tuple[tuple[str, float, str], ...]
@@ -324,23 +327,36 @@ class Panel:
 
 def panel(picture: Picture, unit: UnitView, layer: LayerView, images: int) -> Panel:
     """Put a rendering into words and curves."""
-    rendering, scores = picture.rendering, picture.rendering.scores
-    best = float(layer.atlas.natural.max[unit.channel])
-    activation = captions.activation_sentence(scores, best, images)
-    select = captions.select_sentence(scores, layer.atlas.info.channels)
+    rendering = picture.rendering
     return Panel(
         rendering=rendering,
         image=picture.image,
         snapshots=picture.snapshots,
+        title=captions.recipe_title(rendering.recipe),
         sentence=captions.recipe_sentence(rendering.recipe),
         curve=Markup(charts.octave_curve(rendering.objective, rendering.octave_steps)),
-        scores=(
-            ("activation", scores.activation, activation),
-            ("reach", scores.reach, captions.reach_sentence(scores)),
-            ("select", scores.select, select),
-            ("robust", scores.robust, captions.robust_sentence(scores)),
-            ("hf", scores.hf, captions.hf_sentence(scores)),
+        scores=() if rendering.status == "failed" else score_rows(rendering, unit, layer, images),
+    )
+
+
+def score_rows(
+    rendering: Rendering, unit: UnitView, layer: LayerView, images: int
+) -> tuple[tuple[str, float, str], ...]:
+    """Name, value and sentence of each score of a rendering."""
+    scores, channels = rendering.scores, layer.atlas.info.channels
+    negative = captions.dislikes(rendering.recipe)
+    natural = layer.atlas.natural.over_images(unit.channel)
+    end = float(natural.min(initial=math.inf)) if negative else unit.natural_max
+    return (
+        (
+            "activation",
+            scores.activation,
+            captions.activation_sentence(scores, end, images, negative),
         ),
+        ("reach", scores.reach, captions.reach_sentence(scores, negative)),
+        ("select", scores.select, captions.select_sentence(scores, channels, negative)),
+        ("robust", scores.robust, captions.robust_sentence(scores)),
+        ("hf", scores.hf, captions.hf_sentence(scores)),
     )
 
 

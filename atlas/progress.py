@@ -48,11 +48,11 @@ class Progress:
     def units(self, total: int, cost: float) -> Iterator[None]:
         """Show a bar over `total` units whose costs add up to `cost` (any unit of work)."""
         self._total, done = total, self.safe_units
-        layout = "units {postfix} |{bar}| {percentage:3.0f}% [{elapsed}<{remaining}]"
+        layout = "{desc} |{bar}| {percentage:3.0f}% [{elapsed}<{remaining}]"
         with tqdm(
             total=cost, bar_format=layout, disable=not self.terminal, smoothing=0.05
         ) as self._bar:
-            self._bar.set_postfix_str(f"{done}/{done + total}")
+            self._bar.set_description_str(f"units {done}/{done + total}")
             yield
         self._bar = None
 
@@ -60,7 +60,7 @@ class Progress:
         """A block of units has been committed."""
         self.safe_units += units
         if self._bar is not None and self.terminal:
-            self._bar.set_postfix_str(f"{self.safe_units}/{self._total}", refresh=False)
+            self._bar.set_description_str(f"units {self.safe_units}/{self._total}", refresh=False)
             self._bar.update(cost)
         else:
             rate = seconds / units

@@ -96,3 +96,25 @@ def test_fine_detail_is_compared_with_nature(hf: float, part: str) -> None:
 def test_a_variant_of_a_recipe_has_its_sentence() -> None:
     assert captions.recipe_sentence("octaves-half") == captions.recipe_sentence("octaves") != ""
     assert captions.recipe_sentence("mine") == ""
+
+
+def test_each_kind_of_picture_has_a_title_of_its_own() -> None:
+    assert captions.recipe_title("octaves") == captions.recipe_title("mine") == "Rendering"
+    assert captions.recipe_title("octaves-negative") == "What it dislikes"
+    assert captions.recipe_title("octaves-facet-2") == "Another facet 2"
+    titles = [captions.recipe_title(name) for name in captions.RECIPES]
+    assert len(set(titles)) == len(titles)
+
+
+def test_a_negative_picture_is_compared_with_the_least_exciting_image() -> None:
+    said = captions.reach_sentence(scores(reach=2.0), negative=True)
+    assert "below the mean as the natural image that excites it least" in said
+    assert "none responds less" in captions.select_sentence(scores(), 96, negative=True)
+    least = captions.activation_sentence(scores(), -1.5, 3, negative=True)
+    assert least.endswith("the least of 3 natural images reaches −1.50.")
+
+
+def test_a_reach_without_a_yardstick_is_said_rather_than_counted() -> None:
+    assert captions.reach(1e12) == "beyond"
+    assert captions.reach_sentence(scores(reach=1e12)).startswith("Beyond any sample image")
+    assert (captions.reach(999.0), captions.reach(None)) == ("999", "–")

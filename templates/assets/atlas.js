@@ -190,7 +190,7 @@
       const at = tools.recipe ? Math.max(0, recipes.indexOf(tools.recipe.value)) : 0;
       for (const { node, v } of cards) {
         const made = v[1 + at], channel = v[0][1], tile = $(".made", node), reach = $(".reach", node);
-        if (reach) reach.textContent = made && made[1] != null ? made[1].toPrecision(3) : "–";
+        if (reach) reach.textContent = made && made[1] == null ? "–" : made[1] >= 1000 ? "beyond" : made[1].toPrecision(3);
         flag(node, made ? made[0] : "unrendered");
         const suffix = tools.recipe ? tools.recipe.selectedOptions[0].dataset.suffix : "";
         if (!made || !made[5]) { if (at || !tile.firstElementChild) tile.replaceChildren(make("span", { className: "word", textContent: made ? made[0] : "unrendered" })); continue; }

@@ -1,0 +1,99 @@
+"""How long a site of 7,000 units takes to build, how large it gets, how fast its pages open.
+
+`python -m tests.bench.site` prints a table. The bar: 60 s on two quiet cores, 900 MB.
+"""
+
+import argparse
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from atlas.gallery import SiteReport, write_site
+from atlas.records import ModelAtlas
+from tests.browser import sites
+from tests.synthetic import SyntheticPictures, make_atlas
+
+LAYERS = 28
+IMAGES = 250
+VARIETY = 300
+"""Different renderings in all; drawing 7,000 would take longer than the site."""
+
+WIDEST = {"width": 1400, "height": 1000}
+
+
+class Warm(SyntheticPictures):
+    """Pictures drawn before the clock starts, as the cache has them."""
+
+    def draw(self) -> None:
+        """Draw every picture once."""
+        for unit, recipe in self.records:
+            self.rendering(unit, recipe)
+        for index in range(len(self.atlas.samples.samples)):
+            self.sample(index)
+
+
+def build(site: Path, atlas: ModelAtlas, pictures: Warm) -> tuple[float, SiteReport]:
+    """Seconds of a build, and what it did."""
+    start = time.perf_counter()
+    report = write_site(atlas, pictures, site=site, labels={}, site_url="", templates=())
+    return time.perf_counter() - start, report
+
+
+def load_times(site: Path) -> list[tuple[str, float, int]]:
+    """Milliseconds until the load event and number of requests of a page of each type."""
+    from playwright.sync_api import sync_playwright
+
+    folder = next(path.parent for path in sorted(site.glob("*/model.json")))
+    layer = sorted(path.parent for path in folder.glob("*/layer.json"))[-1]
+    unit = sorted(layer.glob("[0-9]*.html"))[0]
+    pages = {"home": site, "model": folder, "layer": layer, "unit": unit}
+    rows = []
+    with sites.served(site) as served, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=sites.CHROMIUM, args=sites.ARGUMENTS)
+        for name, path in pages.items():
+            page = browser.new_context(viewport=WIDEST).new_page()  # type: ignore[arg-type]
+            asked: list[str] = []
+            page.on("request", lambda request, asked=asked: asked.append(request.url))
+            address = path.relative_to(site).as_posix().removeprefix(".")
+            target = address if path.is_file() else f"{address}/index.html".removeprefix("/")
+            page.goto(served.http + target, wait_until="load")
+            took = page.evaluate(
+                "() => performance.timing.loadEventStart - performance.timing.navigationStart"
+            )
+            rows.append((name, took, len(asked)))
+        browser.close()
+    return rows
+
+
+def main() -> None:
+    """Build, build again unchanged, open pages; print what it took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--units", type=int, default=7000)
+    parser.add_argument("--keep", type=Path, help="leave the site in this folder")
+    options = parser.parse_args()
+    atlas = make_atlas(
+        layers=LAYERS,
+        units=options.units // LAYERS,
+        channels=options.units // LAYERS,
+        images=IMAGES,
+    )
+    pictures = Warm(atlas, variety=VARIETY, view=384)
+    pictures.draw()
+    folder = options.keep or Path(tempfile.mkdtemp(prefix="atlas-bench-"))
+    try:
+        seconds, report = build(folder, atlas, pictures)
+        again, second = build(folder, atlas, pictures)
+        print(f"build             {seconds:8.1f} s   bar 60")
+        print(f"unchanged rebuild {again:8.1f} s   {second.written} files written")
+        print(f"size              {report.bytes / 1e6:8.0f} MB  bar 900")
+        print(f"files             {report.written:8d}")
+        for name, took, asked in load_times(folder) if sites.CHROMIUM else []:
+            print(f"{name:6} page       {took:8.0f} ms  {asked} requests")
+    finally:
+        if not options.keep:
+            shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
