@@ -7,9 +7,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# Each of these is an option of build_atlas.py, e.g. `make atlas MODEL=googlenet UNITS=20`.
-VARIABLES := MODEL WEIGHTS IMAGES LAYERS UNITS RANK RECIPE SIZE SEED DEVICE PRECISION BATCH \
-	CACHE SITE SITE_URL CONFIG
+# Each of these is an option of build_atlas.py, e.g. `make atlas MODEL=googlenet UNITS=20`; flags go
+# into ARGS, e.g. `make atlas ARGS='--negative --snapshots'`.
+VARIABLES := MODEL WEIGHTS WEIGHTS_SHA256 IMAGES LAYERS UNITS RANK RECIPE FACETS REFERENCE \
+	SIZE SEED DEVICE PRECISION BATCH CACHE SITE SITE_URL CONFIG
 lower = $(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 OPTIONS = $(foreach name,$(VARIABLES),$(if $($(name)),--$(call lower,$(name)) '$($(name))')) $(ARGS)
 

@@ -155,6 +155,11 @@ def parse_digest(option: str, text: str) -> str:
     return text.lower()
 
 
+def parse_location(option: str, text: str) -> str:
+    """Take the name of a file, a folder or a set as it is; `~` is the home folder."""
+    return os.path.expanduser(parse_text(option, text))
+
+
 def parse_path(option: str, text: str) -> Path:
     """Read a path; `~` is the home folder."""
     if not text.strip():
@@ -195,7 +200,12 @@ OPTIONS: tuple[Option, ...] = (
         help="efficientnet_lite0 (embedded, no download), a torchvision classification model, "
         "timm/NAME, or package.module:callable that returns your own network",
     ),
-    Option(name="weights", metavar="FILE", help="state_dict to load instead of the published one"),
+    Option(
+        name="weights",
+        metavar="FILE",
+        help="state_dict to load instead of the published one",
+        parse=parse_location,
+    ),
     Option(
         name="weights-sha256",
         metavar="DIGEST",
@@ -207,6 +217,7 @@ OPTIONS: tuple[Option, ...] = (
         metavar="DIR|sample|imagenette",
         help="sample images: a folder (searched with its subfolders), the embedded photographs, "
         "or torchvision's Imagenette (downloaded once)",
+        parse=parse_location,
     ),
     Option(
         name="max-pixels",
@@ -246,11 +257,13 @@ OPTIONS: tuple[Option, ...] = (
         metavar="FILE|auto|none",
         help="statistics of a larger image set that scores are measured against; auto: the one "
         "that comes with the embedded default",
+        parse=parse_location,
     ),
     Option(
         name="save-reference",
         metavar="FILE",
         help="with rank: write the statistics of this image set as a reference file",
+        parse=parse_location,
     ),
     Option(name="size", metavar="PX", help="side of a rendering", parse=parse_integer),
     Option(name="seed", metavar="INT", help="seed of the whole atlas", parse=parse_integer),

@@ -9,6 +9,7 @@ Source: Olah et al. 2017, Feature Visualization (decorrelated colour, Fourier pr
 et al. 2023, MaCo (phases only); going up by zero-padding is this project's own.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ COLOUR = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.
 """Square root of the colour covariance of ImageNet over its largest column norm (Lucid)."""
 
 
+@functools.lru_cache(maxsize=32)
 def spectrum_scale(size: int, exponent: float) -> Tensor:
     """The amplitude of each frequency, (size, size//2+1).
 

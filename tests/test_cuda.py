@@ -9,6 +9,8 @@ import torch
 
 from atlas import pipeline, tuning
 from atlas.config import Config
+from atlas.models import Model
+from atlas.network import Network
 from atlas.progress import Progress
 from atlas.store import Store
 from tests.helpers import network_of, tiny_network
@@ -45,8 +47,9 @@ def test_an_atlas_is_built_on_the_gpu_and_resembles_the_cpus(
 
 
 def test_the_batch_follows_the_free_memory() -> None:
-    network = network_of(tiny_network().cuda(), ["relu2"], 64)
-    network.device = torch.device("cuda")
+    plain = tiny_network()
+    model = Model(info=network_of(plain, ["relu2"], 64).info, network=plain, layers=())
+    network = Network(model, ["relu2"], torch.device("cuda"))
     batch = tuning.choose_batch("auto", network, "relu2", 64)
     assert 1 <= batch <= tuning.LARGEST_BATCH
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from atlas import exhibit, sheets
 from atlas.exhibit import Studio, Wall
-from atlas.records import ModelAtlas, Unit
+from atlas.records import ModelAtlas, Rendering, Unit
 from atlas.sitetree import Tree
 from tests.synthetic import SyntheticPictures, make_atlas
 
@@ -61,6 +62,29 @@ def test_views_of_sample_images_are_published_byte_for_byte(
     drawn = studio(tmp_path, atlas, pool)
     drawn.layer(atlas.layers[0], "f")
     assert drawn.tree.read("images/0.jpg") == drawn.pictures.sample(0)
+
+
+def test_a_failed_rendering_is_shown_without_asking_for_its_pixels(
+    tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    atlas = make_atlas(layers=1, units=2, images=1, size=32, plain=True)
+    layer = atlas.layers[0]
+    first, second = layer.renderings
+    failed = replace(first, status="failed", reason="ValueError: cursed")
+    drawn = studio(tmp_path, atlas, pool)
+    asked: list[Unit] = []
+
+    class Asked(SyntheticPictures):
+        def rendering(self, unit: Unit, recipe: str) -> Rendering:
+            asked.append(unit)
+            return super().rendering(unit, recipe)
+
+    drawn.pictures = Asked(atlas, view=64)
+    view, _ = drawn.layer(replace(layer, renderings=(failed, second)), "f")
+    assert asked == [second.unit]
+    assert [unit.status for unit in view.units] == ["failed", "ok"]
+    assert view.units[0].thumb is None
+    drawn.tree.discard()
 
 
 def test_only_trusted_pictures_stand_on_the_card() -> None:

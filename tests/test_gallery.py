@@ -336,6 +336,32 @@ def test_a_rendering_without_pixels_is_explained(tmp_path: Path) -> None:
     assert check_site(tmp_path) == []
 
 
+def test_a_failed_unit_shows_its_reason_on_both_pages(tmp_path: Path) -> None:
+    atlas = small(layers=1, plain=True)
+    layer = atlas.layers[0]
+    reason = "ValueError: the channel is <cursed>"
+    failed = replace(layer.renderings[0], status="failed", reason=reason)
+    layers = (replace(layer, renderings=(failed, *layer.renderings[1:])),)
+    build(tmp_path, replace(atlas, layers=layers))
+    folder = tmp_path / "synthetic" / "conv_stem"
+    for page in ("index.html", f"{layer.chosen[0]}.html"):
+        assert "the channel is &lt;cursed&gt;" in (folder / page).read_text()
+    assert "No scores: the rendering failed" in (folder / f"{layer.chosen[0]}.html").read_text()
+
+
+def test_recipes_stand_side_by_side_in_the_order_of_the_atlas(tmp_path: Path) -> None:
+    recipes = ("octaves", "phase", "octaves-negative", "octaves-facet-1")
+    atlas = small(layers=1, plain=True, recipes=recipes)
+    build(tmp_path, atlas, octaves=2)
+    page = tmp_path / "synthetic" / "conv_stem" / f"{atlas.layers[0].chosen[0]}.html"
+    html = page.read_text()
+    titles = re.findall(r"<figcaption><b>([^<]*)</b> \(", html)
+    expected = ["Rendering", "Under natural magnitudes", "What it dislikes", "Another facet 1"]
+    assert titles == expected
+    assert html.index("<b>Rendering</b>") < html.index("<b>Real patches</b>")
+    assert html.count("How the picture grew: ") == 4
+
+
 def test_the_output_layer_names_its_classes_in_pages_and_search(tmp_path: Path) -> None:
     names = tuple(f"class {at}, tench" for at in range(8))
     build(tmp_path, small(class_names=names, plain=True))

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from atlas import tuning
 from atlas.errors import UsageError
 from atlas.tuning import (
+    batch_that_fits,
     check_precision,
+    choose_batch,
     choose_device,
     choose_precisions,
     describe_device,
@@ -110,3 +112,19 @@ def test_a_step_takes_time_and_leaves_no_hooks() -> None:
     network = network_of(tiny_network(), ["relu1"])
     assert time_step(network, "relu1", 8, "fp32", 2) > 0
     assert not any(module._forward_hooks for module in network.network.modules())
+
+
+@pytest.mark.parametrize(
+    ("free", "each", "batch"),
+    [(1000, 100, 8), (1000, 1000, 1), (100, 1000, 1), (10**9, 1, 64), (1600, 100, 8)],
+)
+def test_batch_is_a_power_of_two_in_four_fifths_of_the_free_memory(
+    free: int, each: int, batch: int
+) -> None:
+    assert batch_that_fits(free, each) == batch
+
+
+def test_batch_is_as_given_or_the_measured_one_of_cpus() -> None:
+    network = network_of(tiny_network(), ["relu1"])
+    assert choose_batch(3, network, "relu1", 16) == 3
+    assert choose_batch("auto", network, "relu1", 16) == tuning.CPU_BATCH
