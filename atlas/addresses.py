@@ -11,7 +11,11 @@ from collections.abc import Iterable
 from .files import escape_name, folder_names
 
 TILES = 8
-"""Rows and columns of a contact sheet."""
+"""Rows and columns of a contact sheet.
+
+A layer's grid shows sheets, not a file a unit: for 1,024 lazily loaded thumbnails Chromium asks for
+120 files at once, and for all of them without script; for sheets it asks for 4, and for 32.
+"""
 
 RECIPE_TAKEN = re.compile(r"t|[op]\d+")
 """Endings of picture names that mean something else than a recipe."""

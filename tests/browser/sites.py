@@ -1,0 +1,141 @@
+"""The synthetic sites that the browser tests look at, and what they have in common.
+
+`SITE` holds two models, small enough to open every page; `WIDE` one layer of 1,024 units.
+"""
+
+import functools
+import http.server
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from atlas.gallery import write_site
+from atlas.records import ModelAtlas, SkippedFile
+from atlas.serve import PREFIX, Handler
+from tests.synthetic import SyntheticPictures, make_atlas
+
+CHROMIUM = next(
+    (
+        path
+        for path in ("/usr/bin/chromium", shutil.which("chromium"))
+        if path and Path(path).exists()
+    ),
+    "",
+)
+ARGUMENTS = [
+    *("--headless", "--no-sandbox", "--disable-gpu"),
+    *("--disable-background-networking", "--no-first-run"),
+]
+
+marks = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium"),
+]
+"""`pytestmark` of every file of this folder."""
+
+LAYERS = (
+    ("conv_stem", "Conv2d"),
+    ("inception4c", "Inception"),
+    ("inception4c.branch2", "Sequential"),
+    ("classifier", "Linear"),
+)
+CHANNELS = 448
+FIRST = "synthetic"
+LABEL = "spiral eyes"
+LABELS = {f"{FIRST}/inception4c:447": LABEL}
+ROWS = 10_000
+"""Units that the search has to go through."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A site on disk and its two addresses.
+
+    Attributes:
+        folder: where it lies.
+        http, file: address of its folder, with `/` at the end.
+    """
+
+    folder: Path
+    http: str
+    file: str
+
+    def path_of(self, url: str) -> str:
+        """The path in the site that an address leads to, without query and fragment."""
+        start = self.http if url.startswith("http") else self.file
+        assert url.startswith(start), f"{url} leads off the site"
+        path = url.removeprefix(start).split("#")[0].split("?")[0]
+        return path or "index.html"
+
+
+def two_models() -> tuple[ModelAtlas, ModelAtlas]:
+    """The models of `SITE`: one with everything that a page can show, one plain."""
+    first = make_atlas(
+        name=FIRST,
+        names=LAYERS,
+        channels=CHANNELS,
+        units=CHANNELS,
+        images=12,
+        recipes=("octaves", "octaves-negative"),
+        class_names=tuple(f"class {channel}" for channel in range(CHANNELS)),
+        skipped=(SkippedFile(name="notes.jpg", reason="is no picture"),),
+    )
+    second = make_atlas(name="second", layers=3, units=3, images=9, size=64, plain=True)
+    return keep_few(first), second
+
+
+def keep_few(atlas: ModelAtlas) -> ModelAtlas:
+    """The first six units of each layer, and channel 447."""
+    layers = []
+    for layer in atlas.layers:
+        chosen = tuple(c for at, c in enumerate(layer.chosen) if at < 6 or c == CHANNELS - 1)
+        renderings = tuple(one for one in layer.renderings if one.unit.channel in chosen)
+        layers.append(replace(layer, chosen=chosen, renderings=renderings))
+    return replace(atlas, layers=tuple(layers))
+
+
+def build(site: Path, atlas: ModelAtlas, *, view: int = 224, variety: int = 10**9) -> None:
+    """Bring a site up to date with a model."""
+    octaves = 2 if atlas.model.name == FIRST else 0
+    pictures = SyntheticPictures(atlas, octaves=octaves, view=view, variety=variety)
+    write_site(atlas, pictures, site=site, labels=LABELS, site_url="", templates=())
+
+
+def wide_atlas() -> ModelAtlas:
+    """One layer of 1,024 units."""
+    return make_atlas(
+        name="wide", layers=1, units=1024, channels=1024, images=2, size=64, plain=True
+    )
+
+
+def add_rows(site: Path) -> None:
+    """Let the search of a site have 10,000 rows more; the units behind them have no pages."""
+    file = site / "assets" / "units.js"
+    start = "window.atlasUnits="
+    models = json.loads(file.read_text().removeprefix(start).rstrip().rstrip(";"))
+    layers = [[f"inception{stage}{block}", "none"] for stage in range(3, 8) for block in "abde"]
+    rows = [[at % len(layers), at // len(layers), 1, "ok", "", 0] for at in range(ROWS)]
+    bulk = {"title": "Bulk", "name": "bulk", "folder": "bulk", "layers": layers, "rows": rows}
+    file.write_text(f"{start}{json.dumps([bulk, *models])};\n")
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Site]:
+    """Serve a folder under a prefix, as GitHub Pages does, from a thread."""
+    handler = functools.partial(Handler, directory=os.fspath(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_port}{PREFIX}/"
+            yield Site(folder=folder, http=address, file=f"{folder.as_uri()}/")
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,102 @@
+"""Search, sort and deep links (checks 4 to 6)."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser import sites
+from tests.browser.sites import FIRST, LABEL, Site, marks
+
+pytestmark = marks
+
+SEARCH_TIME = """(query) => new Promise((done) => {
+  const box = document.querySelector("#q"), hits = document.querySelector("#hits");
+  const start = performance.now();
+  new MutationObserver((_, observer) => { observer.disconnect(); done(performance.now() - start); })
+    .observe(hits, { childList: true });
+  box.value = query;
+  box.dispatchEvent(new Event("input", { bubbles: true }));
+})"""
+"""Milliseconds from the last key to the list of results."""
+
+DATA = "(cards) => cards.map((card) => JSON.parse(card.dataset.v))"
+
+
+@pytest.fixture(scope="package")
+def large(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The site with 10,000 units more to search."""
+    folder = tmp_path_factory.mktemp("large") / "site"
+    shutil.copytree(site.folder, folder)
+    sites.add_rows(folder)
+    with sites.served(folder) as served:
+        yield served
+
+
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_search_finds_a_unit_first_in_under_100_ms_and_enter_opens_it(
+    large: Site, page: Page, scheme: str
+) -> None:
+    home = f"{getattr(large, scheme)}index.html"
+    for query in ("4c 447", "4c:447", "inception4c 447", LABEL):
+        page.goto(home)
+        page.locator("#q").fill("conv stem")
+        expect(page.locator("#hits a").first).to_be_visible()
+        assert min(page.evaluate(SEARCH_TIME, query) for _ in range(2)) < 100, query
+        first = page.locator("#hits a").first
+        assert str(first.get_attribute("href")).endswith(f"{FIRST}/inception4c/447.html"), query
+        page.locator("#q").press("Enter")
+        page.wait_for_url("**/inception4c/447.html")
+
+
+def test_search_finds_a_class_by_its_name(site: Site, page: Page) -> None:
+    page.goto(f"{site.http}search.html?q=class+447")
+    assert page.locator("#results a").first.get_attribute("href") == f"{FIRST}/classifier/447.html"
+
+
+def test_sorting_is_monotone_and_kept_by_the_address_reload_and_back(
+    site: Site, page: Page
+) -> None:
+    layer = f"{site.http}{FIRST}/inception4c/index.html"
+    page.goto(layer)
+    columns = {"channel": (0, 1, 1), "mean": (0, 2, -1), "max": (0, 3, -1), "contrast": (0, 4, -1)}
+    columns |= {"reach": (1, 1, -1), "select": (1, 2, 1), "robust": (1, 3, -1), "hf": (1, 4, 1)}
+    for name, (block, place, sign) in columns.items():
+        page.locator("[name=sort]").select_option(name)
+        rows = page.locator(".card").evaluate_all(DATA)
+        found = [(row[block] or [None] * 9)[place] for row in rows]
+        values = [sign * value for value in found if value is not None]
+        assert values == sorted(values), name
+        assert None not in found[: len(values)], name
+    assert page.url == f"{layer}?sort=hf"
+    before = page.locator(".card").evaluate_all(DATA)
+    page.reload()
+    assert page.locator(".card").evaluate_all(DATA) == before
+    page.locator(".card > a").first.click()
+    page.go_back()
+    assert page.locator(".card").evaluate_all(DATA) == before
+    assert page.locator("[name=sort]").input_value() == "hf"
+
+
+def test_the_status_filter_hides_the_others(site: Site, page: Page) -> None:
+    page.goto(f"{site.http}{FIRST}/inception4c/index.html?status=ok")
+    shown = page.locator(".card:visible").evaluate_all(DATA)
+    assert shown
+    assert {row[1][0] for row in shown} == {"ok"}
+
+
+def test_a_deep_link_to_a_card_highlights_it(wide: Site, page: Page) -> None:
+    layer = f"{wide.http}wide/conv_stem"
+    page.goto(f"{layer}/index.html#u225")
+    card = page.locator("#u225")
+    expect(card).to_be_in_viewport()
+    outlined = card.locator(".made").evaluate("(tile) => getComputedStyle(tile).boxShadow")
+    assert outlined != "none"
+
+
+def test_a_deep_link_to_a_unit_page_works(wide: Site, page: Page) -> None:
+    answer = page.goto(f"{wide.http}wide/conv_stem/225.html")
+    assert answer is not None
+    assert answer.ok
+    assert page.locator("h1").inner_text() == "conv_stem:225"
