@@ -140,6 +140,7 @@ def write_layer(book: Book, place: int) -> None:
         patch_sheet=addresses.patch_sheet,
         sort_values=sort_values(book.atlas.recipes, layer),
         troubled=troubled(layer),
+        unranked=unranked(layer),
         chart=Markup(charts.reach_histogram(layer.reaches)),
     )
     rows = book.rows[layer.name]
@@ -211,6 +212,12 @@ def troubled(layer: LayerView) -> list[tuple[str, str, list[UnitView]]]:
         if status != "ok"
     ]
     return [row for row in rows if row[2]]
+
+
+def unranked(layer: LayerView) -> list[int]:
+    """Channels whose activation was NaN or infinite on some sample image."""
+    finite = layer.atlas.stats.finite
+    return [channel for channel in range(len(finite)) if not finite[channel]]
 
 
 # --- unit pages ----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from .audit import read_key
 from .config import Config, canonical_json
 from .errors import InputError
 from .files import atomic_write
@@ -44,10 +45,40 @@ def write_plan(
         "run": None,
     }
     before = read_plan(path) if path.exists() else {}
+    for line in changes(before, plan, path.parent):
+        work.progress.say(line)
     same = {**before, "run": None} == plan and before.get("run") is not None
     plan["run"] = before["run"] if same else asdict(run_info(config))
     atomic_write(path, canonical_json(plan).encode())
     return plan
+
+
+def changes(before: Mapping[str, Any], plan: Mapping[str, Any], folder: Path) -> list[str]:
+    """What differs from the last build of a model, a line for each setting that was changed.
+
+    Args:
+        before, plan: of the last build and of this one.
+        folder: of the model in the cache.
+    """
+    names = {"recipes": "recipe", "rank": "rank", "size": "size", "seed": "seed"}
+    lines = [
+        f"{name} changed from {as_text(before[key])} to {as_text(plan[key])}"
+        for key, name in names.items()
+        if before.get(key, plan[key]) != plan[key]
+    ]
+    if before.get("reference", plan["reference"]) != plan["reference"]:
+        lines.append("reference changed")
+    if before.get("key", plan["key"]) == plan["key"] or not (folder / before["key"]).exists():
+        return lines
+    old, new = (read_key(folder / one["key"]) for one in (before, plan))
+    flat = [{**one, **one["model"]} for one in (old, new)]
+    changed = [key for key in flat[1] if key != "model" and flat[0].get(key) != flat[1][key]]
+    return lines + [f"{key.replace('_', ' ')} changed: ranked and rendered anew" for key in changed]
+
+
+def as_text(value: object) -> str:
+    """A setting as people type it."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def read_plan(path: Path) -> dict[str, Any]:

@@ -267,3 +267,19 @@ def test_layers_prints_a_row_a_layer(tiny: Tiny, capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:3] == ["layer", "type", "channels"]
     assert [line.split()[0] for line in lines[1:]] == ["conv1", "relu1", "pool", "conv2", "relu2"]
+
+
+def test_changed_settings_are_named(
+    tiny: Tiny, photographs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = tiny(layers=("relu1",), recipe=("octaves",))
+    build(first)
+    capsys.readouterr()
+    loud = {"layers": ("relu1",), "quiet": False}
+    build(tiny(**loud, recipe=("pyramid",), units=1))
+    assert "recipe changed from octaves to pyramid" in capsys.readouterr().err
+    (photographs / "9.png").unlink()
+    build(tiny(**loud, recipe=("pyramid",), units=1, seed=3))
+    said = capsys.readouterr().err
+    assert "seed changed from 0 to 3" in said
+    assert "images changed: ranked and rendered anew" in said

@@ -157,6 +157,8 @@ def test_a_channel_of_nan_is_never_ranked_and_all_others_are_right(
     (key,) = config.cache.glob("*/*/key.json")
     with Store.read(key.parent) as store:
         assert store.read_stats("out").finite.tolist() == [True, False, True, True]
+    (page,) = config.site.glob("*/out/index.html")
+    assert "NaN or infinite on some sample image" in page.read_text("utf-8")
     score(row="numerics", tried=1, survived=1)
 
 
