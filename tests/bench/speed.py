@@ -265,25 +265,29 @@ def whole_atlas() -> None:
 
 
 def linear() -> None:
-    """Cost in units, at 64 px: linear, and flat in what is cached."""
-    print("linear: EfficientNet-Lite0 blocks.2.0 … 4.2 at 64 px")
+    """Cost in units, `octaves` at 64 px: linear, and flat in what is cached."""
+    print("linear: EfficientNet-Lite0 blocks.4.* and 5.* at 64 px, octaves", flush=True)
+    options = ("--size", "64", "--layers", "blocks.[45].?", "--recipe", "octaves", "--units")
     with tempfile.TemporaryDirectory() as name:
-        layers = "blocks.[234].*"
-        build(Path(name), "--size", "64", "--units", "1", "--layers", layers)
-        before, done = 0.0, 8
-        for per_layer in (10, 40, 112):
-            seconds, memory, _ = build(
-                Path(name), "--size", "64", "--units", str(per_layer), "--layers", layers
-            )
-            pages = Path(name).glob("site/*/*/layer.json")
-            total = sum(len(json.loads(path.read_text())["units"]) for path in pages)
-            new = total - done
+        build(Path(name), *options, "1")
+        done = len(units_of(Path(name)))
+        for per_layer in (2, 15, 60, 143):
+            seconds, memory, _ = build(Path(name), *options, str(per_layer))
+            total = len(units_of(Path(name)))
+            new, done = total - done, total
             print(
-                f"  {total:5} units, {new:4} new: {seconds:6.1f} s, {seconds / new:.2f} s a new unit, peak {memory:.1f} GB"
+                f"  {total:5} units, {new:4} new: {seconds:6.1f} s, "
+                f"{seconds / new:.2f} s a new unit, peak {memory:.1f} GB",
+                flush=True,
             )
-            before, done = seconds, total
-        again, _, _ = build(Path(name), "--size", "64", "--units", "112", "--layers", layers)
-        print(f"  {done:5} units, none new: {again:.1f} s (the last step took {before:.0f} s)")
+        again, _, _ = build(Path(name), *options, "143")
+        print(f"  {done:5} units, none new: {again:.1f} s")
+
+
+def units_of(folder: Path) -> list[object]:
+    """The units of all pages."""
+    pages = [json.loads(path.read_text()) for path in folder.glob("site/*/*/layer.json")]
+    return [unit for page in pages for unit in page["units"]]
 
 
 if __name__ == "__main__":
