@@ -4,7 +4,6 @@ All names pass through `files.escape_name`, so a path holds only characters that
 in a URL and never leaves the site. An address is a path relative to the site, with `/`.
 """
 
-import posixpath
 import re
 from collections.abc import Iterable
 
@@ -79,8 +78,3 @@ def tile(place: int) -> tuple[int, int, int]:
 def sample_image(index: int) -> str:
     """A whole sample image inside its model's folder."""
     return f"images/{index}.jpg"
-
-
-def relative(target: str, page: str) -> str:
-    """A link from one page of the site to another."""
-    return posixpath.relpath(target, posixpath.dirname(page) or ".")

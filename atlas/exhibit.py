@@ -114,9 +114,8 @@ class Studio:
         drawn = []
         for recipe in self.atlas.recipes:
             if recipe in by_recipe:
-                one = by_recipe[recipe]  # failed ones were never kept
-                kept = one if one.status == "failed" else self.pictures.rendering(one.unit, recipe)
-                drawn.append((one, self.pool.submit(draw, kept)))
+                record = by_recipe[recipe]
+                drawn.append((record, self.pool.submit(draw, self.with_pixels(record))))
         places = [int(index) for index in layer.stats.example_image[channel] if index >= 0]
         boxes = [box_of(layer, channel, place) for place in range(len(places))]
         size = self.atlas.model.input_size

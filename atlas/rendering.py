@@ -180,11 +180,12 @@ class Stage:
     def settings(self, recipe: Recipe, layer: LayerInfo) -> Settings:
         """Batch and precision are measured once per layer and device, then read from the cache."""
         config, store = self.work.config, self.work.store
-        batch = tuning.choose_batch(config.batch, self.network, layer.name, config.size)
         sides = octave_sides(recipe, config.size) if isinstance(recipe, FourierRecipe) else ()
-        parts = (self.network.device.type, config.precision, layer.name, *map(str, sides))
+        asked = (config.precision, str(config.batch))
+        parts = (self.network.device.type, *asked, layer.name, *map(str, sides))
         name, notes = " ".join(parts), dict[str, Any](store.read_json("tuning") or {})
         if name not in notes:
+            batch = tuning.choose_batch(config.batch, self.network, layer.name, config.size)
             chosen = tuning.choose_precisions(
                 self.network, layer.name, sides, config.precision, batch
             )
@@ -196,7 +197,7 @@ class Stage:
             recipe=recipe,
             size=config.size,
             seed=config.seed,
-            batch=noted["batch"] if config.batch == "auto" else batch,
+            batch=noted["batch"],
             precisions={int(side): one for side, one in noted["precisions"].items()},
             natural_hf=self.natural_hf,
             snapshots=config.snapshots,
