@@ -9,13 +9,14 @@ BIN := $(VENV)/bin
 
 # Each of these is an option of build_atlas.py, e.g. `make atlas MODEL=googlenet UNITS=20`; flags go
 # into ARGS, e.g. `make atlas ARGS='--negative --snapshots'`.
-VARIABLES := MODEL WEIGHTS WEIGHTS_SHA256 IMAGES LAYERS UNITS RANK RECIPE FACETS REFERENCE \
+VARIABLES := MODEL NAME WEIGHTS WEIGHTS_SHA256 IMAGES LAYERS UNITS RANK RECIPE FACETS CLASSES \
+	LENSES TARGET COMPARE REFERENCE SHARD ENGINE MEAN STD INPUT_SIZE CHANNELS OUT \
 	SIZE SEED DEVICE PRECISION BATCH CACHE SITE SITE_URL CONFIG
 lower = $(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 OPTIONS = $(foreach name,$(VARIABLES),$(if $($(name)),--$(call lower,$(name)) '$($(name))')) $(ARGS)
 
-.PHONY: help setup atlas layers site serve test test-fast test-browser check bench bench-quality \
-	bench-site publish clean distclean
+.PHONY: help setup atlas plan layers site serve test test-fast test-browser check bench bench-quality \
+	bench-site bench-scale bench-gpu publish clean distclean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -39,6 +40,9 @@ $(VENV)/publish: pyproject.toml | $(BIN)/python
 
 atlas: $(VENV)/demo ## build the atlas of MODEL (default: the embedded EfficientNet-Lite0) into site/
 	$(BIN)/python build_atlas.py build $(OPTIONS)
+
+plan: $(VENV)/demo ## say what `make atlas` would do, how long and how large it would be
+	@$(BIN)/python build_atlas.py plan $(OPTIONS)
 
 layers: $(VENV)/demo ## print the layer table of MODEL
 	@$(BIN)/python build_atlas.py layers $(OPTIONS)
@@ -71,6 +75,12 @@ bench-quality: $(VENV)/dev ## measure the pictures of every recipe and write a c
 
 bench-site: $(VENV)/dev ## measure how long a site of 7,000 units takes to build
 	$(BIN)/python -m tests.bench.site $(ARGS)
+
+bench-scale: $(VENV)/dev ## measure two Ray processes against one, and memory over 100 to 2,000 units
+	$(BIN)/python -m tests.bench.scale $(ARGS)
+
+bench-gpu: $(VENV)/dev ## measure units a minute, share of the peak and memory on the GPU, by batch size
+	$(BIN)/python -m tests.bench.gpu $(ARGS)
 
 publish: $(VENV)/publish ## check cache and site, then push site/ to the branch gh-pages
 	$(BIN)/python build_atlas.py check $(OPTIONS)

@@ -8,8 +8,9 @@ import sys
 import traceback
 from collections.abc import Sequence
 from types import FrameType
+from typing import cast
 
-from atlas.config import OPTIONS, Config, command_line, configure
+from atlas.config import OPTIONS, Config, as_typed, command_line, configure
 from atlas.errors import AtlasError, Interrupted, UsageError
 
 COMMANDS = {
@@ -17,8 +18,11 @@ COMMANDS = {
     "rank": "only the pass over the sample images",
     "render": "only the renderings, from the ranking in the cache",
     "site": "only the pages, from the cache; loads no model",
+    "plan": "say what a build would do, how long and how large it would be; changes nothing",
     "layers": "print the table of the model's layers",
     "check": "verify every file of the cache and every link of the site",
+    "export": "write the atlas of one model as one HDF5 file (--out FILE); loads no model",
+    "merge": "copy the verified blocks of other cache folders into --cache",
     "serve": "serve the site on this machine, for looking",
 }
 
@@ -52,7 +56,10 @@ def parse(arguments: Sequence[str] | None) -> dict[str, object]:
     parser = Parser(prog="build_atlas.py", description=__doc__)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, help_text in COMMANDS.items():
-        add_options(commands.add_parser(name, help=help_text, description=help_text))
+        one = commands.add_parser(name, help=help_text, description=help_text)
+        if name == "merge":
+            one.add_argument("folders", nargs="+", metavar="FOLDER", help="cache to copy from")
+        add_options(one)
     return {key: value for key, value in vars(parser.parse_args(arguments)).items() if value}
 
 
@@ -74,8 +81,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         if option.is_flag:
             parser.add_argument(*flags, action="store_const", const="true", help=option.help)
         else:
-            default = getattr(defaults, option.key)
-            shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+            shown = as_typed(option.key, getattr(defaults, option.key))
             text = f"{option.help} (default: {shown or 'none'})".replace("%", "%%")
             parser.add_argument(*flags, metavar=option.metavar, help=text)
 
@@ -83,6 +89,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(typed: dict[str, object], verbose: bool) -> int:
     """Carry out the command; the imports that take seconds happen here, after the parsing."""
     command, config_file = str(typed.pop("command")), str(typed.pop("config", ""))
+    folders = cast("list[str]", typed.pop("folders", []))
     given = {key: str(value) for key, value in typed.items()}
     if verbose:
         given["verbose"] = "true"
@@ -97,19 +104,23 @@ def run(typed: dict[str, object], verbose: bool) -> int:
     try:
         from atlas import pipeline
 
+        if command == "merge":
+            return pipeline.merge(config, progress, folders)
         code: int = getattr(pipeline, command)(config, progress)
         return code
     except KeyboardInterrupt as stop:
         safe = f"{progress.safe_units} units of this run are safe"
-        error = Interrupted(f"stopped; {safe}; resume with: {resume_line(config, command)}")
+        error = Interrupted(
+            f"stopped; {safe}; resume with: {resume_line(config, command, folders)}"
+        )
         error.exit_code = stop.args[0] if stop.args else Interrupted.exit_code
         raise error from None
 
 
-def resume_line(config: Config, command: str) -> str:
+def resume_line(config: Config, command: str, folders: Sequence[str] = ()) -> str:
     """The command that goes on where a run was stopped: the same, in the same folders."""
-    words, default = [command_line(config, command)], Config()
-    for name in ("cache", "site", "device"):
+    words, default = [command_line(config, command), *map(shlex.quote, folders)], Config()
+    for name in ("cache", "site", "device", "engine"):
         if getattr(config, name) != getattr(default, name):
             words.append(f"--{name} {shlex.quote(str(getattr(config, name)))}")
     return " ".join(words)

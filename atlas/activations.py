@@ -5,15 +5,19 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from .imagetensors import to_tensor
 from .network import Network
 from .ranking import channel_statistics
-from .records import LayerInfo, LayerStats
+from .records import LayerInfo, LayerStats, Readout
 
 PASS_BATCH = 16
 """Images a batch; larger ones gain nothing on a CPU and cost memory where layers are wide."""
+
+
+VOTES = 12
+"""Channels kept per class: those that raise its score most."""
 
 
 def summarise(activations: Tensor) -> Tensor:
@@ -66,3 +70,28 @@ def batches(images: Iterable[NDArray[np.uint8]], size: int) -> Iterator[list[NDA
             batch = []
     if batch:
         yield batch
+
+
+def read_readout(network: nn.Module, stats: LayerStats, classes: int) -> Readout | None:
+    """What each channel adds to each class: weight of the last linear map × mean activation.
+
+    Args:
+        network: the model's own.
+        stats: of the layer whose spatial means that map reads, C channels.
+        classes: their number.
+
+    Returns:
+        None if no linear map of this shape is there.
+    """
+    shape = (classes, stats.channels)
+    maps = [one for one in network.modules() if isinstance(one, nn.Linear)]
+    weights = [one.weight.detach().cpu().numpy() for one in maps if one.weight.shape == shape]
+    if not weights:
+        return None
+    table = weights[-1] * np.where(stats.finite, stats.mean, 0)  # (K, C)
+    best = np.argsort(-table, axis=1, kind="stable")[:, :VOTES]
+    return Readout(
+        layer=stats.layer,
+        channels=best.astype(np.int32),
+        contributions=np.take_along_axis(table, best, 1).astype(np.float32),
+    )

@@ -9,6 +9,12 @@ from collections.abc import Iterable
 
 from .files import escape_name, folder_names
 
+CLASSES = "classes"
+"""Folder of the pages of classes inside a model's folder; no layer's folder has this name."""
+
+COMPARE = "compare"
+"""Folder of the comparison inside a model's folder; no layer's folder has this name."""
+
 TILES = 8
 """Rows and columns of a contact sheet.
 
@@ -68,6 +74,15 @@ def patch_sheet(number: int) -> str:
     return f"img/patches-{number}.jpg"
 
 
+EXCITES = "excites.html"
+"""Page inside a layer's folder that sets its best patches against its renderings."""
+
+
+def mosaic_sheet(number: int) -> str:
+    """Sheet of a layer's units, nine best patches each."""
+    return f"img/mosaics-{number}.jpg"
+
+
 def tile(place: int) -> tuple[int, int, int]:
     """Where the unit at a place (from 0) stands: number of its sheet, column, row."""
     number, rest = divmod(place, TILES * TILES)
@@ -75,6 +90,40 @@ def tile(place: int) -> tuple[int, int, int]:
     return number, column, row
 
 
+def image_page(index: int) -> str:
+    """Page of a sample image, seen from a layer's folder."""
+    return f"../images/{index}.html"
+
+
 def sample_image(index: int) -> str:
     """A whole sample image inside its model's folder."""
     return f"images/{index}.jpg"
+
+
+# --- image pages ---------------------------------------------------------------------------------
+
+IMAGES = "images"
+"""Folder of the sample images inside their model's folder; no layer can take its name."""
+
+
+def lens_page(index: int) -> str:
+    """Page of a sample image, seen from the folder of the sample images."""
+    return f"{index}.html"
+
+
+def image_file(index: int, what: str) -> str:
+    """A file made of a sample image, seen from the folder of the sample images."""
+    return f"{index}.{what}"
+
+
+# --- compare pages -------------------------------------------------------------------------------
+
+
+def comparison_page(other: str) -> str:
+    """Page inside a model's folder that compares it with the model of another folder."""
+    return f"{COMPARE}/{other}.html"
+
+
+def comparison_data(other: str) -> str:
+    """The numbers of that page, beside it."""
+    return f"{COMPARE}/{other}.json"

@@ -16,7 +16,7 @@ from .config import fingerprint
 from .errors import CacheError
 from .files import cannot, is_temporary, sha256_bytes, shown
 
-Kind = Literal["network", "samples", "images", "ranking", "renderings"]
+Kind = Literal["network", "samples", "images", "ranking", "renderings", "readout", "lenses"]
 
 PLACES: dict[Kind, re.Pattern[str]] = {
     "network": re.compile(r"network\.([0-9a-f]{12})\.json"),
@@ -24,12 +24,19 @@ PLACES: dict[Kind, re.Pattern[str]] = {
     "images": re.compile(r"images/\d+-\d+\.([0-9a-f]{12})\.h5"),
     "ranking": re.compile(r"ranking/[^/]+\.([0-9a-f]{12})\.h5"),
     "renderings": re.compile(r"renderings/[^/]+/\d+-\d+\.([0-9a-f]{12})\.h5"),
+    "readout": re.compile(r"readout\.([0-9a-f]{12})\.h5"),
+    "lenses": re.compile(r"lenses/\d+-\d+\.([0-9a-f]{12})\.h5"),
 }
 """Where a file of each kind lies, relative to the key folder, and the digest in its name."""
+
+FOLDERS = ("images", "ranking", "renderings", "lenses")
+"""Folders of results inside a key folder."""
 
 SIDECAR = re.compile(r"renderings/[^/]+/\d+-\d+\.[0-9a-f]{12}\.json")
 NOTE = re.compile(r"[a-z]+\.json")
 QUARANTINE = "quarantine"
+ROWS: dict[Kind, str] = {"renderings": "channel", "lenses": "image"}
+"""The column that says what each row of a block is about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +46,9 @@ class Block:
     Attributes:
         path: its name, which ends in the digest of its bytes.
         kind: what it holds.
-        layer, fingerprint: of rankings and renderings, else "".
+        layer, fingerprint: of rankings, renderings and lenses, else "".
         first, last: sample indices or rank positions, else 0.
-        channels: of a rendering block, by row.
+        channels: of a rendering block, by row; of a block of lenses, the images.
     """
 
     path: Path
@@ -91,7 +98,7 @@ def walk(folder: Path) -> Iterator[Path]:
     Folders are gone into only where files of results lie; others come out as they are, so that a
     folder in the place of a file is noticed.
     """
-    roots = {folder / name for name in ("images", "ranking", "renderings")}
+    roots = {folder / name for name in FOLDERS}
     try:
         for path in sorted(folder.iterdir()):
             if path in roots and path.is_dir() and not path.is_symlink():
@@ -171,7 +178,7 @@ def read_head(path: Path, kind: Kind, data: bytes) -> tuple[int, Block]:
             fingerprint=str(attributes.get("fingerprint", "")),
             first=int(attributes.get("first", 0)),
             last=int(attributes.get("last", 0)),
-            channels=tuple(file["channel"][...].tolist()) if kind == "renderings" else (),
+            channels=tuple(file[ROWS[kind]][...].tolist()) if kind in ROWS else (),
         )
 
 
@@ -206,9 +213,9 @@ def check(folder: Path) -> list[str]:
 def is_ours(path: Path) -> bool:
     """Whether a path directly in the key folder has a name that this module gives."""
     if path.is_dir():
-        return path.name in ("images", "ranking", "renderings", QUARANTINE)
+        return path.name in (*FOLDERS, QUARANTINE)
     name = path.name
-    known = (PLACES["network"], PLACES["samples"], NOTE)
+    known = (PLACES["network"], PLACES["samples"], PLACES["readout"], NOTE)
     return name == ".lock" or any(pattern.fullmatch(name) for pattern in known)
 
 

@@ -45,7 +45,7 @@ def blocks_inside(module: nn.Module, prefix: str, rows: set[str]) -> list[str]:
         name = f"{prefix}.{child_name}" if prefix else child_name
         if is_leaf(child) or "pool" in type(child).__name__.lower():
             continue
-        if is_container(child) or name not in rows:
+        if is_container(child) or name not in rows or is_stage(child, name, rows):
             found += blocks_inside(child, name, rows)
         else:
             found.append(name)
@@ -67,6 +67,28 @@ def is_container(module: nn.Module) -> bool:
         return True
     plain = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
     return plain and not all(is_leaf(child) for child in module.children())
+
+
+def is_stage(module: nn.Module, name: str, rows: set[str]) -> bool:
+    """Whether a module runs blocks of one class one after the other (the stages of MaxViT).
+
+    Blocks are told from runs of conv-norm-activation inside a block by holding more than leaves.
+    """
+    lists = [(name, module)] if len(list(module.children())) > 1 else []
+    lists += [
+        (f"{name}.{child_name}", child)
+        for child_name, child in module.named_children()
+        if type(child) in (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+    ]
+    return any(holds_blocks(holder, prefix, rows) for prefix, holder in lists)
+
+
+def holds_blocks(holder: nn.Module, prefix: str, rows: set[str]) -> bool:
+    """Whether all that a module holds are blocks of one class, each with a row."""
+    members = dict(holder.named_children())
+    one_class = len({type(member) for member in members.values()}) == 1
+    deep = all(any(not is_leaf(part) for part in one.children()) for one in members.values())
+    return one_class and deep and all(f"{prefix}.{name}" in rows for name in members)
 
 
 def ends_of_runs(network: nn.Module, rows: Sequence[str]) -> list[str]:

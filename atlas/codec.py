@@ -4,6 +4,7 @@
 that turn each record into named arrays and named arrays into the record.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -14,9 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .records import (
+    FeatureMaps,
+    FoolingImage,
     LayerInfo,
     LayerStats,
+    Lens,
     ModelInfo,
+    Prediction,
+    Readout,
     Rendering,
     Sample,
     SampleSet,
@@ -69,7 +75,7 @@ def add_dataset(file: Any, name: str, array: Array) -> None:
 def encode_texts(texts: Sequence[str]) -> NDArray[np.bytes_]:
     """(N,) UTF-8 byte strings of one length, which unlike HDF5's variable ones are checksummed."""
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-    longest = max(1, *map(len, encoded))
+    longest = max([1, *map(len, encoded)])
     return np.array(encoded, dtype=h5py.string_dtype("utf-8", longest))
 
 
@@ -107,7 +113,10 @@ RAGGED: dict[str, type] = {
 PIXELS = ("image", "snapshots")
 TEXTS = ("recipe", "status", "reason", "start", "precision")
 INTEGERS = ("seed", "attempts")
-SCORES = {"activation": float, "reach": float, "select": int, "robust": float, "hf": float}
+SCORES: dict[str, type] = {
+    **{"activation": float, "reach": float, "select": int, "robust": float, "hf": float},
+    **{"ranks": int, "confidence": float},
+}
 
 
 def renderings_to_datasets(renderings: Sequence[Rendering]) -> dict[str, Array]:
@@ -140,7 +149,8 @@ def rendering_from_columns(
         for name in RAGGED
         if name not in PIXELS
     }
-    numbers = {name: columns[name][row].item() for name in (*INTEGERS, *SCORES)}
+    numbers: dict[str, Any] = {name: columns[name][row].tolist() for name in (*INTEGERS, *SCORES)}
+    numbers["ranks"] = tuple(numbers["ranks"])
     return Rendering(
         unit=Unit(layer=layer, channel=int(columns["channel"][row])),
         recipe=texts["recipe"],
@@ -180,7 +190,84 @@ def samples_from_json(value: dict[str, Any]) -> SampleSet:
     """The SampleSet that `asdict` and JSON made lists of."""
     samples = tuple(Sample(**{**row, "box": tuple(row["box"])}) for row in value["samples"])
     skipped = tuple(SkippedFile(**row) for row in value["skipped"])
-    return SampleSet(**{**value, "samples": samples, "skipped": skipped})
+    credits = tuple(value.get("credits", ()))
+    return SampleSet(**{**value, "samples": samples, "skipped": skipped, "credits": credits})
+
+
+def readout_to_datasets(readout: Readout) -> dict[str, Array]:
+    """The arrays of a Readout under their own names."""
+    return {"channels": readout.channels, "contributions": readout.contributions}
+
+
+def lenses_to_datasets(lenses: Sequence[Lens]) -> dict[str, Array]:
+    """The lenses of some images: a group for each, named after its image."""
+    datasets: dict[str, Array] = {"image": np.array([lens.image for lens in lenses], np.int32)}
+    for lens in lenses:
+        start = f"{lens.image}/"
+        datasets |= predictions_to_datasets(start, lens.predictions)
+        datasets[f"{start}saliency"] = lens.saliency
+        datasets[f"{start}smoothgrad"] = lens.smoothgrad
+        if lens.fooling is not None:
+            datasets |= fooling_to_datasets(f"{start}fooling/", lens.fooling)
+        datasets[f"{start}layers"] = encode_texts([maps.layer for maps in lens.maps])
+        for place, maps in enumerate(lens.maps):
+            for name in MAPS:
+                datasets[f"{start}maps/{place}/{name}"] = getattr(maps, name)
+    return datasets
+
+
+MAPS = ("channels", "means", "peaks", "maps")
+FOOLING: dict[str, type] = {"target": int, "fooled": bool, "steps": int, "l2": float, "linf": float}
+
+
+def predictions_to_datasets(start: str, predictions: Sequence[Prediction]) -> dict[str, Array]:
+    """Two columns: index and probability."""
+    return {
+        f"{start}index": np.array([one.index for one in predictions], np.int32),
+        f"{start}probability": np.array([one.probability for one in predictions], np.float64),
+    }
+
+
+def fooling_to_datasets(start: str, fooling: FoolingImage) -> dict[str, Array]:
+    """A fooling image, its numbers as arrays of one value."""
+    numbers: dict[str, Array] = {
+        f"{start}{name}": np.array([getattr(fooling, name)], type_)
+        for name, type_ in FOOLING.items()
+    }
+    predictions = predictions_to_datasets(start, fooling.predictions)
+    return {f"{start}image": fooling.image, **numbers, **predictions}
+
+
+def lens_from_file(file: Any, image: int) -> Lens:
+    """One image of a block of lenses."""
+    group = file[str(image)]
+    layers = decode_texts(group["layers"][...]) if len(group["layers"]) else []
+    return Lens(
+        image=image,
+        predictions=read_predictions(group),
+        saliency=group["saliency"][...],
+        smoothgrad=group["smoothgrad"][...],
+        fooling=read_fooling(group["fooling"]) if "fooling" in group else None,
+        maps=tuple(
+            FeatureMaps(layer=layer, **{name: group[f"maps/{place}/{name}"][...] for name in MAPS})
+            for place, layer in enumerate(layers)
+        ),
+    )
+
+
+def read_predictions(group: Any) -> tuple[Prediction, ...]:
+    """The predictions of `predictions_to_datasets`."""
+    columns = (group["index"][...].tolist(), group["probability"][...].tolist())
+    return tuple(
+        Prediction(index=index, probability=probability)
+        for index, probability in zip(*columns, strict=True)
+    )
+
+
+def read_fooling(group: Any) -> FoolingImage:
+    """The fooling image of `fooling_to_datasets`."""
+    numbers: dict[str, Any] = {name: type_(group[name][0]) for name, type_ in FOOLING.items()}
+    return FoolingImage(image=group["image"][...], predictions=read_predictions(group), **numbers)
 
 
 def open_block(path: Path) -> Any:
@@ -190,3 +277,125 @@ def open_block(path: Path) -> Any:
         OSError: it cannot be read, or is no HDF5 file.
     """
     return h5py.File(path, "r", locking=False)
+
+
+# --- one file for other people --------------------------------------------------------------------
+
+IMAGE = {
+    "CLASS": "IMAGE",
+    "IMAGE_VERSION": "1.2",
+    "IMAGE_SUBCLASS": "IMAGE_TRUECOLOR",
+    "INTERLACE_MODE": "INTERLACE_PIXEL",
+    "IMAGE_COLORMODEL": "RGB",
+    "DISPLAY_ORIGIN": "UL",
+}
+"""What marks a dataset as RGB pictures with the origin at the upper left.
+
+Source: HDF5 Image and Palette Specification 1.2, section 1.2. It describes one picture, (H, W, 3);
+ours are stacked, (U, H, W, 3), which its truecolor layout does not name: viewers that know the
+attributes show one row, others a plain array.
+"""
+
+READ_BYTES = 1 << 22
+"""About how much of a dataset is read at a time when a whole file is looked through."""
+
+
+def new_file(stream: Any) -> Any:
+    """An empty HDF5 file that is written into an open binary stream.
+
+    Args:
+        stream: whatever has `seek`, `readinto`, `write`, `truncate` and `flush`.
+    """
+    return h5py.File(stream, "w", libver=("v110", "v110"))
+
+
+def add_group(file: Any, name: str, ordered: bool = False) -> Any:
+    """Make a group without a date, so that equal content gives equal bytes.
+
+    Args:
+        file: an open file or group.
+        name: of the group; the groups above it exist.
+        ordered: whether its members are listed in the order they are made in, not by name.
+    """
+    properties = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+    properties.set_obj_track_times(False)
+    if ordered:
+        order = h5py.h5p.CRT_ORDER_TRACKED | h5py.h5p.CRT_ORDER_INDEXED
+        properties.set_link_creation_order(order)
+    return h5py.Group(h5py.h5g.create(file.id, name.encode(), gcpl=properties))
+
+
+def add_pictures(file: Any, name: str, count: int, side: int) -> Any:
+    """An empty dataset for `count` RGB pictures of `side` pixels, a checksummed chunk for each."""
+    shape = (count, side, side, 3)
+    options: dict[str, Any] = {"shape": shape, "dtype": np.uint8, "track_times": False}
+    if count:
+        options |= {"chunks": (1, side, side, 3), "fletcher32": True}
+    dataset = file.create_dataset(name, **options)
+    for attribute, value in IMAGE.items():
+        add_c_text(dataset, attribute, value)
+    return dataset
+
+
+def add_c_text(item: Any, name: str, value: str) -> None:
+    """An attribute as the image specification wants it: ASCII of one length, ended by a NUL."""
+    kind = h5py.h5t.C_S1.copy()
+    kind.set_size(len(value) + 1)
+    item.attrs.create(name, value.encode("ascii"), dtype=h5py.Datatype(kind))
+
+
+def visible_text(text: str) -> str:
+    """A text that is valid UTF-8 without NUL, which any reader takes; other parts as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
+def encode_visible(texts: Sequence[str]) -> NDArray[np.bytes_]:
+    """The column of `encode_texts` for readers outside; there may be no texts at all."""
+    if not texts:
+        return np.zeros(0, dtype=h5py.string_dtype("utf-8", 1))
+    return encode_texts([visible_text(text) for text in texts])
+
+
+def start_digest(shape: Sequence[int], dtype: Any) -> "hashlib._Hash":
+    """A SHA-256 that knows the shape and dtype of an array and waits for its bytes, row by row."""
+    return hashlib.sha256(f"{tuple(shape)} {dtype.str} ".encode())
+
+
+def digest_array(array: Array) -> str:
+    """SHA-256 of an array's shape, dtype and bytes."""
+    digest = start_digest(array.shape, array.dtype)
+    digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def read_back(file: Any) -> dict[str, str]:
+    """Read a whole file: each dataset's `digest_array`, and each attribute of a group as text.
+
+    Returns:
+        path of a dataset → 64 hexadecimal digits; `path@name` of an attribute → its value.
+
+    Raises:
+        OSError: a checksum does not fit.
+    """
+    found = {f"@{name}": str(value) for name, value in file.attrs.items()}
+    datasets: list[str] = []
+
+    def note(path: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            datasets.append(path)
+        else:
+            found.update({f"{path}@{name}": str(value) for name, value in item.attrs.items()})
+
+    file.visititems(note)
+    # opened one by one: each that is open keeps some 9 MB of its chunks
+    return found | {path: digest_dataset(file[path]) for path in datasets}
+
+
+def digest_dataset(dataset: Any) -> str:
+    """SHA-256 of a dataset's shape, dtype and bytes, a few rows in memory at a time."""
+    digest = start_digest(dataset.shape, dataset.dtype)
+    if dataset.size:
+        rows = max(1, READ_BYTES * len(dataset) // dataset.nbytes)
+        for first in range(0, len(dataset), rows):
+            digest.update(dataset[first : first + rows].tobytes())
+    return digest.hexdigest()

@@ -20,6 +20,7 @@ from .errors import InputError, UsageError, did_you_mean
 
 RANKS = ("mean", "max", "contrast")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+ENGINES = ("local", "ray")
 EMBEDDED_MODEL = "efficientnet_lite0"
 
 MAX_PIXELS = 50_000_000
@@ -35,6 +36,7 @@ class Config:
     """
 
     model: str = EMBEDDED_MODEL
+    name: str = ""
     weights: str = ""
     weights_sha256: str = ""
     images: str = "sample"
@@ -46,6 +48,10 @@ class Config:
     negative: bool = False
     facets: int = 0
     snapshots: bool = False
+    classes: tuple[str, ...] | int | Literal["all"] = 10
+    lenses: int = 24
+    target: str = "auto"
+    compare: str = ""
     reference: str = "auto"
     save_reference: str = ""
     size: int = 224
@@ -54,15 +60,24 @@ class Config:
     precision: str = "auto"
     batch: int | Literal["auto"] = "auto"
     compile: bool = False
+    shard: tuple[int, int] = (1, 1)
+    engine: str = "local"
     cache: Path = Path("cache")
     site: Path = Path("site")
     site_url: str = ""
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     input_size: int = 0
+    channels: int = 0
+    out: str = ""
     quiet: bool = False
     verbose: bool = False
     strict: bool = False
+
+    @property
+    def atlas_name(self) -> str:
+        """What cache and site call the atlas."""
+        return self.name or self.model
 
     def __post_init__(self) -> None:
         for name in ("model", "images"):
@@ -80,6 +95,16 @@ class Config:
             check_range("--units", self.units, 1, 1_000_000)
         if self.batch != "auto":
             check_range("--batch", self.batch, 1, 4096)
+        if isinstance(self.classes, int):
+            check_range("--classes", self.classes, 0, 1_000_000)
+        check_range("--lenses", self.lenses, 0, 1_000_000)
+        check_choice("--engine", self.engine, ENGINES)
+        if not 1 <= self.shard[0] <= self.shard[1]:
+            raise UsageError(
+                f"--shard must be I/N with 1 <= I <= N, got {self.shard[0]}/{self.shard[1]}"
+            )
+        if self.channels not in (0, 1, 3):
+            raise UsageError(f"--channels must be 1 or 3, got {self.channels}")
         check_range("--facets", self.facets, 0, 8)
         check_range("--size", self.size, 32, 1024)
         check_range("--max-pixels", self.max_pixels, 1, 2**30)
@@ -126,6 +151,26 @@ def parse_integer(option: str, text: str) -> int:
 def parse_units(option: str, text: str) -> int | Literal["all"]:
     """Read a number of units, or `all`."""
     return "all" if text == "all" else parse_integer(option, text)
+
+
+def parse_classes(option: str, text: str) -> tuple[str, ...] | int | Literal["all"]:
+    """Read a number of classes, `all`, or a list of names and indices (`207,` is a list of one)."""
+    if text.strip() == "all":
+        return "all"
+    if re.fullmatch(r"\s*\d+\s*", text):
+        return int(text)
+    names = parse_names(option, text)
+    if not names:
+        raise UsageError(f"{option} takes a number, all, or class names and indices, got {text!r}")
+    return names
+
+
+def parse_shard(option: str, text: str) -> tuple[int, int]:
+    """Read `I/N`."""
+    match = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", text)
+    if not match:
+        raise UsageError(f"{option} takes I/N, such as 2/8, got {text!r}")
+    return int(match[1]), int(match[2])
 
 
 def parse_batch(option: str, text: str) -> int | Literal["auto"]:
@@ -197,8 +242,14 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="model",
         metavar="NAME",
-        help="efficientnet_lite0 (embedded, no download), a torchvision classification model, "
-        "timm/NAME, or package.module:callable that returns your own network",
+        help="efficientnet_lite0 (embedded, no download), a torchvision classification, "
+        "segmentation or detection model, timm/NAME, or package.module:callable that returns "
+        "your own network",
+    ),
+    Option(
+        name="name",
+        metavar="NAME",
+        help="what cache and site call the atlas, to keep two checkpoints of one model apart",
     ),
     Option(
         name="weights",
@@ -253,6 +304,31 @@ OPTIONS: tuple[Option, ...] = (
         name="snapshots", metavar="", help="keep the picture after each octave", parse=parse_flag
     ),
     Option(
+        name="classes",
+        metavar="N|all|LIST",
+        help="classes to show: the N that the sample images look most like, all, or names and "
+        "indices separated by commas",
+        parse=parse_classes,
+    ),
+    Option(
+        name="lenses",
+        metavar="N",
+        help="sample images that get a page: predictions, saliency, fooling image, feature maps",
+        parse=parse_integer,
+    ),
+    Option(
+        name="target",
+        metavar="CLASS|auto",
+        help="class that fooling images are pushed to; auto: the least likely of ten spread over "
+        "all classes",
+    ),
+    Option(
+        name="compare",
+        metavar="NAME",
+        help="atlas in the same cache and over the same images that this one is compared with, "
+        "unit by unit",
+    ),
+    Option(
         name="reference",
         metavar="FILE|auto|none",
         help="statistics of a larger image set that scores are measured against; auto: the one "
@@ -280,6 +356,17 @@ OPTIONS: tuple[Option, ...] = (
         help="run the building blocks through torch.compile; worth it on GPUs and many units only",
         parse=parse_flag,
     ),
+    Option(
+        name="shard",
+        metavar="I/N",
+        help="do only the I-th of N parts of the renderings; `merge` puts the parts together",
+        parse=parse_shard,
+    ),
+    Option(
+        name="engine",
+        metavar="|".join(ENGINES),
+        help="who renders: this process, or the workers of a Ray cluster",
+    ),
     Option(name="cache", metavar="DIR", help="folder of finished work", parse=parse_path),
     Option(name="site", metavar="DIR", help="folder of the generated site", parse=parse_path),
     Option(name="site-url", metavar="URL", help="public address, for sitemap and link previews"),
@@ -295,6 +382,13 @@ OPTIONS: tuple[Option, ...] = (
         help="input side of your own network",
         parse=parse_integer,
     ),
+    Option(
+        name="channels",
+        metavar="1|3",
+        help="input channels of your own network, where its first convolution does not say",
+        parse=parse_integer,
+    ),
+    Option(name="out", metavar="FILE", help="with export: the file to write", parse=parse_location),
     Option(name="quiet", metavar="", help="no progress", parse=parse_flag),
     Option(name="verbose", metavar="", help="tracebacks and details", parse=parse_flag, short="v"),
     Option(
@@ -369,15 +463,25 @@ def source_date_epoch() -> int | None:
     return int(text) if text.isdecimal() else None
 
 
+def as_typed(key: str, value: object) -> str:
+    """A value as it would be typed on the command line."""
+    if not isinstance(value, tuple):
+        return str(value)
+    if key == "shard":
+        return f"{value[0]}/{value[1]}"
+    text = ",".join(map(str, value))
+    return f"{text}," if key == "classes" and text.isdecimal() else text
+
+
 def command_line(config: Config, command: str = "build") -> str:
     """The shortest `build_atlas.py` command that means `config`, run-only options left out."""
     default, words = Config(), [f"python build_atlas.py {command}"]
-    quiet = ("quiet", "verbose", "strict", "cache", "site", "device", "site_url")
+    quiet = ("quiet", "verbose", "strict", "cache", "site", "device", "site_url", "out", "engine")
     for option in fields(Config):
         value = getattr(config, option.name)
         if option.name not in quiet and value != getattr(default, option.name):
             name = f"--{option.name.replace('_', '-')}"
-            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            text = as_typed(option.name, value)
             joint = "=" if text.startswith("-") else " "  # a value like -1 is taken for an option
             words.append(name if value is True else f"{name}{joint}{shlex.quote(text)}")
     return " ".join(words)

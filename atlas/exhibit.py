@@ -9,7 +9,8 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
 from . import addresses, sheets
-from .records import LayerAtlas, ModelAtlas, Pictures, Rendering, Unit
+from .classes import class_name
+from .records import CLASSES, LayerAtlas, ModelAtlas, Pictures, Rendering, Unit
 from .sheets import Pixels
 from .sitetree import Tree
 from .views import Example, LayerView, Neighbour, Picture, Shot, UnitView
@@ -54,7 +55,26 @@ class Wall:
 
     renderings: dict[str, list[Pixels | None]]
     patches: list[Pixels | None] = field(default_factory=list)
+    mosaics: list[Pixels | None] = field(default_factory=list)
+    mosaic_sheets: list[bytes] = field(default_factory=list)
     pairs: list[tuple[Pixels, Pixels]] = field(default_factory=list)
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """The recipes whose pictures it holds, the default one first."""
+        return tuple(self.renderings)
+
+    def add_mosaic(self, patches: Sequence[Pixels]) -> None:
+        """Take in the best patches of a unit; a sheet that is full is kept as a JPEG only."""
+        self.mosaics.append(sheets.mosaic(patches))
+        if len(self.mosaics) == addresses.TILES**2:
+            self.finish_mosaics()
+
+    def finish_mosaics(self) -> None:
+        """Turn the mosaics that wait into a sheet."""
+        for sheet in sheets.contact_sheets(self.mosaics, addresses.TILES, sheets.MOSAIC):
+            self.mosaic_sheets.append(sheets.encode(sheet, sheets.SMALLER))
+        self.mosaics.clear()
 
     def add_pair(self, rendering: Pixels | None, patch: Pixels | None, trusted: bool) -> None:
         """Keep a rendering and its real patch for the card while there is room."""
@@ -94,7 +114,21 @@ class Studio:
         Returns:
             The layer for its pages, and the pairs for the model's card.
         """
-        wall = Wall(renderings={recipe: [] for recipe in self.atlas.recipes})
+        view, wall = self.hang(layer, folder, self.atlas.recipes)
+        wall.finish_mosaics()
+        for number, data in enumerate(wall.mosaic_sheets):
+            self.tree.put(f"{folder}/{addresses.mosaic_sheet(number)}", data)
+        return view, wall
+
+    def classes(self, layer: LayerAtlas) -> LayerView:
+        """Write every picture of the layer of class scores, which has recipes of its own."""
+        return self.hang(layer, addresses.CLASSES, self.atlas.class_recipes)[0]
+
+    def hang(
+        self, layer: LayerAtlas, folder: str, recipes: tuple[str, ...]
+    ) -> tuple[LayerView, Wall]:
+        """Write every picture of a layer that these recipes made; the first is the default."""
+        wall = Wall(renderings={recipe: [] for recipe in recipes})
         renderings: dict[int, list[Rendering]] = {}
         for rendering in layer.renderings:
             renderings.setdefault(rendering.unit.channel, []).append(rendering)
@@ -102,17 +136,26 @@ class Studio:
         units: list[UnitView] = []
         for start in range(0, len(layer.chosen), BATCH):
             channels = layer.chosen[start : start + BATCH]
-            jobs = [self.start(layer, channel, renderings.get(channel, [])) for channel in channels]
+            jobs = [
+                self.start(layer, channel, renderings.get(channel, []), wall.recipes)
+                for channel in channels
+            ]
             for channel, job in zip(channels, jobs, strict=True):
                 units.append(self.unit(layer, folder, channel, ranks.get(channel, 0), job, wall))
         self.write_sheets(folder, wall)
         return LayerView(atlas=layer, folder=folder, units=tuple(units)), wall
 
-    def start(self, layer: LayerAtlas, channel: int, renderings: Sequence[Rendering]) -> "Job":
+    def start(
+        self,
+        layer: LayerAtlas,
+        channel: int,
+        renderings: Sequence[Rendering],
+        recipes: tuple[str, ...],
+    ) -> "Job":
         """Read the pixels of a unit and hand them to the pool."""
         by_recipe = {rendering.recipe: rendering for rendering in renderings}
         drawn = []
-        for recipe in self.atlas.recipes:
+        for recipe in recipes:
             if recipe in by_recipe:
                 record = by_recipe[recipe]
                 drawn.append((record, self.pool.submit(draw, self.with_pixels(record))))
@@ -136,13 +179,15 @@ class Studio:
         patch = next((pixels for pixels, _ in job.patches.result()), None)
         pictures, pixels = [], None
         done = {rendering.recipe: (rendering, future.result()) for rendering, future in job.drawn}
-        for recipe in self.atlas.recipes:
+        for recipe in wall.recipes:
             rendering, drawn = done.get(recipe, (None, None))
             wall.renderings[recipe].append(drawn.small if drawn else None)
             if rendering and drawn:
-                pictures.append(self.picture(folder, rendering, drawn))
+                suffix = addresses.recipe_suffix(recipe, wall.recipes)
+                pictures.append(self.picture(folder, rendering, drawn, suffix))
                 pixels = drawn.pixels if pixels is None else pixels
         wall.patches.append(sheets.thumbnail(patch) if patch is not None else None)
+        wall.add_mosaic([pixels for pixels, _ in job.patches.result()])
         trusted = bool(pictures) and pictures[0].rendering.status == "ok"
         wall.add_pair(pixels, patch, trusted)
         stats = layer.stats
@@ -166,12 +211,11 @@ class Studio:
             page=addresses.unit_page(channel),
         )
 
-    def picture(self, folder: str, rendering: Rendering, drawn: Drawn) -> Picture:
+    def picture(self, folder: str, rendering: Rendering, drawn: Drawn, suffix: str) -> Picture:
         """Write the files of a rendering."""
         if drawn.pixels is None:
             return Picture(rendering=rendering, image=None, thumb=None, snapshots=())
         channel = rendering.unit.channel
-        suffix = addresses.recipe_suffix(rendering.recipe, self.atlas.recipes)
         height, width = drawn.pixels.shape[:2]
         image = Shot(file=addresses.picture(channel, suffix), height=height, width=width)
         side = sheets.THUMBNAIL
@@ -219,13 +263,15 @@ class Studio:
     def class_name(self, layer: LayerAtlas, channel: int) -> str:
         """Name of the class that a channel of the classifier's output stands for."""
         names = self.atlas.model.class_names
+        if layer.info.name == CLASSES:
+            return class_name(names, channel)
         is_output = layer is self.atlas.layers[-1] and layer.stats.channels == len(names)
         return names[channel] if is_output else ""
 
     def write_sheets(self, folder: str, wall: Wall) -> None:
         """Write the contact sheets of a layer, and its card."""
         for recipe, tiles in wall.renderings.items():
-            suffix = addresses.recipe_suffix(recipe, self.atlas.recipes)
+            suffix = addresses.recipe_suffix(recipe, wall.recipes)
             for number, sheet in enumerate(sheets.contact_sheets(tiles, addresses.TILES)):
                 self.tree.put(f"{folder}/{addresses.sheet(number, suffix)}", sheets.encode(sheet))
         for number, sheet in enumerate(sheets.contact_sheets(wall.patches, addresses.TILES)):

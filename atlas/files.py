@@ -26,7 +26,7 @@ TEMPORARY = ".tmp-"
 NAME_BYTES = 190
 """Longest escaped name: 255 is the limit of file systems, and suffixes are put behind it."""
 
-RESERVED = frozenset({"assets", "classes", "images", "img", "vendor"})
+RESERVED = frozenset({"assets", "classes", "compare", "images", "img", "vendor"})
 """Folders of the site that no model and no layer may take."""
 
 RESERVED_ENDINGS = (

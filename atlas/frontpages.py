@@ -62,6 +62,9 @@ NEEDED = (
 )
 """What the root pages read of a model.json."""
 
+ADDED: Json = {"credits": [], "classes": [], "n_classes": 0}
+"""What they read of it too, and what stands for it in a site of before there was any."""
+
 
 def read_models(site: Path, besides: str) -> tuple[list[Json], list[str]]:
     """The model.json of every other model that lies in the site.
@@ -86,7 +89,7 @@ def read_models(site: Path, besides: str) -> tuple[list[Json], list[str]]:
         except (OSError, ValueError, KeyError, TypeError):
             usable = False
         if usable:
-            models.append({**model, "folder": folder.name, "search": search})
+            models.append({**ADDED, **model, "folder": folder.name, "search": search})
         else:
             warnings.append(f"{folder} is left out of the home page: its data cannot be read")
     return models, warnings
@@ -191,6 +194,7 @@ def atlas_json(models: Sequence[Json], files: Sequence[str]) -> bytes:
             "n_layers": len(model["layers"]),
             "n_units": model["n_units"],
             "n_rendered": model["n_rendered"],
+            "n_classes": model["n_classes"],
             "weights_sha256": model["provenance"]["weights_sha256"],
             "created": model["provenance"]["created"],
             "data": f"{model['folder']}/model.json",

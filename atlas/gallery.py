@@ -18,8 +18,19 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from . import addresses, captions, frontpages, modelpages, sheets, sitedata
+from . import (
+    addresses,
+    captions,
+    classpages,
+    comparepages,
+    frontpages,
+    imagepages,
+    modelpages,
+    sheets,
+    sitedata,
+)
 from .captions import shown
+from .comparepages import Other
 from .errors import CacheError, UsageError
 from .exhibit import Studio, Wall
 from .files import escape_name, has_content, is_temporary, write_if_changed
@@ -58,6 +69,7 @@ def write_site(
     labels: Mapping[str, str],
     site_url: str,
     templates: Sequence[Path],
+    other: Other | None = None,
 ) -> SiteReport:
     """Bring the site up to date with one model.
 
@@ -68,6 +80,7 @@ def write_site(
         labels: `model/layer:channel` → what people call the unit.
         site_url: public address, for the sitemap and link previews; "" for none.
         templates: folders whose templates and assets come before our own, first one first.
+        other: an atlas over the same images to compare the model with, unit by unit.
 
     Returns:
         What was done.
@@ -75,6 +88,7 @@ def write_site(
     Raises:
         CacheError: something cannot be read or written; the old site is still whole.
         CheckError: over the budget, or a broken link; the old site is untouched.
+        InputError: `other` is over other images.
         UsageError: `site_url` or a templates folder cannot be used.
     """
     url = check_url(site_url)
@@ -85,7 +99,7 @@ def write_site(
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
     tree = Tree(site, folder, pool)
     try:
-        model = build_model(atlas, pictures, tree, labels, environment)
+        model = build_model(atlas, pictures, tree, labels, environment, other)
         tree.settle()
         models = sorted([*others, model], key=lambda model: model["folder"])
         root = root_files(site, models, folder, tree, environment, templates, url)
@@ -198,6 +212,8 @@ def load_templates(folders: Sequence[Path], site_url: str) -> jinja2.Environment
         reach=captions.reach,
         exact=exact,
         plural=captions.plural,
+        classes=captions.classes,
+        percent=captions.percent,
         groups=groups,
     )
     environment.globals["site_url"] = site_url
@@ -242,19 +258,22 @@ def build_model(
     tree: Tree,
     labels: Mapping[str, str],
     environment: jinja2.Environment,
+    other: Other | None,
 ) -> Json:
     """Write everything of one model into its tree.
 
     Returns:
         What model.json holds, with the model's folder.
     """
-    layers, walls = draw_layers(atlas, pictures, tree, labels)
+    studio = open_studio(atlas, pictures, tree, labels)
+    layers, walls = draw_layers(studio)
     book = modelpages.Book(
         atlas=atlas,
         folder=tree.old.name,
         tree=tree,
         render=partial(render, environment),
         layers=layers,
+        classes=classpages.draw_classes(studio, layers),
         rows={layer.name: [sitedata.unit_json(unit) for unit in layer.units] for layer in layers},
         images_sentence=images_sentence(atlas),
         provenance=sitedata.provenance_json(atlas),
@@ -262,15 +281,22 @@ def build_model(
     )
     for place in range(len(layers)):
         modelpages.write_layer(book, place)
-    modelpages.write_model(book)
+    classpages.write_classes(book)
+    images = imagepages.write_images(book, pictures)
+    comparison = (
+        comparepages.write_comparison(book, other, known_labels(other.atlas, labels))
+        if other
+        else None
+    )
+    modelpages.write_model(book, images, comparison)
     pairs = [pair for wall in walls for pair in wall.pairs[:1]]
     tree.put("card.jpg", sheets.encode(sheets.card(frontpages.spread(pairs, 9))))
     rows = [(layer.name, f"{layer.folder}/", book.rows[layer.name]) for layer in layers]
     tree.put("units.csv", sitedata.units_csv(rows))
-    tree.put("search.json", sitedata.to_json(sitedata.search_json(atlas, book.folder, layers)))
-    model = sitedata.model_json(
-        atlas, layers, frontpages.contact(layers), frontpages.daily(layers, atlas.seed)
-    )
+    search = sitedata.search_json(atlas, book.folder, layers, book.classes, images)
+    tree.put("search.json", sitedata.to_json(search))
+    contact, daily = frontpages.contact(layers), frontpages.daily(layers, atlas.seed)
+    model = sitedata.model_json(atlas, layers, contact, daily, book.classes, images)
     tree.put("model.json", sitedata.to_json(model))
     return {**model, "folder": book.folder}
 
@@ -278,7 +304,7 @@ def build_model(
 def provenance_markup(atlas: ModelAtlas, environment: jinja2.Environment) -> Markup:
     """The part that stands on every page of a model, rendered once."""
     page = Page(path="", kind="provenance", title="", description="")
-    recipes = list(zip(atlas.recipes, atlas.recipe_digests, strict=True))
+    recipes = list(atlas.digests.items())
     sentence = images_sentence(atlas)
     return Markup(
         render(
@@ -296,12 +322,11 @@ def images_sentence(atlas: ModelAtlas) -> str:
     return captions.images_sentence(len(natural.samples), natural.distinct, reference)
 
 
-def draw_layers(
+def open_studio(
     atlas: ModelAtlas, pictures: Pictures, tree: Tree, labels: Mapping[str, str]
-) -> tuple[tuple[LayerView, ...], list[Wall]]:
-    """Write the pictures of every layer."""
-    folders = addresses.layer_folders(layer.info.name for layer in atlas.layers)
-    studio = Studio(
+) -> Studio:
+    """What draws the pictures of a model."""
+    return Studio(
         atlas=atlas,
         pictures=pictures,
         tree=tree,
@@ -309,7 +334,13 @@ def draw_layers(
         pool=tree.pool,
         views=sheets.Views(pictures.sample),
     )
-    drawn = [studio.layer(layer, folders[layer.info.name]) for layer in atlas.layers]
+
+
+def draw_layers(studio: Studio) -> tuple[tuple[LayerView, ...], list[Wall]]:
+    """Write the pictures of every layer."""
+    layers = studio.atlas.layers
+    folders = addresses.layer_folders(layer.info.name for layer in layers)
+    drawn = [studio.layer(layer, folders[layer.info.name]) for layer in layers]
     return tuple(layer for layer, _ in drawn), [wall for _, wall in drawn]
 
 

@@ -1,6 +1,6 @@
 """The table of what can be looked at in a network, and how rows of it are picked.
 
-`layer_table` makes it from one forward run on zeros: hooks see what each module puts out, a `Trace`
+`layer_table` makes it from one forward run on noise: hooks see what each module puts out, a `Trace`
 what happens between them. `select_layers` picks rows by group, name or glob.
 """
 
@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from .blocks import ends_of_runs, find_blocks
 from .errors import InputError, UsageError, closest, one_line
-from .records import LayerInfo
-from .trace import Trace, View, positions
+from .layouts import CHANNELS_LAST, MAPS, to_maps, token_layout
+from .records import CLASSES, LayerInfo
+from .trace import Trace, View, described, only_map
 
 GROUPS = ("blocks", "children", "all")
 """Selections of layers that have a name of their own."""
@@ -26,7 +27,8 @@ GROUPS = ("blocks", "children", "all")
 def layer_table(network: nn.Module, input_size: int, channels: int = 3) -> tuple[LayerInfo, ...]:
     """List what can be looked at: every module call that puts out a map of activations.
 
-    A module called several times has a row for each call, `relu`, `relu:1`, `relu:2`.
+    Tokens count where they are those of a grid, which the run itself shows. A module called several
+    times has a row for each call, `relu`, `relu:1`, `relu:2`.
 
     Args:
         network: in eval mode, on the CPU.
@@ -34,12 +36,13 @@ def layer_table(network: nn.Module, input_size: int, channels: int = 3) -> tuple
         channels: of the input.
 
     Returns:
-        Rows in order of completion, with their groups.
+        Rows in order of completion, with their groups; then the class scores, where the network
+        puts them out; then what is no layer, without groups.
 
     Raises:
         InputError: the network fails on such an input, or has no such module.
     """
-    images = torch.zeros(1, channels, input_size, input_size)
+    images = probe(input_size, channels)
     trace = Trace(images)
     recorder = Recorder(trace)
     try:
@@ -50,31 +53,48 @@ def layer_table(network: nn.Module, input_size: int, channels: int = 3) -> tuple
         raise InputError(
             f"the network fails on an input {tuple(images.shape)} in "
             f"{f'module {place!r}' if place else 'its forward'} with {one_line(error)}; "
-            f"check --input-size and the weights"
+            f"check --input-size, --channels and the weights"
         ) from error
     if not recorder.rows:
-        outputs = ", ".join(recorder.outputs[:5]) or "no module was called"
+        seen = [f"{other.name} {other.layout}" for other in recorder.others[:5]]
         raise InputError(
             f"no layer puts out activations (N, C, H, W) with more than one position on an input "
-            f"{tuple(images.shape)}; outputs were: {outputs}; this atlas is for convolutional "
-            f"networks"
+            f"{tuple(images.shape)}; outputs were: {', '.join(seen) or 'no module was called'}; "
+            f"this atlas is for convolutional networks and transformers on a grid of patches"
         )
-    return grouped(network, recorder.rows)
+    rows = grouped(network, recorder.rows)
+    layers = (*with_readout(rows, recorder.readouts()), *class_row(recorder))
+    others = [
+        replace(other, index=index) for index, other in enumerate(recorder.others, len(layers))
+    ]
+    return (*layers, *others)
+
+
+def probe(input_size: int, channels: int) -> Tensor:
+    """(1, channels, size, size) noise, always the same: on zeros many layers are alike."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(1, channels, input_size, input_size, generator=generator)
 
 
 class Recorder:
-    """Hooks that write one row for every module call with an output (1, C, H, W), H·W > 1.
+    """Hooks that write one row for every module call with an output of several positions.
 
     Attributes:
         rows: in order of completion, without groups.
-        outputs: what other outputs looked like, for the message when there is no row.
+        means: (C,) spatial means of each row, on this input.
+        output: what the network itself returned.
+        last_linear: input and output of the linear map that was called last.
+        others: rows of the calls whose output is no map, its looks in `layout`.
         running: names of the modules under way, outermost first.
     """
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self.rows: list[LayerInfo] = []
-        self.outputs: list[str] = []
+        self.means: list[Tensor] = []
+        self.output: object = None
+        self.last_linear: tuple[Tensor, Tensor] | None = None
+        self.others: list[LayerInfo] = []
         self.running: list[str] = []
         self.calls: Counter[str] = Counter()
 
@@ -99,38 +119,97 @@ class Recorder:
 
     def end(self, name: str, module: nn.Module, inputs: object, output: object) -> None:
         self.running.pop()
+        if isinstance(module, nn.Linear) and isinstance(inputs, tuple) and inputs:
+            assert isinstance(output, Tensor)
+            self.last_linear = (inputs[0], output)
         if not name:
+            self.output = output
             return
         call, self.calls[name] = self.calls[name], self.calls[name] + 1
-        view = self.trace.view(output) if isinstance(output, Tensor) else None
-        if not view or not isinstance(output, Tensor) or not is_map(output, view):
-            self.outputs.append(f"{name} {described(output)}")
+        row = self.row(f"{name}:{call}" if call else name, type(module).__name__, output)
+        if not row.groups:
+            self.others.append(row)
             return
-        self.rows.append(
-            LayerInfo(
-                name=f"{name}:{call}" if call else name,
-                index=len(self.rows),
-                type=type(module).__name__,
-                channels=output.shape[1],
-                height=output.shape[2],
-                width=output.shape[3],
-                receptive_field=max(view.field),
-                stride=max(view.stride),
-                multiply_adds=self.trace.multiply_adds,
-                groups=("all",),
-            )
+        self.rows.append(row)
+        found = only_map(output)
+        assert isinstance(found, Tensor)
+        self.means.append(to_maps(found, row.layout, (row.height, row.width)).mean((2, 3))[0])
+
+    def row(self, name: str, kind: str, output: object) -> LayerInfo:
+        """The row of one call, without groups if its output cannot be seen as maps."""
+        found = only_map(output)
+        view = self.trace.view(found) if isinstance(found, Tensor) else View((0, 0), (0, 0))
+        layout = layout_of(found, view) if isinstance(found, Tensor) else ""
+        channels, height, width = shape_of(found, layout, view) if layout else (0, 0, 0)
+        return LayerInfo(
+            name=name,
+            index=len(self.rows),
+            type=kind,
+            channels=channels,
+            height=height,
+            width=width,
+            receptive_field=max(view.field) if layout else 0,
+            stride=max(view.stride) if layout else 0,
+            multiply_adds=self.trace.multiply_adds if layout else 0,
+            groups=("all",) if layout else (),
+            layout=layout or described(output),
         )
 
+    def readouts(self) -> set[str]:
+        """The layers whose spatial means are what the last linear map makes class scores of."""
+        if self.last_linear is None or self.last_linear[1] is not self.output:
+            return set()
+        read = self.last_linear[0].flatten()
+        return {
+            row.name
+            for row, means in zip(self.rows, self.means, strict=True)
+            if means.shape == read.shape and torch.allclose(means, read, rtol=1e-4, atol=1e-6)
+        }
 
-def is_map(output: Tensor, view: View) -> bool:
-    """Whether a tensor is an activation (1, C, H, W) of floats with more than one position."""
-    shaped = output.ndim == 4 and output.shape[0] == 1 and positions(output.shape) > 1
-    return shaped and output.is_floating_point() and view.channel_dim == 1
+
+def class_row(recorder: Recorder) -> tuple[LayerInfo, ...]:
+    """A row for the network's output, if it is one score for each of several classes."""
+    scores = recorder.output
+    if not isinstance(scores, Tensor) or not scores.is_floating_point():
+        return ()
+    if scores.ndim != 2 or scores.shape[0] != 1 or scores.shape[1] < 2:
+        return ()
+    return (
+        LayerInfo(
+            name=CLASSES,
+            index=len(recorder.rows),
+            type="classifier",
+            channels=scores.shape[1],
+            height=1,
+            width=1,
+            receptive_field=0,
+            stride=0,
+            multiply_adds=recorder.trace.multiply_adds,
+            groups=("classes",),
+        ),
+    )
 
 
-def described(output: object) -> str:
-    """An output in a few words: its shape, or its type."""
-    return str(tuple(output.shape)) if isinstance(output, Tensor) else type(output).__name__
+def layout_of(output: Tensor, view: View) -> str:
+    """How activations of more than one position lie in memory, "" where it is something else."""
+    if output.shape[:1] != (1,) or not output.is_floating_point():
+        return ""
+    if output.ndim == 4 and view.channel_dim == 1 and output.shape[2:].numel() > 1:
+        return MAPS
+    positions = view.grid[0] * view.grid[1]
+    if output.ndim == 4 and view.channel_dim == 3 and output.shape[1:3] == view.grid:
+        return CHANNELS_LAST if positions > 1 else ""
+    if output.ndim == 3 and view.channel_dim == 2 and positions > 1:
+        return token_layout(view.leading) if output.shape[1] == view.leading + positions else ""
+    return ""
+
+
+def shape_of(output: object, layout: str, view: View) -> tuple[int, int, int]:
+    """Channels, height and width of activations in a layout."""
+    assert isinstance(output, Tensor)
+    if layout == MAPS:
+        return output.shape[1], output.shape[2], output.shape[3]
+    return output.shape[-1], *view.grid
 
 
 # --- groups and selection ------------------------------------------------------------------------
@@ -154,6 +233,30 @@ def grouped(network: nn.Module, rows: Sequence[LayerInfo]) -> tuple[LayerInfo, .
     )
 
 
+def with_readout(rows: Sequence[LayerInfo], readouts: set[str]) -> tuple[LayerInfo, ...]:
+    """The rows, one of `readouts` marked: a building block, or else the outermost module behind
+    them, which is made one of them."""
+    blocks = [row for row in rows if "blocks" in row.groups]
+    found = [row for row in rows if row.name in readouts]
+    found = [row for row in found if row in blocks] or [
+        row for row in found if not any(one.name.startswith(f"{row.name}.") for one in blocks)
+    ]
+    if not found:
+        return tuple(rows)
+    groups = tuple(dict.fromkeys(["blocks", *found[-1].groups, "readout"]))
+    return tuple(replace(row, groups=groups) if row is found[-1] else row for row in rows)
+
+
+def class_layer(layers: Sequence[LayerInfo]) -> LayerInfo | None:
+    """The row of the classifier's output, where there is one."""
+    return next((layer for layer in layers if "classes" in layer.groups), None)
+
+
+def readout_layer(layers: Sequence[LayerInfo]) -> LayerInfo | None:
+    """The row whose spatial means the classifier reads, where there is one."""
+    return next((layer for layer in layers if "readout" in layer.groups), None)
+
+
 def base(row: LayerInfo) -> str:
     """The module path of a row, without the number of its call."""
     return row.name.split(":")[0]
@@ -165,8 +268,16 @@ def select_layers(layers: Sequence[LayerInfo], patterns: Sequence[str]) -> tuple
     A word of `GROUPS` always means the group, also where a module is called `blocks`.
 
     Raises:
-        UsageError: a pattern that picks nothing.
+        UsageError: a pattern that picks nothing, or names a module whose output is no map.
     """
+    others = {layer.name: layer for layer in layers if not layer.groups}
+    for pattern in others.keys() & set(patterns) - set(GROUPS):
+        raise UsageError(
+            f"--layers: {pattern} ({others[pattern].type}) puts out {others[pattern].layout}, "
+            f"not one map of activations (N, C, H, W) with several positions; "
+            f"see `build_atlas.py layers`"
+        )
+    layers = [layer for layer in layers if "all" in layer.groups]
     picked = {layer.name for pattern in patterns for layer in matching_layers(layers, pattern)}
     return tuple(layer for layer in layers if layer.name in picked)
 

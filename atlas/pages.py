@@ -1,23 +1,34 @@
-"""The stage store → site: gather what the last build was asked to show, hand it to the gallery."""
+"""The stage store → site: gather what the last build was asked to show, hand it to the gallery.
+
+`write_pages` is the way in. Where a plan names another atlas, its pages are gathered with it; and
+where other atlases compare themselves with this one, theirs are written again, because their links
+lead to its pages.
+"""
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from .addresses import comparison_page
 from .audit import read_key
+from .comparepages import Other
+from .comparing import check_comparable
 from .config import Config, canonical_json
-from .errors import InputError
-from .files import atomic_write
-from .gallery import write_site
+from .errors import AtlasError, InputError, UsageError, closest
+from .files import atomic_write, escape_name, shown, unescape_name
+from .gallery import SiteReport, write_site
+from .looking import lens_fingerprint, lens_images
 from .progress import Progress
 from .ranking import rank_channels
 from .recipes import Recipe, digest
-from .records import LayerAtlas, ModelAtlas, Rendering, RunInfo, Unit
+from .records import CLASSES, LayerAtlas, LayerInfo, ModelAtlas, Rendering, RunInfo, Unit
 from .reference import read_reference
-from .rendering import rendering_fingerprint
+from .rendering import recipes_for, rendering_fingerprint
+from .sitetree import link_targets, read_manifest
 from .store import Store
 from .work import Work, run_info
 
@@ -28,20 +39,34 @@ LABELS = "labels.toml"
 
 
 def write_plan(
-    work: Work, recipes: Sequence[Recipe], chosen: Mapping[str, Sequence[int]]
+    work: Work,
+    recipes: Sequence[Recipe],
+    layers: Sequence[LayerInfo],
+    chosen: Mapping[str, Sequence[int]],
 ) -> dict[str, Any]:
-    """Remember what the pages of this model are to show; the date changes only with the rest."""
+    """Remember what the pages of this model are to show; the date changes only with the rest.
+
+    Raises:
+        InputError, UsageError: --compare names an atlas that this one cannot be compared with.
+    """
+    check_images(work)
     config, path = work.config, work.store.folder.parent / PLAN
+    used = {layer.name: recipes_for(layer, recipes) for layer in layers}
+    everywhere = dict.fromkeys([*recipes, *used.get(CLASSES, ())])
     plan: dict[str, Any] = {
         "key": work.store.folder.name,
         "layers": {name: list(channels) for name, channels in chosen.items()},
         "recipes": [recipe.name for recipe in recipes],
-        "digests": [digest(recipe) for recipe in recipes],
-        "fingerprints": [rendering_fingerprint(work, recipe) for recipe in recipes],
+        "class_recipes": [recipe.name for recipe in used.get(CLASSES, ())],
+        "digests": {recipe.name: digest(recipe) for recipe in everywhere},
+        "fingerprints": {one.name: rendering_fingerprint(work, one) for one in everywhere},
+        "lenses": list(lens_images(work)),
+        "lens_fingerprint": lens_fingerprint(work, layers),
         "reference": "" if work.reference is None else str(work.reference.path),
         "rank": config.rank,
         "size": config.size,
         "seed": config.seed,
+        "compare": config.compare,
         "run": None,
     }
     before = read_plan(path) if path.exists() else {}
@@ -60,7 +85,10 @@ def changes(before: Mapping[str, Any], plan: Mapping[str, Any], folder: Path) ->
         before, plan: of the last build and of this one.
         folder: of the model in the cache.
     """
-    names = {"recipes": "recipe", "rank": "rank", "size": "size", "seed": "seed"}
+    names = {
+        "recipes": "recipe",
+        **{name: name for name in ("rank", "size", "seed", "compare")},
+    }
     lines = [
         f"{name} changed from {as_text(before[key])} to {as_text(plan[key])}"
         for key, name in names.items()
@@ -77,8 +105,8 @@ def changes(before: Mapping[str, Any], plan: Mapping[str, Any], folder: Path) ->
 
 
 def as_text(value: object) -> str:
-    """A setting as people type it."""
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    """A setting as people type it; `nothing` where it is empty."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value) or "nothing"
 
 
 def read_plan(path: Path) -> dict[str, Any]:
@@ -99,7 +127,7 @@ def gather(store: Store, plan: Mapping[str, Any], failures: Mapping[Unit, Render
     model, table = store.read_network()
     reference = read_reference(Path(plan["reference"])) if plan["reference"] else None
     by_name = {layer.name: layer for layer in table}
-    finished = [store.finished(mark) for mark in plan["fingerprints"]]
+    finished = [store.finished(mark) for mark in plan["fingerprints"].values()]
     layers = []
     for name, channels in plan["layers"].items():
         stats = store.read_stats(name)
@@ -109,27 +137,137 @@ def gather(store: Store, plan: Mapping[str, Any], failures: Mapping[Unit, Render
             LayerAtlas(
                 info=by_name[name],
                 stats=stats,
-                natural=stats if reference is None else reference.stats[name],
+                natural=stats if reference is None else reference.stats.get(name, stats),
                 ranking=rank_channels(stats, plan["rank"]),
                 chosen=tuple(channels),
                 renderings=(*done, *failed),
             )
         )
+    layers.sort(key=lambda layer: layer.info.index)
     run = dict(plan["run"], versions=tuple(tuple(pair) for pair in plan["run"]["versions"]))
     samples = store.read_samples()
     return ModelAtlas(
         model=model,
         samples=samples,
         natural=samples if reference is None else reference.samples,
-        layers=tuple(sorted(layers, key=lambda layer: layer.info.index)),
+        layers=tuple(layer for layer in layers if layer.info.name != CLASSES),
+        classes=next((layer for layer in layers if layer.info.name == CLASSES), None),
+        class_recipes=tuple(plan["class_recipes"]),
+        readout=store.read_readout(),
+        lenses=tuple(sorted({*plan["lenses"]} & store.finished_lenses(plan["lens_fingerprint"]))),
         recipes=tuple(plan["recipes"]),
-        recipe_digests=tuple(plan["digests"]),
+        recipe_digests=tuple(plan["digests"][name] for name in plan["recipes"]),
+        class_recipe_digests=tuple(plan["digests"][name] for name in plan["class_recipes"]),
         rank=plan["rank"],
         size=plan["size"],
         seed=plan["seed"],
         key=plan["key"],
         run=RunInfo(**run),
     )
+
+
+# --- comparing -----------------------------------------------------------------------------------
+
+
+def check_compare(config: Config) -> None:
+    """Refuse a --compare that names no other atlas of the cache; at the start of a build.
+
+    Raises:
+        InputError: there is no such atlas.
+        UsageError: it is the atlas itself.
+    """
+    if not config.compare:
+        return
+    if escape_name(config.compare) == escape_name(config.atlas_name):
+        raise UsageError(
+            f"--compare is {config.compare!r}, which is this atlas itself; give this one another "
+            "--name, or compare it with another atlas"
+        )
+    if not plan_of(config.cache, config.compare).exists():
+        names = sorted(name_of(path.parent) for path in config.cache.glob(f"*/{PLAN}"))
+        there = f"it has {', '.join(map(repr, names[:5]))}" if names else "it is empty"
+        raise InputError(
+            f"--compare: {shown(config.cache)} holds no atlas {config.compare!r}"
+            f"{closest(config.compare, names) or f'; {there}'}; build that one first"
+        )
+
+
+def check_images(work: Work) -> None:
+    """Refuse a --compare whose atlas is not over the images of this one; before any rendering.
+
+    Raises:
+        InputError: it is over other images, or there is no such atlas.
+        UsageError: it is the atlas itself.
+    """
+    config = work.config
+    check_compare(config)
+    if not config.compare:
+        return
+    path = plan_of(config.cache, config.compare)
+    theirs = read_key(path.parent / read_plan(path)["key"])
+    if theirs["images"] != work.store.key["images"]:
+        raise InputError(
+            f"--compare: {config.atlas_name} and {config.compare} are atlases over different "
+            "images; build both with the same --images"
+        )
+
+
+def plan_of(cache: Path, name: str) -> Path:
+    """Where the plan of an atlas lies."""
+    return cache / escape_name(name) / PLAN
+
+
+def name_of(folder: Path) -> str:
+    """Name of the atlas that has this folder in the cache; the folder's where it was shortened."""
+    try:
+        return unescape_name(folder.name)
+    except ValueError:
+        return folder.name
+
+
+@contextmanager
+def open_other(plan: Mapping[str, Any], ours: ModelAtlas, cache: Path) -> Iterator[Other | None]:
+    """The atlas that a plan names for comparison with ours; None where it names none.
+
+    Raises:
+        CacheError: it cannot be read.
+        InputError: it is not in the cache any more, or over other images by now.
+    """
+    name = plan.get("compare", "")
+    if not name:
+        yield None
+        return
+    path = plan_of(cache, name)
+    if not path.exists():
+        raise InputError(
+            f"--compare: there is no atlas {name!r} in {shown(cache)} any more; build it again"
+        )
+    theirs = read_plan(path)
+    with Store.read(path.parent / theirs["key"]) as store:
+        pictures = store.pictures(theirs["fingerprints"], theirs["lens_fingerprint"])
+        other = Other(atlas=gather(store, theirs, {}), pictures=pictures)
+        check_comparable(ours, other.atlas)
+        yield other
+
+
+def compares_with(plan: Path, folder: Path) -> bool:
+    """Whether the atlas of a plan compares itself with the atlas of this folder of the cache."""
+    try:
+        name = read_plan(plan).get("compare") or ""
+    except InputError:  # its own build will say so
+        return False
+    return plan.parent != folder and escape_name(name) == folder.name
+
+
+def is_stale(site: Path, page: str) -> bool:
+    """Whether a page of the site is missing, or one of its links leads nowhere."""
+    if not (site / page).is_file():
+        return True
+    targets = link_targets(page, (site / page).read_text("utf-8", "replace"))
+    return not all((site / target).is_file() for target in targets)
+
+
+# --- writing -------------------------------------------------------------------------------------
 
 
 def write_pages(
@@ -139,16 +277,66 @@ def write_pages(
     config: Config,
     progress: Progress,
 ) -> None:
+    """Write the site of one model and say what changed; then of those that compare with it."""
+    folder = store.folder.parent
+    report = write_model_pages(store, plan, failures, config, progress)
+    for path in sorted(folder.parent.glob(f"*/{PLAN}")):
+        model = path.parent.name
+        page = f"{model}/{comparison_page(folder.name)}"
+        changed = report.written or report.removed or is_stale(config.site, page)
+        if changed and compares_with(path, folder) and read_manifest(config.site / model):
+            rewrite(path, config, progress)
+
+
+def rewrite(path: Path, config: Config, progress: Progress) -> None:
+    """Write the pages of another atlas again, which compares itself with the one just built.
+
+    What goes wrong with it is a warning: the atlas that was asked for is done.
+
+    Args:
+        path: its plan.
+        config, progress: of this run.
+    """
+    name = name_of(path.parent)
+    progress.say(f"{name} is compared with it: its pages are written again")
+    try:
+        plan = read_plan(path)
+        with Store.read(path.parent / plan["key"]) as store:
+            write_model_pages(store, plan, {}, config, progress)
+    except AtlasError as error:
+        progress.warn(f"the pages of {name} could not be written again: {error}")
+
+
+def write_model_pages(
+    store: Store,
+    plan: Mapping[str, Any],
+    failures: Mapping[Unit, Rendering],
+    config: Config,
+    progress: Progress,
+) -> SiteReport:
     """Write the site of one model and say what changed."""
-    marks = dict(zip(plan["recipes"], plan["fingerprints"], strict=True))
-    report = write_site(
-        gather(store, plan, failures),
-        store.pictures(marks),
-        site=config.site,
-        labels=read_labels(Path(LABELS)),
-        site_url=config.site_url,
-        templates=[],
-    )
+    atlas, cache = gather(store, plan, failures), store.folder.parent.parent
+    with ExitStack() as stack:
+        try:
+            other = stack.enter_context(open_other(plan, atlas, cache))
+        except AtlasError as error:
+            progress.warn(f"{atlas.model.name} has no compare page: {error}")
+            other = None
+        report = write_site(
+            atlas,
+            store.pictures(plan["fingerprints"], plan["lens_fingerprint"]),
+            site=config.site,
+            labels=read_labels(Path(LABELS)),
+            site_url=config.site_url,
+            templates=[],
+            other=other,
+        )
+    say_report(report, config, progress)
+    return report
+
+
+def say_report(report: SiteReport, config: Config, progress: Progress) -> None:
+    """Say what a build of the site did."""
     for name in report.unknown_labels:
         progress.warn(f"{LABELS}: there is no unit {name} in this atlas")
     for text in report.warnings:

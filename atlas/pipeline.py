@@ -5,32 +5,41 @@ does that part. Every stage takes what the cache already holds and adds what is 
 functions are the other commands; each returns the exit code.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from . import __version__
 from .audit import check as check_cache
 from .audit import key_folders
 from .config import Config
-from .errors import CheckError, InputError
+from .errors import CacheError, CheckError, InputError, UsageError
+from .export import write_export
+from .files import escape_name, shown
+from .forecast import as_text, forecast
 from .gallery import check_site
 from .layers import select_layers
+from .looking import look_at_images
 from .measuring import choose_units, rank_layers, save_reference
+from .merging import merge_cache
 from .models import load_model
-from .pages import PLAN, read_plan, write_pages, write_plan
+from .pages import PLAN, check_compare, gather, read_plan, write_pages, write_plan
 from .progress import Progress
 from .rendering import choose_recipes, render_units
 from .store import Store
-from .work import choose_layers, open_work
+from .work import choose_layers, open_work, peek_work
 
 
 def build(config: Config, progress: Progress) -> int:
     """Make or complete the atlas of one model and write its site."""
+    check_compare(config)
     with open_work(config, progress) as work:
         layers = choose_layers(work)
         stats = rank_layers(work, layers)
         chosen = choose_units(work, stats)
         recipes = choose_recipes(work)
-        plan = write_plan(work, recipes, chosen)
+        plan = write_plan(work, recipes, layers, chosen)
         failures = render_units(work, recipes, layers, stats, chosen)
+        look_at_images(work, layers)
         write_pages(work.store, plan, failures, config, progress)
     return 1 if failures else 0
 
@@ -47,6 +56,7 @@ def rank(config: Config, progress: Progress) -> int:
 
 def render(config: Config, progress: Progress) -> int:
     """Only the renderings, from a ranking that is in the cache."""
+    check_compare(config)
     with open_work(config, progress) as work:
         layers = choose_layers(work)
         missing = [layer.name for layer in layers if not work.store.has_stats(layer.name)]
@@ -55,9 +65,18 @@ def render(config: Config, progress: Progress) -> int:
         stats = rank_layers(work, layers)
         chosen = choose_units(work, stats)
         recipes = choose_recipes(work)
-        write_plan(work, recipes, chosen)
+        write_plan(work, recipes, layers, chosen)
         failures = render_units(work, recipes, layers, stats, chosen)
+        look_at_images(work, layers)
     return 1 if failures else 0
+
+
+def plan(config: Config, progress: Progress) -> int:
+    """Print what a build would do and cost; changes nothing."""
+    with peek_work(config, progress) as work:
+        layers = choose_layers(work)
+        print(as_text(forecast(work, choose_recipes(work), layers)))
+    return 0
 
 
 def site(config: Config, progress: Progress) -> int:
@@ -69,6 +88,48 @@ def site(config: Config, progress: Progress) -> int:
         plan = read_plan(path)
         with Store.read(path.parent / plan["key"]) as store:
             write_pages(store, plan, {}, config, progress)
+    return 0
+
+
+def export(config: Config, progress: Progress) -> int:
+    """Write the atlas of one model, as the cache holds it, into one HDF5 file."""
+    if not config.out:
+        raise UsageError("export needs --out FILE, such as --out atlas.h5")
+    path = config.cache / escape_name(config.atlas_name) / PLAN
+    if not path.exists():
+        raise InputError(
+            f"{config.cache} holds no atlas of {config.atlas_name}; make it with "
+            "`build_atlas.py build`"
+        )
+    plan = read_plan(path)
+    with Store.read(path.parent / plan["key"]) as store:
+        for text in store.quarantined:
+            progress.warn(text)
+        pictures = store.pictures(plan["fingerprints"], plan["lens_fingerprint"])
+        report = write_export(Path(config.out), gather(store, plan, {}), pictures, __version__)
+    progress.say(
+        f"{shown(report.path)}: {report.layers} layers, {report.units} units, "
+        f"{report.pictures} pictures, {report.bytes / 1e6:.0f} MB"
+    )
+    return 0
+
+
+def merge(config: Config, progress: Progress, folders: Sequence[str]) -> int:
+    """Copy what other caches hold and this one does not."""
+    damaged = 0
+    for folder in folders:
+        merged = merge_cache(Path(folder), config.cache)
+        for line in merged.left_out:
+            progress.warn(f"left out: {line}")
+        for line in merged.damaged:
+            progress.warn(f"damaged, not copied: {line}")
+        progress.say(f"{folder}: copied {merged.copied} blocks ({merged.present} already there)")
+        damaged += len(merged.damaged)
+    if damaged:
+        raise CacheError(
+            f"{damaged} damaged files were not copied, all others were; `build` does their work "
+            "again"
+        )
     return 0
 
 

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -36,13 +36,19 @@ class Progress:
 
     def images(self, images: Iterable[T], total: int) -> Iterator[T]:
         """Pass images through and show how many have gone by."""
-        bar = tqdm(images, total=total, desc="images", unit="image", disable=not self.terminal)
+        yield from tqdm(images, total=total, desc="images", unit="image", disable=not self.terminal)
+
+    @contextmanager
+    def lenses(self, total: int) -> Iterator[Callable[[int], None]]:
+        """Show a bar over `total` images; yields what is to be told how many more are done."""
         began = time.perf_counter()
-        count = 0
-        for image in bar:
-            count += 1
-            yield image
-        self.say(f"ranked over {count} images in {time.perf_counter() - began:.1f} s")
+        with tqdm(total=total, desc="lenses", unit="image", disable=not self.terminal) as bar:
+
+            def looked(images: int) -> None:
+                bar.update(images)
+
+            yield looked
+        self.say(f"lenses: {total} images, {(time.perf_counter() - began) / total:.1f} s each")
 
     @contextmanager
     def units(self, total: int, cost: float) -> Iterator[None]:

@@ -1,7 +1,8 @@
 """The named recipes: every rendering constant in one table, as plain data.
 
-`RECIPES["octaves"]` is the default. Two families share the engine of `render.py`: a `FourierRecipe`
-optimises the spectrum of the image, a `PixelRecipe` its pixels, as the sources did.
+`RECIPES["octaves"]` is the default. Four families share the engine of `render.py`: a
+`FourierRecipe` optimises the spectrum of the image; the others its pixels, as the sources did: a
+`PixelRecipe` and an `UpscaleRecipe` size by size, an `AscentRecipe` at one size.
 """
 
 from collections.abc import Sequence
@@ -72,6 +73,8 @@ class FourierRecipe:
 class PixelRecipe:
     """A multi-scale optimisation of pixels with penalties, as the deep-dream article does.
 
+    Without jitter and at the one level of 1 px it is the article's own loop.
+
     Attributes:
         name: as given to --recipe.
         first_size: side of the first image, drawn from U(0, 1).
@@ -80,6 +83,9 @@ class PixelRecipe:
         steps: gradient steps at each size.
         learning_rate: of Adam, fresh at each size.
         unit_weight: weight of the root mean square of the channel in the objective.
+        jitter: each step sees the image rolled by up to so many px along each axis, either way.
+        levels: sides in px of the square averages on which derivatives are penalised; the penalty
+            is the mean over the levels.
         seeds: renderings tried.
     """
 
@@ -90,10 +96,78 @@ class PixelRecipe:
     steps: int
     learning_rate: float
     unit_weight: float
+    jitter: int = 0
+    levels: tuple[int, ...] = (1,)
     seeds: int = 1
 
 
-Recipe = FourierRecipe | PixelRecipe
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpscaleRecipe:
+    """Adam on pixels that are scaled up again and again, as fastai's FilterVisualizer does.
+
+    Attributes:
+        name: as given to --recipe.
+        first_size: side of the first image.
+        darkest, brightest: the first image is drawn from the whole values from `darkest` up to and
+            without `brightest`, of 256.
+        growth: factor from one size to the next, cut to whole pixels.
+        sizes: number of sizes.
+        steps: gradient steps at each size.
+        learning_rate: of Adam, fresh at each size.
+        weight_decay: of Adam: so many times the normalised pixels are added to the gradient.
+        blur: side in px of the box that smooths each scaled-up image; 0 for none.
+        seeds: renderings tried.
+    """
+
+    name: str
+    first_size: int
+    darkest: int
+    brightest: int
+    growth: float
+    sizes: int
+    steps: int
+    learning_rate: float
+    weight_decay: float
+    blur: int = 0
+    seeds: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AscentRecipe:
+    """Plain steps along the gradient of normalised pixels, as the notes of cs231n do.
+
+    Attributes:
+        name: as given to --recipe.
+        steps: gradient steps, all at the full size.
+        learning_rate: length of a step in gradients, or in the norm of the image where
+            `unit_length`.
+        start_std: the first normalised pixels are N(0, start_std).
+        unit_length: divide the gradient of each image by its Euclidean norm.
+        penalty: λ of the term −λ‖x‖² in the objective, x being the normalised pixels.
+        jitter: each step is taken on the image rolled by 0 to so many px along each axis.
+        valid: keep the pixels within black and white after each step.
+        blur: standard deviation in px of the Gaussian that smooths the image.
+        blur_every: steps from one smoothing to the next, the first step included; 0 for none.
+        seeds: renderings tried.
+    """
+
+    name: str
+    steps: int
+    learning_rate: float
+    start_std: float
+    unit_length: bool = False
+    penalty: float = 0.0
+    jitter: int = 0
+    valid: bool = False
+    blur: float = 0.0
+    blur_every: int = 0
+    seeds: int = 1
+
+
+Recipe = FourierRecipe | PixelRecipe | UpscaleRecipe | AscentRecipe
+
+SOURCE_SIZE = 224
+"""Side in px for which the sources give their sizes."""
 
 HALF_SCHEDULE = (
     Octave(share=0.25, steps=64),
@@ -119,6 +193,41 @@ RECIPES: dict[str, Recipe] = {
             steps=20,
             learning_rate=0.4,
             unit_weight=0.5,
+        ),
+        PixelRecipe(
+            name="pyramid+",
+            first_size=28,
+            growth=1.05,
+            sizes=46,
+            steps=20,
+            learning_rate=0.4,
+            unit_weight=0.5,
+            jitter=8,
+            levels=(1, 2, 4),
+        ),
+        UpscaleRecipe(
+            name="filter-visualizer",
+            first_size=56,
+            darkest=150,
+            brightest=180,
+            growth=1.2,
+            sizes=12,
+            steps=20,
+            learning_rate=0.1,
+            weight_decay=1e-6,
+        ),
+        AscentRecipe(name="ascent", steps=128, learning_rate=4.0, start_std=0.1),
+        AscentRecipe(
+            name="class",
+            steps=100,
+            learning_rate=25.0,
+            start_std=1.0,
+            unit_length=True,
+            penalty=1e-3,
+            jitter=16,
+            valid=True,
+            blur=0.5,
+            blur_every=10,
         ),
     )
 }
@@ -163,17 +272,28 @@ def digest(recipe: Recipe) -> str:
     return fingerprint(asdict(recipe))
 
 
-def pyramid_sizes(recipe: PixelRecipe, size: int) -> tuple[int, ...]:
-    """The sides of a pixel recipe, coarse to fine: s ← round(growth · s).
+def pyramid_sizes(recipe: PixelRecipe | UpscaleRecipe, size: int) -> tuple[int, ...]:
+    """The sides of a recipe that grows, coarse to fine: s ← growth · s in whole pixels.
 
-    At --size 224 they are the source's own; for another `size` the list ends in proportion.
+    The article rounds, FilterVisualizer cuts. At --size 224 they are the source's own; for a
+    smaller `size` the list ends in proportion.
     """
+    whole = round if isinstance(recipe, PixelRecipe) else int
     sides = [recipe.first_size]
     while len(sides) < recipe.sizes:
-        sides.append(round(recipe.growth * sides[-1]))
-    limit = round(sides[-1] * size / 224)
-    return (
-        tuple(side for side in sides if side <= max(limit, recipe.first_size))
-        if limit < sides[-1]
-        else tuple(sides)
-    )
+        sides.append(whole(recipe.growth * sides[-1]))
+    limit = max(round(sides[-1] * size / SOURCE_SIZE), recipe.first_size)
+    return tuple(side for side in sides if side <= limit)
+
+
+def steps_at_full_size(recipe: Recipe) -> float:
+    """About how many gradient steps at the full size a picture costs.
+
+    A step at half the side counts a quarter: cost follows the number of pixels.
+    """
+    if isinstance(recipe, FourierRecipe):
+        return sum(octave.steps * octave.share**2 for octave in recipe.octaves)
+    if isinstance(recipe, AscentRecipe):
+        return recipe.steps
+    sides = pyramid_sizes(recipe, SOURCE_SIZE)
+    return recipe.steps * sum((side / SOURCE_SIZE) ** 2 for side in sides)

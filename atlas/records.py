@@ -5,6 +5,7 @@ of its output, a *unit* one channel of one layer. The *activation* of a unit on 
 spatial mean of its channel; *mean activation* is the mean of that over the sample images.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -19,6 +20,12 @@ EXAMPLES = 9
 
 NEIGHBOURS = 5
 """Most correlated channels of the same layer kept per unit."""
+
+CLASSES = "class scores"
+"""Name of the classifier's output as a layer: one channel a class, a map of one position."""
+
+CHANGES = 8
+"""Fixed transforms under which every picture is scored again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -44,7 +51,13 @@ class LayerInfo:
         receptive_field: side in input pixels that one position sees; 0 where it cannot be derived.
         stride: input pixels between neighbouring positions; 0 where it cannot be derived.
         multiply_adds: multiply-adds of one image from the input up to and including this layer.
-        groups: the selections it belongs to, of "blocks", "children", "all".
+        groups: the selections it belongs to, of "blocks", "children", "all"; besides them "readout"
+            for the layer whose spatial means the classifier reads, "classes" for its output alone.
+            () for modules whose output is no map: such rows come last, without a shape, and are
+            there only to be refused by name.
+        layout: how the output lies in memory: "NCHW" for maps, "NHWC" for maps with channels last,
+            "NLC" for tokens row by row, "NLC+1" with one token in front that has no place. What
+            consumers see is (N, C, H, W) always. For rows without groups, the output in words.
     """
 
     name: str
@@ -57,6 +70,7 @@ class LayerInfo:
     stride: int
     multiply_adds: int
     groups: tuple[str, ...]
+    layout: str = "NCHW"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +137,7 @@ class SampleSet:
         skipped: the files that could not be used.
         hf_median, hf_p05, hf_p95: share of energy above .25 cycles per pixel of the samples at the
             input size (the natural reference of HF).
+        credits: one line of origin and licence for each photograph, where known.
     """
 
     title: str
@@ -132,6 +147,7 @@ class SampleSet:
     hf_median: float
     hf_p05: float
     hf_p95: float
+    credits: tuple[str, ...] = ()
 
     @property
     def distinct(self) -> int:
@@ -215,6 +231,10 @@ class Scores:
         select: rank of the unit among its layer's channels by standardised activation, from 1.
         robust: median over 8 fixed transforms of reach(transformed) / reach.
         hf: share of energy above .25 cycles per pixel, over the natural median.
+        ranks: `select` under each of the eight transforms; zeros where not measured.
+        confidence: probability that the classifier gives the picture; NaN but for classes.
+
+    For classes `select` and `ranks` go by the score itself: 1 is top-1, up to 5 is top-5.
     """
 
     activation: float
@@ -222,6 +242,8 @@ class Scores:
     select: int
     robust: float
     hf: float
+    ranks: tuple[int, ...] = (0,) * CHANGES
+    confidence: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +280,91 @@ class Rendering:
     attempts: int
     seconds: float
     precision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readout:
+    """What each channel of the layer that the classifier reads adds to the score of each class.
+
+    Attributes:
+        layer: its spatial means are the input of the last linear map.
+        channels: (K, V) int32, for each class the V channels that raise its score most.
+        contributions: (K, V) float32, weight × mean activation over the sample images.
+    """
+
+    layer: str
+    channels: NDArray[np.int32]
+    contributions: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """A class that a classifier gives an image: its index and its probability."""
+
+    index: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoolingImage:
+    """A sample image changed a little until the network takes it for another class.
+
+    Attributes:
+        image: (S, S, 3) uint8, the changed image as it is saved.
+        target: class that it was pushed to.
+        fooled: whether the saved image is given that class.
+        steps: gradient steps taken.
+        l2, linf: Euclidean and largest size of the saved difference, pixels in [0, 1].
+        predictions: of the saved image, most likely first.
+    """
+
+    image: NDArray[np.uint8]
+    target: int
+    fooled: bool
+    steps: int
+    l2: float
+    linf: float
+    predictions: tuple[Prediction, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureMaps:
+    """The most active channels of one layer on one image.
+
+    Attributes:
+        layer: its name.
+        channels: (M,) int32, most active first.
+        means: (M,) float32, spatial mean of each.
+        peaks: (M,) float32, largest absolute value of each.
+        maps: (M, h, w) float16, activations over `peaks`.
+    """
+
+    layer: str
+    channels: NDArray[np.int32]
+    means: NDArray[np.float32]
+    peaks: NDArray[np.float32]
+    maps: NDArray[np.float16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lens:
+    """What a network makes of one sample image, seen through all lenses.
+
+    Attributes:
+        image: index of the sample image.
+        predictions: most likely first; () where the network has no classifier.
+        saliency, smoothgrad: (S, S) float16, largest absolute derivative of the predicted class's
+            score over the colours, over its maximum; (0, 0) without a classifier.
+        fooling: None without a classifier.
+        maps: of each layer of the atlas, in forward order.
+    """
+
+    image: int
+    predictions: tuple[Prediction, ...]
+    saliency: NDArray[np.float16]
+    smoothgrad: NDArray[np.float16]
+    fooling: FoolingImage | None
+    maps: tuple[FeatureMaps, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +417,11 @@ class ModelAtlas:
         natural: the images behind the statistics that scores are measured against: a reference
             set, or `samples` itself.
         layers: in forward order.
+        classes: the classifier's output as a layer, its chosen channels are the classes to show;
+            None where the network has none or no class was asked for.
+        class_recipes, class_recipe_digests: the recipes that classes are rendered by.
+        readout: which channels raise each class; None where the classifier reads no layer's means.
+        lenses: sample images that have a page of their own.
         recipes: names of the recipes asked for, the first one is the default picture.
         recipe_digests: SHA-256 of the constants of each recipe, in the same order.
         rank: how units are ranked: "mean", "max" or "contrast".
@@ -330,6 +442,17 @@ class ModelAtlas:
     seed: int
     key: str
     run: RunInfo
+    classes: LayerAtlas | None = None
+    class_recipes: tuple[str, ...] = ()
+    class_recipe_digests: tuple[str, ...] = ()
+    readout: Readout | None = None
+    lenses: tuple[int, ...] = ()
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Recipe → SHA-256 of its constants, of units and classes."""
+        classes = zip(self.class_recipes, self.class_recipe_digests, strict=False)
+        return dict(zip(self.recipes, self.recipe_digests, strict=True)) | dict(classes)
 
 
 class Pictures(Protocol):
@@ -341,4 +464,8 @@ class Pictures(Protocol):
 
     def sample(self, index: int) -> bytes:
         """The view of a sample image, a JPEG of the square the network sees."""
+        ...
+
+    def lens(self, image: int) -> Lens:
+        """What the network makes of a sample image."""
         ...

@@ -5,15 +5,37 @@ penalties, so that a picture depends on (weights, layer, channel, recipe, seed) 
 in the batch. Scores, retries and statuses come later.
 """
 
+from dataclasses import replace
+
+import numpy as np
+
+from .ascent import render_ascent
 from .drafts import Draft, Job
 from .network import Network
 from .octaves import render_octaves
-from .pyramid import render_pixels
-from .recipes import FourierRecipe, Recipe
+from .pyramid import render_pixels, render_upscaled
+from .recipes import AscentRecipe, FourierRecipe, PixelRecipe, Recipe
 
 
 def render(network: Network, recipe: Recipe, job: Job) -> list[Draft]:
-    """Render the units of a job by a recipe, one draft a unit."""
+    """Render the units of a job by a recipe, one draft a unit; grey ones for a grey network."""
+    drafts = render_colours(network, recipe, job)
+    return [grey(draft) for draft in drafts] if len(network.info.mean) == 1 else drafts
+
+
+def grey(draft: Draft) -> Draft:
+    """The draft as a network of one channel sees it: all it knows is the mean of the colours."""
+    flat = [image.mean(0, keepdims=True) for image in (draft.image, *draft.snapshots)]
+    image, *snapshots = (np.repeat(one, 3, axis=0) for one in flat)
+    return replace(draft, image=image, snapshots=tuple(snapshots))
+
+
+def render_colours(network: Network, recipe: Recipe, job: Job) -> list[Draft]:
+    """The drafts as their engine makes them."""
     if isinstance(recipe, FourierRecipe):
         return render_octaves(network, recipe, job)
-    return render_pixels(network, recipe, job)
+    if isinstance(recipe, PixelRecipe):
+        return render_pixels(network, recipe, job)
+    if isinstance(recipe, AscentRecipe):
+        return render_ascent(network, recipe, job)
+    return render_upscaled(network, recipe, job)

@@ -1,9 +1,16 @@
-"""The stage ranking → renderings: every chosen unit that is not in the cache, block by block."""
+"""The stage ranking → renderings: every chosen unit that is not in the cache, block by block.
 
-import time
+`render_units` finds what is to be done, a `Stage` prepares and commits it, and a `Renderer` does
+the work: one in this process, or one in each process of a cluster.
+"""
+
+import functools
+import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +18,12 @@ import torch
 from numpy.typing import NDArray
 
 from . import tuning
+from .cluster import LostError, open_pool
 from .config import fingerprint
-from .errors import AtlasError, InputError
+from .errors import InputError
 from .files import require_free
 from .imagetensors import decode_view, fit, to_pixels, to_tensor
-from .measuring import companions, natural_samples, natural_stats
+from .measuring import companions, distinct_images, natural_samples, natural_stats
 from .network import Network
 from .octaves import octave_sides
 from .parameterization import mean_magnitude
@@ -28,11 +36,29 @@ from .recipes import (
     find_recipes,
     negative,
 )
-from .records import LayerInfo, LayerStats, Rendering, Unit
+from .records import CLASSES, LayerInfo, LayerStats, Rendering, Unit
+from .tasks import (
+    Alone,
+    Item,
+    Nature,
+    Probe,
+    Rendered,
+    Renderer,
+    Task,
+    Workers,
+    load_renderer,
+    unit_cost,
+    wave_of,
+)
 from .work import Work, run_info
-from .workers import Block, Material, Settings, failed_rendering, plan_blocks, render_block
+from .workers import (
+    Settings,
+    failed_rendering,
+    plan_blocks,
+    shard_blocks,
+)
 
-RENDERING_VERSION = 1
+RENDERING_VERSION = 2
 """Raised whenever the same settings would give other pictures or scores."""
 
 LEAST_NATURAL_HF = 1e-4
@@ -46,7 +72,7 @@ def choose_recipes(work: Work) -> tuple[Recipe, ...]:
     Raises:
         InputError: `company` was asked for and too few images stand behind the statistics.
     """
-    distinct = natural_samples(work).distinct
+    distinct = distinct_images(work)
     enough = distinct >= COMPANY_MINIMUM
     names: list[str] = []
     for name in work.config.recipe:
@@ -63,6 +89,22 @@ def choose_recipes(work: Work) -> tuple[Recipe, ...]:
     if base is not None:
         recipes += [facet(base, number) for number in range(1, work.config.facets + 1)]
     return tuple(recipes)
+
+
+def recipes_for(layer: LayerInfo, recipes: Sequence[Recipe]) -> tuple[Recipe, ...]:
+    """The recipes of a layer's units: all, but for classes those that mean something.
+
+    A class has no company in its own layer, and what it dislikes or how else it looks is not asked
+    of it; where nothing is left, `octaves`.
+    """
+    if layer.name != CLASSES:
+        return tuple(recipes)
+    suited = [
+        one
+        for one in recipes
+        if not isinstance(one, FourierRecipe) or (one.objective == "unit" and one.sign > 0)
+    ]
+    return tuple(suited) or find_recipes(("octaves",))
 
 
 def rendering_fingerprint(work: Work, recipe: Recipe) -> str:
@@ -88,163 +130,235 @@ def render_units(
     stats: Mapping[str, LayerStats],
     chosen: Mapping[str, Sequence[int]],
 ) -> dict[Unit, Rendering]:
-    """Render every chosen unit that the cache does not hold.
+    """Render every chosen unit of this shard that the cache does not hold.
 
     Returns:
         The units that failed, each with a rendering that says why; they are tried again next time.
     """
-    todo: list[tuple[Recipe, LayerInfo, Block]] = []
-    for recipe in recipes:
-        finished = work.store.finished(rendering_fingerprint(work, recipe))
-        for layer in layers:
-            done = list(finished.get(layer.name, {}))
-            blocks = plan_blocks(layer.name, chosen[layer.name], done)
-            todo += [(recipe, layer, block) for block in blocks]
+    todo = missing_blocks(work, recipes, layers, chosen)
     if not todo:
         return {}
-    units = sum(len(block.channels) for _, _, block in todo)
+    units = sum(len(item.block.channels) for item in todo)
+    if work.config.units == "all":
+        work.progress.say(f"--units all: {units} renderings; `build_atlas.py plan` says how long")
     require_free(work.store.folder, units * 6 * work.config.size**2)
-    stage = Stage(work, recipes, layers, stats)
-    cost = sum(unit_cost(recipe, layer) * len(block.channels) for recipe, layer, block in todo)
+    nature = gather_nature(work, recipes, stats)
     failures: dict[Unit, Rendering] = {}
-    with work.progress.units(units, cost):
-        for recipe, layer, block in todo:
-            failures |= stage.render(recipe, layer, block)
+    with (
+        open_workers(work, layers, nature) as workers,
+        work.progress.units(units, sum(item.cost for item in todo)),
+    ):
+        stage = Stage(work, recipes, stats, workers, nature)
+        if work.config.engine == "ray":  # many workers: before the first block, by one for all
+            stage.measure(todo)
+        for _, wave in itertools.groupby(todo, key=lambda item: item.wave):
+            failures |= stage.render(wave)
     return failures
 
 
-def unit_cost(recipe: Recipe, layer: LayerInfo) -> float:
-    """Relative time of a unit: multiply-adds up to the layer, and what every picture costs."""
-    steps = 40 if isinstance(recipe, FourierRecipe) else 400  # at full size, about
-    return steps * (layer.multiply_adds + 60e6)  # measured: resampling and FFT are worth 60 M
+def missing_blocks(
+    work: Work,
+    recipes: Sequence[Recipe],
+    layers: Sequence[LayerInfo],
+    chosen: Mapping[str, Sequence[int]],
+) -> list[Item]:
+    """What this shard is to render and the cache does not hold, wave by wave."""
+    costs = {layer.name: unit_cost(recipes[0], layer) for layer in layers}
+    ours = shard_blocks(chosen, costs, work.config.shard)
+    pairs = [(recipe, layer) for layer in layers for recipe in recipes_for(layer, recipes)]
+    items: list[Item] = []
+    for recipe in dict.fromkeys(recipe for recipe, _ in pairs):
+        finished = work.store.finished(rendering_fingerprint(work, recipe))
+        for layer in (layer for one, layer in pairs if one == recipe):
+            done = list(finished.get(layer.name, {}))
+            blocks = plan_blocks(layer.name, chosen[layer.name], done, ours)
+            items += [Item(recipe=recipe, layer=layer, block=block) for block in blocks]
+    return sorted(items, key=lambda item: item.wave)
+
+
+# --- who works ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def open_workers(work: Work, layers: Sequence[LayerInfo], nature: Nature) -> Iterator[Workers]:
+    """The workers of --engine."""
+    config = work.config
+    taps = list(dict.fromkeys([*(layer.name for layer in layers), *nature.stats]))
+    if config.engine == "local":
+        device = tuning.choose_device(config.device)
+        network = Network(work.model(), taps, device, config.compile)
+        yield Alone(Renderer(config, network, nature))
+        return
+    weights = str(Path(config.weights).absolute()) if config.weights else ""
+    sent, digest = replace(config, weights=weights), work.store.read_network()[0].weights_sha256
+
+    def build(device: str) -> Callable[[], Renderer]:
+        return functools.partial(load_renderer, sent, device, taps, nature, digest)
+
+    with open_pool(build, config.device, work.progress.warn) as pool:
+        yield pool
+
+
+# --- what the driver does -------------------------------------------------------------------------
 
 
 class Stage:
-    """What all blocks of one run share: the network, natural statistics, earlier pictures."""
+    """Prepares tasks from the cache, and commits what workers make of them: the only writer."""
 
     def __init__(
         self,
         work: Work,
         recipes: Sequence[Recipe],
-        layers: Sequence[LayerInfo],
         stats: Mapping[str, LayerStats],
+        workers: Workers,
+        nature: Nature,
     ) -> None:
         self.work = work
         self.recipes = recipes
         self.stats = stats
-        self.natural = natural_stats(work, stats)
-        taps = list(dict.fromkeys([*(layer.name for layer in layers), *self.natural]))
-        device = tuning.choose_device(work.config.device)
-        self.network = Network(work.model(), taps, device, work.config.compile)
-        self.natural_hf = max(natural_samples(work).hf_median, LEAST_NATURAL_HF)
-        self.magnitude = self.measure_magnitude()
+        self.workers = workers
+        self.nature = nature
 
-    def render(self, recipe: Recipe, layer: LayerInfo, block: Block) -> dict[Unit, Rendering]:
-        """Render and commit one block; returns its failures."""
-        work, began = self.work, time.perf_counter()
-        settings = self.settings(recipe, layer)
-        renderings = self.guarded(block, settings, self.material(recipe, layer))
+    def render(self, items: Iterable[Item]) -> dict[Unit, Rendering]:
+        """Render and commit blocks that need nothing of one another; returns what failed."""
+        failures: dict[Unit, Rendering] = {}
+        for task, rendered in self.workers.map(map(self.task, items)):
+            if isinstance(rendered, LostError):
+                rendered = self.lost(task, rendered)
+            failures |= self.commit(task.item, rendered)
+        return failures
+
+    def task(self, item: Item) -> Task:
+        """All that rendering a block takes."""
+        units = [Unit(layer=item.layer.name, channel=channel) for channel in item.block.channels]
+        return Task(
+            item=item,
+            settings=self.settings(item),
+            best={unit.channel: self.best_image(unit) for unit in units},
+            earlier=self.earlier_pictures(item.recipe, units) if item.wave else {},
+        )
+
+    def commit(self, item: Item, rendered: Rendered) -> dict[Unit, Rendering]:
+        """Keep the renderings of a block; returns its failures."""
+        work, renderings = self.work, rendered.renderings
         failed = [one for one in renderings if one.status == "failed"]
         finished = [one for one in renderings if one.status != "failed"]
         if finished:
-            mark = rendering_fingerprint(work, recipe)
-            run = run_info(work.config)
-            work.store.write_renderings(block.first, block.last, mark, finished, run)
+            mark = rendering_fingerprint(work, item.recipe)
+            run = replace(run_info(work.config), device=rendered.device)
+            work.store.write_renderings(item.block.first, item.block.last, mark, finished, run)
         counts = Counter(one.status for one in renderings)
         work.progress.finished(
-            f"{layer.name} {recipe.name}",
+            f"{item.layer.name} {item.recipe.name}",
             len(renderings),
-            unit_cost(recipe, layer) * len(renderings),
+            item.cost,
             ", ".join(f"{count} {status}" for status, count in sorted(counts.items())),
-            time.perf_counter() - began,
+            rendered.seconds,
         )
         for one in failed:
             work.progress.warn(f"{one.unit} failed: {one.reason}")
         return {one.unit: one for one in failed}
 
-    def guarded(self, block: Block, settings: Settings, material: Material) -> Sequence[Rendering]:
-        """Render a block; if that fails, each unit alone, so that one takes no other with it."""
-        try:
-            return render_block(self.network, block, settings, material)
-        except AtlasError:
-            raise
-        except Exception as error:
-            if self.work.config.strict:
-                raise
-            if len(block.channels) == 1:
-                unit = Unit(layer=block.layer, channel=block.channels[0])
-                return [failed_rendering(unit, settings.recipe.name, error)]
-        alone = [replace(block, channels=(channel,)) for channel in block.channels]
-        return [one for part in alone for one in self.guarded(part, settings, material)]
+    def lost(self, task: Task, error: LostError) -> Rendered:
+        """The failures of a block that no worker survived.
 
-    def settings(self, recipe: Recipe, layer: LayerInfo) -> Settings:
+        Raises:
+            LostError: with --strict.
+        """
+        if self.work.config.strict:
+            raise error
+        block, name = task.item.block, task.item.recipe.name
+        units = [Unit(layer=block.layer, channel=channel) for channel in block.channels]
+        failed = tuple(failed_rendering(unit, name, error) for unit in units)
+        return Rendered(renderings=failed, device=self.workers.device, seconds=0.0)
+
+    def settings(self, item: Item) -> Settings:
         """Batch and precision are measured once per layer and device, then read from the cache."""
-        config, store = self.work.config, self.work.store
-        sides = octave_sides(recipe, config.size) if isinstance(recipe, FourierRecipe) else ()
-        asked = (config.precision, str(config.batch))
-        parts = (self.network.device.type, *asked, layer.name, *map(str, sides))
-        name, notes = " ".join(parts), dict[str, Any](store.read_json("tuning") or {})
-        if name not in notes:
-            batch = tuning.choose_batch(config.batch, self.network, layer.name, config.size)
-            chosen = tuning.choose_precisions(
-                self.network, layer.name, sides, config.precision, batch
-            )
-            precisions = {str(side): precision for side, precision in chosen.items()}
-            notes[name] = {"batch": batch, "precisions": precisions}
-            store.write_json("tuning", notes)
-        noted = notes[name]
+        config, name = self.work.config, self.probe(item).name
+        if name not in self.notes():
+            self.measure([item])
+        noted = self.notes()[name]
         return Settings(
-            recipe=recipe,
+            recipe=item.recipe,
             size=config.size,
             seed=config.seed,
             batch=noted["batch"],
             precisions={int(side): one for side, one in noted["precisions"].items()},
-            natural_hf=self.natural_hf,
+            natural_hf=self.nature.hf,
             snapshots=config.snapshots,
         )
 
-    def material(self, recipe: Recipe, layer: LayerInfo) -> Material:
-        """What the units of a layer take from nature and from their earlier pictures."""
-        company = isinstance(recipe, FourierRecipe) and recipe.objective == "company"
-        names = list(self.natural)
-        before = names[: names.index(layer.name) + 1] if company else [layer.name]
+    def notes(self) -> dict[str, Any]:
+        """What was measured so far."""
+        return dict(self.work.store.read_json("tuning") or {})
 
-        def best_image(channel: int) -> NDArray[np.uint8]:
-            best = int(np.argmax(self.stats[layer.name].over_images(channel)))
-            return decode_view(self.work.store.sample(best))
+    def measure(self, items: Iterable[Item]) -> None:
+        """Note batch and precision of items where neither this run nor an earlier one has.
 
-        def earlier(channel: int) -> Sequence[NDArray[np.uint8]]:
-            return self.earlier_pictures(recipe, Unit(layer=layer.name, channel=channel))
+        Raises:
+            LostError: no worker survived it.
+        """
+        probes = {probe.name: probe for probe in map(self.probe, items)}
+        missing = [probe for name, probe in probes.items() if name not in self.notes()]
+        for probe, noted in self.workers.map(missing):
+            if isinstance(noted, LostError):
+                raise noted
+            self.work.store.write_json("tuning", self.notes() | {probe.name: noted})
 
-        return Material(
-            natural={name: self.natural[name] for name in before},
-            best_image=best_image,
-            earlier=earlier,
-            magnitude=self.magnitude,
-        )
+    def probe(self, item: Item) -> Probe:
+        """The question that is asked once for all blocks of a layer."""
+        recipe, config = item.recipe, self.work.config
+        sides = octave_sides(recipe, config.size) if isinstance(recipe, FourierRecipe) else ()
+        asked = (config.precision, str(config.batch))
+        name = " ".join((self.workers.device, *asked, item.layer.name, *map(str, sides)))
+        return Probe(name=name, layer=item.layer.name, sides=tuple(sides))
 
-    def earlier_pictures(self, recipe: Recipe, unit: Unit) -> list[NDArray[np.uint8]]:
-        """The base picture of a unit and its facets before `recipe`, at one size."""
-        assert isinstance(recipe, FourierRecipe)
+    def best_image(self, unit: Unit) -> bytes:
+        """The JPEG of the sample image that excites a unit most."""
+        best = int(np.argmax(self.stats[unit.layer].over_images(unit.channel)))
+        return self.work.store.sample(best)
+
+    def earlier_pictures(
+        self, recipe: Recipe, units: Sequence[Unit]
+    ) -> dict[int, list[NDArray[np.uint8]]]:
+        """Channel → its base picture and its facets before `recipe`, at one size, if all exist."""
         base = next(one for one in self.recipes if isinstance(one, FourierRecipe))
-        facets = [one for one in self.recipes if isinstance(one, FourierRecipe) and one.facet]
-        before = [base, *(one for one in facets if one.facet < recipe.facet)]
-        marks = [rendering_fingerprint(self.work, one) for one in before]
-        pictures = [to_pixels(self.work.store.rendering(unit, mark).image) for mark in marks]
-        return [fit(picture, self.work.config.size) for picture in pictures]
+        facets = [one for one in self.recipes if 0 < wave_of(one) < wave_of(recipe)]
+        marks = [rendering_fingerprint(self.work, one) for one in (base, *facets)]
+        store, side = self.work.store, self.work.config.size
+        done = [store.finished(mark) for mark in marks]
+        return {
+            unit.channel: [
+                fit(to_pixels(store.rendering(unit, mark).image), side) for mark in marks
+            ]
+            for unit in units
+            if all(unit.channel in one.get(unit.layer, {}) for one in done)
+        }
 
-    def measure_magnitude(self) -> NDArray[np.float32]:
-        """Mean magnitude of the sample images' spectra, where a recipe needs it."""
-        phase = [
-            one
-            for one in self.recipes
-            if isinstance(one, FourierRecipe) and one.parameterization == "phase"
-        ]
-        if not phase:
-            return np.zeros((3, 0, 0), np.float32)
-        count = len(self.work.store.read_samples().samples)
-        picks = np.unique(np.linspace(0, count - 1, min(count, MAGNITUDE_IMAGES)).astype(int))
-        side = octave_sides(phase[0], self.work.config.size)[-1]
-        views = [fit(decode_view(self.work.store.sample(int(i))), side) for i in picks]
-        magnitude = mean_magnitude(to_tensor(views), phase[0].contrast)
-        return np.asarray(magnitude.to(torch.float32).numpy())
+
+def gather_nature(
+    work: Work,
+    recipes: Sequence[Recipe],
+    stats: Mapping[str, LayerStats],
+) -> Nature:
+    """What all blocks of a run take from real images."""
+    return Nature(
+        stats=natural_stats(work, stats),
+        hf=max(natural_samples(work).hf_median, LEAST_NATURAL_HF),
+        magnitude=measure_magnitude(work, recipes),
+    )
+
+
+def measure_magnitude(work: Work, recipes: Sequence[Recipe]) -> NDArray[np.float32]:
+    """Mean magnitude of the sample images' spectra, where a recipe needs it."""
+    phase = [
+        one for one in recipes if isinstance(one, FourierRecipe) and one.parameterization == "phase"
+    ]
+    if not phase:
+        return np.zeros((3, 0, 0), np.float32)
+    count = len(work.store.read_samples().samples)
+    picks = np.unique(np.linspace(0, count - 1, min(count, MAGNITUDE_IMAGES)).astype(int))
+    side = octave_sides(phase[0], work.config.size)[-1]
+    views = [fit(decode_view(work.store.sample(int(i))), side) for i in picks]
+    magnitude = mean_magnitude(to_tensor(views), phase[0].contrast)
+    return np.asarray(magnitude.to(torch.float32).numpy())

@@ -16,7 +16,7 @@ from torch import Tensor
 from .imagetensors import fit, to_tensor
 from .network import Network, spatial_mean
 from .objectives import standardise
-from .records import LayerStats, Scores, Status
+from .records import CLASSES, LayerStats, Scores, Status
 from .transforms import affine, apply_geometry
 
 LEAST_REACH = 1.0
@@ -87,26 +87,46 @@ def score_images(
 
         images = to_tensor(fitted)
         means = means_of(images)  # (N, C)
-        copies = [means_of(copy)[rows, columns].numpy() for copy in transformed(images, fitted)]
+        copies = [means_of(copy) for copy in transformed(images, fitted)]  # 8 of (N, C)
     mean, end = sign * stats.mean[list(channels)], sign * natural_end(stats, channels, sign)
     activation = means[rows, columns].numpy()
     reach = reach_of(sign * activation, mean, end)
-    kept = np.stack([reach_of(sign * copy, mean, end) for copy in copies])  # (8, N)
+    own = [copy[rows, columns].numpy() for copy in copies]
+    kept = np.stack([reach_of(sign * copy, mean, end) for copy in own])  # (8, N)
     share = kept.astype(np.float64) / np.where(reach > 0, reach, 1)
     robust = np.median(np.where(reach > 0, share, 0), 0)  # (N,)
-    distance = sign * standardise(means, stats)
-    rank = (distance > distance[rows, columns][:, None]).sum(1) + 1
+    distances = [
+        sign * (one if layer == CLASSES else standardise(one, stats)) for one in (means, *copies)
+    ]
+    ranks = torch.stack([rank_of(one, columns) for one in distances]).T.tolist()  # (N, 1 + 8)
+    confidence = class_confidence(layer, means, columns)
     hf = high_frequency(np.stack(fitted)) / max(natural_hf, 1e-9)
     return [
         Scores(
             activation=float(activation[i]),
             reach=float(reach[i]),
-            select=int(rank[i]),
+            select=ranks[i][0],
             robust=float(robust[i]),
             hf=float(hf[i]),
+            ranks=tuple(ranks[i][1:]),
+            confidence=confidence[i],
         )
         for i in range(len(channels))
     ]
+
+
+def rank_of(values: Tensor, columns: Tensor) -> Tensor:
+    """(N,) place of `values[i, columns[i]]` among the descending row i of (N, C), from 1."""
+    own = values[torch.arange(len(columns)), columns]
+    return (values > own[:, None]).sum(1) + 1
+
+
+def class_confidence(layer: str, scores: Tensor, columns: Tensor) -> list[float]:
+    """Softmax probability of each picture's own class; NaN for layers that are no class scores."""
+    if layer != CLASSES:
+        return [math.nan] * len(columns)
+    shares = scores.double().softmax(1)[torch.arange(len(columns)), columns]
+    return [float(share) for share in shares]
 
 
 def natural_end(stats: LayerStats, channels: Sequence[int], sign: int) -> NDArray[np.float32]:
@@ -148,11 +168,14 @@ def jpeg_copy(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
 
 
-def judge(scores: Scores, finite: bool, silent: bool) -> tuple[Status, str]:
+def judge(
+    scores: Scores, finite: bool, silent: bool, largest_select: int = LARGEST_SELECT
+) -> tuple[Status, str]:
     """Status of a rendering and, unless it is "ok", the reason in words.
 
     Args:
         scores: of the picture.
+        largest_select: gate of SELECT; 1 for classes, which have to be the network's first guess.
         finite: False if the optimisation met NaN or infinity and could not go on.
         silent: True if the unit is active on no image and never had a gradient.
     """
@@ -168,8 +191,8 @@ def judge(scores: Scores, finite: bool, silent: bool) -> tuple[Status, str]:
                 f"REACH {scores.reach:.2f} is below {LEAST_REACH:g}: real images excite it more",
             ),
             (
-                scores.select <= LARGEST_SELECT,
-                f"SELECT {scores.select} is above {LARGEST_SELECT}: other units respond more",
+                scores.select <= largest_select,
+                f"SELECT {scores.select} is above {largest_select}: others respond more",
             ),
             (
                 scores.robust >= LEAST_ROBUST,

@@ -22,6 +22,10 @@ THUMBNAIL = 112
 CARD = (630, 1200)
 """Height and width of the preview that link targets show."""
 
+MOSAIC = 168
+PATCH = 54
+"""Sides of a mosaic of nine patches and of each of them; between them stay 3 px."""
+
 EMPTY = (128, 124, 118)
 """What stands in a sheet where there is no picture."""
 
@@ -33,6 +37,7 @@ SMALL = (
     *(cv2.IMWRITE_JPEG_QUALITY, 85),
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420),
 )
+SMALLER = (*(cv2.IMWRITE_JPEG_QUALITY, 80), *SMALL[2:])
 
 
 def eight_bits() -> Pixels:
@@ -54,6 +59,13 @@ def to_pixels(image: NDArray[np.float16]) -> Pixels:
 def encode(pixels: Pixels, options: Sequence[int] = SHARP) -> bytes:
     """A JPEG of RGB pixels."""
     done, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), list(options))
+    assert done, pixels.shape
+    return data.tobytes()
+
+
+def encode_exactly(pixels: Pixels) -> bytes:
+    """A PNG of RGB pixels: who decodes it gets the same pixels."""
+    done, data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
     assert done, pixels.shape
     return data.tobytes()
 
@@ -153,25 +165,36 @@ class Views:
 # --- many pictures in one ------------------------------------------------------------------------
 
 
-def contact_sheets(tiles: Sequence[Pixels | None], per_side: int) -> list[Pixels]:
+def contact_sheets(
+    tiles: Sequence[Pixels | None], per_side: int, side: int = THUMBNAIL
+) -> list[Pixels]:
     """Lay thumbnails out in square sheets, row by row.
 
     Args:
-        tiles: (112, 112, 3) each; None leaves its place empty.
+        tiles: (side, side, 3) each; None leaves its place empty.
         per_side: rows and columns of a sheet.
+        side: of a tile.
 
     Returns:
-        As many sheets as it takes, each (112 · per_side, 112 · per_side, 3).
+        As many sheets as it takes, each (side · per_side, side · per_side, 3).
     """
     each = per_side * per_side
     sheets = []
     for start in range(0, len(tiles), each):
-        sheet = empty(THUMBNAIL * per_side, THUMBNAIL * per_side)
+        sheet = empty(side * per_side, side * per_side)
         for place, pixels in enumerate(tiles[start : start + each]):
             if pixels is not None:
-                put(sheet, pixels, place // per_side * THUMBNAIL, place % per_side * THUMBNAIL)
+                put(sheet, pixels, place // per_side * side, place % per_side * side)
         sheets.append(sheet)
     return sheets
+
+
+def mosaic(patches: Sequence[Pixels]) -> Pixels:
+    """The nine best patches of a unit as one picture (168, 168, 3), row by row, best first."""
+    sheet, pitch = empty(MOSAIC, MOSAIC), (MOSAIC - PATCH) // 2
+    for place, pixels in enumerate(patches[:9]):
+        put(sheet, cover(pixels, PATCH, PATCH), place // 3 * pitch, place % 3 * pitch)
+    return sheet
 
 
 def empty(height: int, width: int) -> Pixels:

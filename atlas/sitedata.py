@@ -16,9 +16,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .addresses import IMAGES
 from .captions import shown
 from .records import ModelAtlas
-from .views import Example, LayerView, Picture, UnitView
+from .views import (
+    ClassesView,
+    ClassImage,
+    ClassView,
+    Example,
+    Fooled,
+    Guess,
+    Heat,
+    ImageView,
+    LayerView,
+    OnImage,
+    Picture,
+    UnitView,
+)
 
 SCHEMA = 1
 
@@ -66,6 +80,7 @@ def picture_json(picture: Picture) -> Json:
         "reason": made.reason,
         **{name: double(getattr(made.scores, name)) for name in SCORES if name != "select"},
         "select": made.scores.select,
+        "ranks": list(made.scores.ranks),
         "seconds": double(made.seconds),
         "seed": made.seed,
         "start": made.start,
@@ -137,14 +152,19 @@ def unit_page_json(model: str, unit: UnitView, row: Json, provenance: Json) -> J
         "model": model,
         "layer": unit.layer,
         **row,
-        "objectives": {
-            picture.rendering.recipe: {
-                "values": singles(picture.rendering.objective),
-                "octave_steps": list(picture.rendering.octave_steps),
-            }
-            for picture in unit.pictures
-        },
+        "objectives": objectives_json(unit),
         "provenance": provenance,
+    }
+
+
+def objectives_json(unit: UnitView) -> Json:
+    """The curve of each rendering, by recipe."""
+    return {
+        picture.rendering.recipe: {
+            "values": singles(picture.rendering.objective),
+            "octave_steps": list(picture.rendering.octave_steps),
+        }
+        for picture in unit.pictures
     }
 
 
@@ -158,7 +178,7 @@ def provenance_json(atlas: ModelAtlas) -> Json:
         "natural_sha256": atlas.natural.sha256,
         "n_natural": len(atlas.natural.samples),
         "n_natural_distinct": atlas.natural.distinct,
-        "recipes": dict(zip(atlas.recipes, atlas.recipe_digests, strict=True)),
+        "recipes": atlas.digests,
         "rank": atlas.rank,
         "size": atlas.size,
         "seed": atlas.seed,
@@ -234,12 +254,16 @@ def model_json(
     layers: Sequence[LayerView],
     contact: Sequence[tuple[LayerView, UnitView]],
     daily: Sequence[tuple[LayerView, UnitView]],
+    classes: ClassesView | None,
+    images: Sequence[ImageView],
 ) -> Json:
     """model.json: the model, its layers, and what the home page shows of it.
 
     Args:
         atlas: the model.
         layers: in forward order.
+        classes: None where there are no class pages.
+        images: those with pages.
         contact: units of the contact sheet, in forward order.
         daily: candidates for the unit of the day.
     """
@@ -255,6 +279,7 @@ def model_json(
         "images": atlas.samples.title,
         "provenance": provenance_json(atlas),
         "skipped": [{"name": file.name, "reason": file.reason} for file in atlas.samples.skipped],
+        "credits": list(atlas.samples.credits),
         "hf": [double(natural.hf_p05), double(natural.hf_median), double(natural.hf_p95)],
         "n_units": sum(len(layer.units) for layer in layers),
         "n_rendered": sum(layer.rendered for layer in layers),
@@ -264,26 +289,227 @@ def model_json(
         ],
         "contact": [teaser_json(layer, unit) for layer, unit in contact],
         "daily": [teaser_json(layer, unit) for layer, unit in daily],
+        "n_classes": len(classes.classes) if classes else 0,
+        "classes": [class_row_json(classes, one) for one in classes.classes] if classes else [],
+        "lenses": [lens_json(image) for image in images],
     }
 
 
-def search_json(atlas: ModelAtlas, folder: str, layers: Sequence[LayerView]) -> Json:
+def search_json(
+    atlas: ModelAtlas,
+    folder: str,
+    layers: Sequence[LayerView],
+    classes: ClassesView | None,
+    images: Sequence[ImageView],
+) -> Json:
     """search.json: this model's rows of `assets/units.js`.
 
     A row is layer (index into `layers`), channel, rank, status, label or class name, and 1 where
-    there is a thumbnail.
+    there is a thumbnail. The classes are one layer more, whose rows come first: what people call a
+    class finds its page before a unit of that name. The images are another one, whose
+    rows come last: rank 0, no status, and as label the file and what it is taken for.
     """
+    named = [[shown(layer.name), layer.folder] for layer in layers]
+    rows = [search_row(place, unit) for place, layer in enumerate(layers) for unit in layer.units]
+    if classes:
+        rows = [search_row(len(named), one.unit) for one in classes.classes] + rows
+        named.append(["classes", classes.folder])
+    if images:
+        rows += [image_row(len(named), image) for image in images]
+        named.append(["images", IMAGES])
     return {
         "schema": SCHEMA,
         "title": shown(atlas.model.title),
         "name": shown(atlas.model.name),
         "folder": folder,
-        "layers": [[shown(layer.name), layer.folder] for layer in layers],
-        "rows": [
-            [place, unit.channel, unit.rank, unit.status, shown(unit.called), int(bool(unit.thumb))]
-            for place, layer in enumerate(layers)
-            for unit in layer.units
+        "layers": named,
+        "rows": rows,
+    }
+
+
+def search_row(place: int, unit: UnitView) -> list[str | int]:
+    """A row of the search for a unit of the layer at a place."""
+    called, thumb = shown(unit.called), int(bool(unit.thumb))
+    return [place, unit.channel, unit.rank, unit.status, called, thumb]
+
+
+# --- classes -------------------------------------------------------------------------------------
+
+
+def class_row_json(classes: ClassesView, one: ClassView) -> Json:
+    """A class for model.json, addresses seen from the model's folder."""
+    unit, lead = one.unit, one.unit.lead
+    start = f"{classes.folder}/"
+    return {
+        "index": one.index,
+        "name": one.name,
+        "page": start + one.page,
+        "image": start + lead.image.file if lead and lead.image else None,
+        "thumbnail": start + unit.thumb.file if unit.thumb else None,
+        "status": unit.status,
+        "select": lead.rendering.scores.select if lead else None,
+        "confidence": double(lead.rendering.scores.confidence) if lead else None,
+        "recipe": lead.rendering.recipe if lead else None,
+    }
+
+
+def class_page_json(atlas: ModelAtlas, classes: ClassesView, one: ClassView) -> Json:
+    """What stands beside the page of a class: all that it shows, addresses seen from its folder."""
+    unit = one.unit
+    return {
+        "schema": SCHEMA,
+        "model": atlas.model.name,
+        "index": one.index,
+        "name": one.name,
+        "page": one.page,
+        "status": unit.status,
+        "mean_score": single(unit.mean),
+        "std": single(unit.std),
+        "max": single(unit.max),
+        "natural_mean": single(unit.natural_mean),
+        "natural_max": single(unit.natural_max),
+        "renderings": [class_picture_json(picture) for picture in unit.pictures],
+        "most_sure": [class_image_json(image) for image in one.most],
+        "least_sure": [class_image_json(image) for image in one.least],
+        "readout": readout_json(classes, one),
+        "objectives": objectives_json(unit),
+        "provenance": provenance_json(atlas),
+    }
+
+
+def class_picture_json(picture: Picture) -> Json:
+    """A rendering of a class: that of a unit, with the probability that the network gives it."""
+    confidence = double(picture.rendering.scores.confidence)
+    return {**picture_json(picture), "confidence": confidence}
+
+
+def class_image_json(image: ClassImage) -> Json:
+    """A sample image with what the network makes of it for one class."""
+    return {
+        "image_index": image.image,
+        "name": image.name,
+        "probability": double(image.probability),
+        "score": single(image.score),
+        "image": image.whole.file,
+        "page": image.page or None,
+    }
+
+
+def readout_json(classes: ClassesView, one: ClassView) -> Json | None:
+    """The channels that raise a class most; None where the classifier reads no layer's means."""
+    if not classes.readout:
+        return None
+    channels = [
+        {
+            "channel": voter.channel,
+            "contribution": single(voter.contribution),
+            "page": f"../{classes.readout_folder}/{voter.unit.page}" if voter.unit else None,
+        }
+        for voter in one.voters
+    ]
+    return {"layer": classes.readout, "channels": channels}
+
+
+def image_row(place: int, image: ImageView) -> list[str | int]:
+    """A row of the search for a sample image; the images are the layer at a place."""
+    label = f"{image.name} · {image.guesses[0].name}" if image.guesses else image.name
+    return [place, image.image, 0, "", shown(label), 1]
+
+
+# --- images --------------------------------------------------------------------------------------
+
+
+def lens_json(image: ImageView) -> Json:
+    """A row of `lenses` in model.json, addresses seen from the model's folder."""
+    return {
+        "image_index": image.image,
+        "name": image.name,
+        "page": f"{IMAGES}/{image.page}",
+        "image": f"{IMAGES}/{image.whole.file}",
+        "predictions": guesses_json(image.guesses),
+    }
+
+
+def guesses_json(guesses: Sequence[Guess]) -> list[Json]:
+    """Predictions, most likely first."""
+    return [
+        {"index": one.index, "name": one.name, "probability": double(one.probability)}
+        for one in guesses
+    ]
+
+
+def image_page_json(atlas: ModelAtlas, image: ImageView, provenance: Json) -> Json:
+    """What stands beside an image's page: all its numbers, addresses seen from its folder.
+
+    Args:
+        atlas: the model.
+        image: what the page shows.
+        provenance: `provenance_json` of the model.
+    """
+    sample = atlas.samples.samples[image.image]
+    return {
+        "schema": SCHEMA,
+        "model": atlas.model.name,
+        "image_index": image.image,
+        "name": image.name,
+        "sha256": sample.sha256,
+        "box": list(sample.box),
+        "page": image.page,
+        "image": image.whole.file,
+        "predictions": guesses_json(image.guesses),
+        "saliency": heat_json(image.saliency),
+        "smoothgrad": heat_json(image.smoothgrad),
+        "fooling": fooling_json(image.fooled) if image.fooled else None,
+        "layers": [on_image_json(layer) for layer in image.layers],
+        "provenance": provenance,
+    }
+
+
+def heat_json(heat: Heat | None) -> Json | None:
+    """A heat map: its picture, and the value of its brightest colour."""
+    return {"image": heat.shot.file, "ceiling": double(heat.ceiling)} if heat else None
+
+
+def fooling_json(fooled: Fooled) -> Json:
+    """A fooling image."""
+    return {
+        "original": fooled.original.file,
+        "image": fooled.changed.file,
+        "difference": fooled.difference.file,
+        "target": {"index": fooled.target, "name": fooled.target_name},
+        "fooled": fooled.succeeded,
+        "steps": fooled.steps,
+        "l2": double(fooled.l2),
+        "linf": double(fooled.linf),
+        "predictions": guesses_json(fooled.guesses),
+    }
+
+
+def on_image_json(layer: OnImage) -> Json:
+    """A layer on an image: the units that it excites most, and its feature maps."""
+    up = f"../{layer.layer.folder}/"
+    return {
+        "layer": layer.layer.name,
+        "folder": layer.layer.folder,
+        "units": [
+            {
+                "channel": one.unit.channel,
+                "activation": single(one.activation),
+                "spreads": single(one.spreads),
+                "page": up + one.unit.page,
+            }
+            for one in layer.excited
         ],
+        "maps": [
+            {
+                "channel": one.channel,
+                "mean_activation": single(one.mean),
+                "peak": single(one.peak),
+                "page": up + one.unit.page if one.unit else None,
+            }
+            for one in layer.maps
+        ],
+        "maps_image": layer.band.file if layer.band else None,
     }
 
 

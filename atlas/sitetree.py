@@ -149,7 +149,7 @@ class Tree:
         return not self.changed and self.before == {*self.sizes, MANIFEST}
 
     def check_links(self, root: frozenset[str]) -> None:
-        """Refuse a tree with a link that leads nowhere.
+        """Refuse a tree with a link that leads nowhere; it may lead to pages of other models.
 
         Args:
             root: files that this build writes beside the models' folders.
@@ -160,11 +160,17 @@ class Tree:
         ours = f"{self.old.name}/"
         for target, page in sorted(self.targets.items()):
             inside = target.startswith(ours) and target.removeprefix(ours) in self.sizes
-            if not inside and target not in root:
+            if not inside and target not in root and not self.is_of_another(target):
                 raise CheckError(
                     f"page {ours}{page} links to {shown(target)}, which is not there; if you use "
                     "templates of your own, correct the link"
                 )
+
+    def is_of_another(self, target: str) -> bool:
+        """Whether a path in the site is a file in the folder of another model."""
+        folder, site = target.partition("/")[0], self.old.parent
+        ours = folder == self.old.name or is_temporary(folder) or not is_inside(target)
+        return not ours and (site / folder / MANIFEST).is_file() and (site / target).is_file()
 
     def swap(self) -> None:
         """Put the new tree in place of the old one, which keeps its unchanged files' inodes.

@@ -10,7 +10,9 @@ bytes: what differs between runs (seconds, device, versions) lies in a sidecar b
     network.<sha12>.json  samples.<sha12>.json          layer table; sample images
     images/<first>-<last>.<sha12>.h5                    views of the sample images
     ranking/<layer>.<sha12>.h5                          statistics of all channels of a layer
+    readout.<sha12>.h5                                  which channels raise which class
     renderings/<layer>/<first>-<last>.<sha12>.h5        renderings of some ranks, and .json sidecars
+    lenses/<first>-<last>.<sha12>.h5                    what the network makes of some sample images
     current.json  tuning.json …                         small notes, replaced in place, not results
     quarantine/                                         what was damaged or foreign
 """
@@ -35,7 +37,6 @@ from .audit import (
     Kind,
     Problem,
     inspect,
-    inspect_file,
     newer,
     read_key,
 )
@@ -44,9 +45,12 @@ from .codec import (
     Array,
     build_block,
     layer_from_json,
+    lens_from_file,
+    lenses_to_datasets,
     model_from_json,
     open_block,
     read_columns,
+    readout_to_datasets,
     rendering_from_columns,
     renderings_to_datasets,
     samples_from_json,
@@ -68,8 +72,10 @@ from .files import (
 from .records import (
     LayerInfo,
     LayerStats,
+    Lens,
     ModelInfo,
     Pictures,
+    Readout,
     Rendering,
     RunInfo,
     SampleSet,
@@ -274,6 +280,70 @@ class Store:
         file = self._file(self._need(found, f"statistics of layer {layer!r}"))
         return LayerStats(layer=layer, **{name: file[name][...] for name in file})
 
+    def write_readout(self, readout: Readout) -> None:
+        """Keep which channels raise which class."""
+        attributes: dict[str, str | int] = {"kind": "readout", "layer": readout.layer}
+        data = build_block(attributes, readout_to_datasets(readout))
+        path = self._commit(self.folder, "readout", ".h5", data)
+        self._add(Block(path=path, kind="readout", layer=readout.layer))
+
+    def read_readout(self) -> Readout | None:
+        """Which channels raise which class; None where that was never written."""
+        path = self._find("readout")
+        if path is None:
+            return None
+        file = self._file(path)
+        return Readout(layer=self._blocks[path].layer, **{name: file[name][...] for name in file})
+
+    # --- lenses
+
+    def write_lenses(self, first: int, last: int, fingerprint: str, lenses: Sequence[Lens]) -> None:
+        """Keep what the network makes of some sample images.
+
+        Args:
+            first, last: indices of the first and the last of them.
+            fingerprint: of everything that decides the result.
+            lenses: at least one.
+        """
+        attributes: dict[str, str | int] = {
+            "kind": "lenses",
+            "fingerprint": fingerprint,
+            "first": first,
+            "last": last,
+        }
+        data = build_block(attributes, lenses_to_datasets(lenses))
+        path = self._commit(self.folder / "lenses", f"{first}-{last}", ".h5", data)
+        self._add(
+            Block(
+                path=path,
+                kind="lenses",
+                fingerprint=fingerprint,
+                first=first,
+                last=last,
+                channels=tuple(lens.image for lens in lenses),
+            )
+        )
+
+    def finished_lenses(self, fingerprint: str) -> set[int]:
+        """The sample images whose lenses are there."""
+        return {
+            image
+            for block in self._blocks.values()
+            if block.kind == "lenses" and block.fingerprint == fingerprint
+            for image in block.channels
+        }
+
+    def lens(self, image: int, fingerprint: str) -> Lens:
+        """What the network makes of a sample image.
+
+        Raises:
+            CacheError: it was never looked at.
+        """
+        found = self._find(
+            "lenses", lambda block: block.fingerprint == fingerprint and image in block.channels
+        )
+        return lens_from_file(self._file(self._need(found, f"lenses of image {image}")), image)
+
     # --- renderings
 
     def write_renderings(
@@ -352,13 +422,14 @@ class Store:
             snapshots=unpad(file["snapshots"][row], columns["snapshots_shape"][row]),
         )
 
-    def pictures(self, fingerprints: Mapping[str, str]) -> Pictures:
+    def pictures(self, fingerprints: Mapping[str, str], lenses: str = "") -> Pictures:
         """Where pages read pixels from.
 
         Args:
             fingerprints: recipe name → fingerprint of its renderings.
+            lenses: fingerprint of the lenses.
         """
-        return StorePictures(self, dict(fingerprints))
+        return StorePictures(self, dict(fingerprints), lenses)
 
     # --- notes
 
@@ -385,8 +456,15 @@ class Store:
 
     # --- other caches
 
+    @property
+    def paths(self) -> list[Path]:
+        """Every file of results."""
+        return list(self._blocks)
+
     def merge(self, other: "Store") -> int:
-        """Copy the blocks of another store with the same key that are not here yet.
+        """Copy the blocks of another store with the same key whose results are not here yet.
+
+        What is here stays as it is, also where the bytes of the other one differ.
 
         Returns:
             How many were copied.
@@ -396,27 +474,41 @@ class Store:
         """
         if other.key != self.key:
             raise CacheError(f"{shown(other.folder)} and {shown(self.folder)} have different keys")
-        missing = [
-            block
-            for block in other._blocks.values()
-            if self.folder / block.path.relative_to(other.folder) not in self._blocks
-            and not (block.kind in ("network", "samples") and self._find(block.kind))
+        copied = 0
+        for block in other._blocks.values():
+            if not self._holds(block):
+                self._copy(block, other.folder)
+                copied += 1
+        return copied
+
+    def _holds(self, block: Block) -> bool:
+        """Whether all that a block of another store tells is known here already."""
+        known = [
+            one
+            for one in self._blocks.values()
+            if (one.kind, one.layer, one.fingerprint)
+            == (block.kind, block.layer, block.fingerprint)
         ]
-        for block in missing:
-            self._copy(block, other.folder)
-        return len(missing)
+        if block.kind == "images":
+            return any(one.first <= block.first and block.last <= one.last for one in known)
+        rows = {channel for one in known for channel in one.channels}
+        return bool(known) and rows.issuperset(block.channels)
 
     def _copy(self, block: Block, source: Path) -> None:
+        """Copy one verified file, its sidecar first.
+
+        Raises:
+            CacheError: it cannot be read or written, or has changed since it was verified.
+        """
         path = self.folder / block.path.relative_to(source)
+        data, sidecar = read_bytes(block.path), block.path.with_suffix(".json")
+        if sha256_bytes(data)[:12] not in path.name:
+            raise CacheError(f"{shown(block.path)} changed while it was copied; merge again")
         make_folder(path.parent)
-        sidecar = block.path.with_suffix(".json")
         if block.kind == "renderings" and sidecar.exists():
             atomic_write(path.with_suffix(".json"), read_bytes(sidecar))
-        data = read_bytes(block.path)
         atomic_write(path, data)
-        found = inspect_file(self.folder, path)
-        if isinstance(found, Block):
-            self._add(found)
+        self._add(replace(block, path=path))
 
     # --- inside
 
@@ -431,7 +523,7 @@ class Store:
     def _add(self, block: Block) -> None:
         """Know of a block from now on; of two with the same unit the greater name counts."""
         self._blocks[block.path] = block
-        for row, channel in enumerate(block.channels):
+        for row, channel in enumerate(block.channels if block.kind == "renderings" else ()):
             unit = (block.fingerprint, Unit(layer=block.layer, channel=channel))
             held = self._units.get(unit)
             if held is None or as_sorted(held[0]) <= as_sorted(block.path):
@@ -484,6 +576,7 @@ class StorePictures:
 
     store: Store
     fingerprints: Mapping[str, str]
+    lenses: str
 
     def rendering(self, unit: Unit, recipe: str) -> Rendering:
         """The rendering of a unit with its pixels.
@@ -500,6 +593,14 @@ class StorePictures:
             CacheError: it was never written.
         """
         return self.store.sample(index)
+
+    def lens(self, image: int) -> Lens:
+        """What the network makes of a sample image.
+
+        Raises:
+            CacheError: it was never looked at.
+        """
+        return self.store.lens(image, self.lenses)
 
 
 def as_sorted(path: Path) -> tuple[str, str]:

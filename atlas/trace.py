@@ -1,7 +1,8 @@
-"""What every operation of one forward run does: receptive fields and multiply-adds.
+"""What every operation of one forward run does: receptive fields, grids and multiply-adds.
 
 A torch function mode sees each operation, also functional ones between the modules, and carries
-along what one position of each tensor sees of the input. Start at `Trace`.
+along what one position of each tensor sees of the input, and which grid its tokens come from. Start
+at `Trace`.
 """
 
 import math
@@ -22,11 +23,15 @@ class View:
         field: side of the receptive field; padding does not count, so it may exceed the input.
         stride: input pixels between neighbouring positions.
         channel_dim: the dimension that counts channels (networks with layer norm move it).
+        grid: height and width of the map that it is or that its tokens come from.
+        leading: tokens in front of those of the grid.
     """
 
     field: tuple[int, int]
     stride: tuple[int, int]
     channel_dim: int = 1
+    grid: tuple[int, int] = (0, 0)
+    leading: int = 0
 
     @property
     def known(self) -> bool:
@@ -43,6 +48,12 @@ class View:
             stride=(step_y * stride[0], step_x * stride[1]),
         )
 
+    def everywhere(self, input_size: int) -> "View":
+        """Behind an operation by which every position depends on all of them."""
+        if not self.known:
+            return self
+        return replace(self, field=(max(self.field[0], input_size), max(self.field[1], input_size)))
+
     def lost(self) -> "View":
         """Behind an operation that resamples in a way not followed here."""
         return replace(self, field=(0, 0), stride=(0, 0))
@@ -54,22 +65,24 @@ def union(views: Sequence[View]) -> View:
         field=(max(view.field[0] for view in views), max(view.field[1] for view in views)),
         stride=(max(view.stride[0] for view in views), max(view.stride[1] for view in views)),
         channel_dim=max(view.channel_dim for view in views),
+        grid=max((view.grid for view in views), key=math.prod),
+        leading=max(view.leading for view in views),
     )
     return largest if all(view.known for view in views) else largest.lost()
 
 
 class Trace(TorchFunctionMode):
-    """Follows every operation of one forward run: receptive fields and multiply-adds.
+    """Follows every operation of one forward run: receptive fields, grids and multiply-adds.
 
-    Tensors are known by identity, so they are kept until the run is over. Operations inside one
-    fused call (`multi_head_attention_forward`) and einsum are not counted.
+    Tensors are known by identity, so they are kept until the run is over.
     """
 
     def __init__(self, images: Tensor) -> None:
         super().__init__()
         self.input_size = images.shape[-1]
         self.multiply_adds = 0
-        self.seen: dict[int, tuple[Tensor, View]] = {id(images): (images, View((1, 1), (1, 1)))}
+        first = View((1, 1), (1, 1), grid=(images.shape[2], images.shape[3]))
+        self.seen: dict[int, tuple[Tensor, View]] = {id(images): (images, first)}
 
     def __torch_function__(
         self,
@@ -85,23 +98,61 @@ class Trace(TorchFunctionMode):
         result = func(*args, **kwargs)
         if sources:
             call = Call(getattr(func, "__name__", ""), args, kwargs)
-            view = union([self.seen[id(part)][1] for part in sources])
+            views = [self.seen[id(part)][1] for part in sources]
+            view = union(views)
+            if len(sources) > 1 and call.name in PRODUCTS:
+                view = self.mixed(call, views[0], view.channel_dim, shapes_before[0])
             for out in tensors_in(result):
-                self.seen[id(out)] = (out, self.view_after(call, view, shapes_before[0], out))
+                after = self.view_after(call, view, shapes_before[0], out)
+                self.seen[id(out)] = (out, self.placed(call, after, out))
             self.multiply_adds += sum(call.multiply_adds(out) for out in tensors_in(result))
         return result
+
+    def mixed(self, call: "Call", query: View, channel_dim: int, before: torch.Size) -> View:
+        """The view behind attention: over everything, or over windows, which are not followed.
+
+        Positions stay those of the query. Windows are counted in the first dimension, which one
+        image alone leaves at 1; einsum may have them anywhere.
+        """
+        view = replace(query, channel_dim=channel_dim)
+        whole = before[0] == 1 or call.name == "multi_head_attention_forward"
+        return view.everywhere(self.input_size) if whole and call.name != "einsum" else view.lost()
 
     def view_after(self, call: "Call", view: View, before: torch.Size, out: Tensor) -> View:
         """The view of `out`, the result of `call` on a tensor of shape `before`."""
         mapped = len(before) == 4 and positions(before) > 1 and view.channel_dim == 1
         if mapped and (out.ndim <= 2 or (out.ndim == 4 and positions(out.shape) == 1)):
-            whole = (max(view.field[0], self.input_size), max(view.field[1], self.input_size))
-            return replace(view, field=whole) if view.known else view
+            return view.everywhere(self.input_size)
         window = call.window(before, out)
         if window:
             return view.through(*window)
+        if call.name == "linear" and len(before) == 3 and view.channel_dim == 1:
+            return view.everywhere(self.input_size)  # a linear map over the tokens of each channel
         view = replace(view, channel_dim=call.channel_dim(view.channel_dim, before, out))
         return view.lost() if call.resamples(before, out, view) else view
+
+    def placed(self, call: "Call", view: View, out: Tensor) -> View:
+        """The view with the grid of a map, or with the tokens in front of a grid's."""
+        if out.ndim == 4 and view.channel_dim == 1 and positions(out.shape) > 1:
+            return replace(view, grid=(out.shape[2], out.shape[3]), leading=0)
+        if out.ndim == 4 and view.channel_dim == 3 and like(out.shape[1:3], view.grid):
+            return replace(view, grid=(out.shape[1], out.shape[2]), leading=0)
+        if out.ndim == 3 and call.name in ("cat", "concat", "concatenate"):
+            return replace(view, leading=self.joined(call, view, out))
+        if out.ndim == 3 and call.name == "__getitem__":
+            return replace(view, leading=max(0, view.leading - call.first_kept()))
+        return view
+
+    def joined(self, call: "Call", view: View, out: Tensor) -> int:
+        """Tokens in front of the grid's behind a concatenation along the tokens."""
+        if call.argument(1, "dim", 0) % out.ndim != 1:
+            return view.leading
+        before = 0
+        for part in tensors_in(call.argument(0, "tensors", ())):
+            if part.shape[1] == math.prod(view.grid) + self.view(part).leading:
+                return before + self.view(part).leading
+            before += int(part.shape[1])
+        return view.leading
 
     def view(self, tensor: Tensor) -> View:
         """What is known of a tensor of this run."""
@@ -118,6 +169,25 @@ def tensors_in(value: object) -> Iterator[Tensor]:
     elif isinstance(value, tuple | list):
         for part in value:
             yield from tensors_in(part)
+
+
+def only_map(output: object) -> object:
+    """What a module returned; of a tuple, list or dict, the only (N, C, H, W) in it if it is one.
+
+    Parts of other shapes beside it (a loss, a mask of tokens) do not make it ambiguous.
+    """
+    maps = [part for part in tensors_in(output) if part.ndim == 4]
+    return maps[0] if len(maps) == 1 else output
+
+
+def described(output: object) -> str:
+    """An output in a few words: its shape, or its type and the shapes in it."""
+    if isinstance(output, Tensor):
+        return f"({', '.join(['N', *map(str, output.shape[1:])])})" if output.ndim else "()"
+    parts = [described(part) for part in tensors_in(output)]
+    more = ", …" if len(parts) > 4 else ""
+    of = f" of {', '.join(parts[:4])}{more}" if parts else ""
+    return f"{type(output).__name__}{of}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +239,12 @@ class Call:
             return out.ndim - 1 if len(before) > 2 and channel_dim == len(before) - 1 else 1
         return channel_dim
 
+    def first_kept(self) -> int:
+        """Of `x[:, 1:]`, the 1."""
+        index = self.args[1] if isinstance(self.args[1], tuple) else ()
+        along = index[1] if len(index) > 1 else None
+        return along.start or 0 if isinstance(along, slice) else 0
+
     def resamples(self, before: torch.Size, out: Tensor, view: View) -> bool:
         """Whether positions of the output are not those of the input."""
         if self.name in ("pad", "permute", "transpose", "swapaxes", "reshape", "view", "flatten"):
@@ -192,7 +268,48 @@ class Call:
             # Every input, not every output, meets the whole of its channel's kernels.
             inputs = self.argument(0, "input", None).numel()
             return int(inputs * self.argument(1, "weight", None)[0].numel())
+        elif self.name in ATTENTION:
+            return self.attention_multiply_adds() if out.ndim > 2 else 0
+        elif self.name == "einsum":
+            return einsum_multiply_adds(self.args[0], self.args[1:])
         return int(out.numel() * each)
+
+    def attention_multiply_adds(self) -> int:
+        """Multiply-adds of a fused attention of one image: scores, sums, and the four linear maps
+        that `MultiheadAttention` has around them."""
+        query, key = self.args[0], self.args[1]
+        if self.name == "scaled_dot_product_attention":
+            return int(2 * query.numel() * key.shape[-2])
+        tokens, others = query.numel() // query.shape[-1], key.numel() // key.shape[-1]
+        maps = 2 * (query.numel() + key.numel()) * query.shape[-1]
+        return int(maps + 2 * tokens * others * query.shape[-1])
+
+
+ATTENTION = (
+    *("multi_head_attention_forward", "_native_multi_head_attention"),
+    "scaled_dot_product_attention",
+)
+
+PRODUCTS = (*ATTENTION, "einsum", "matmul", "__matmul__", "bmm")
+"""Operations that mix the positions of two tensors of the run."""
+
+
+def einsum_multiply_adds(equation: object, operands: Sequence[Any]) -> int:
+    """The product of the sizes of all indices; 0 where the equation is not written out."""
+    if not isinstance(equation, str) or "." in equation:
+        return 0
+    indices = [part.replace(" ", "") for part in equation.partition("->")[0].split(",")]
+    sizes = {
+        index: size
+        for part, operand in zip(indices, operands, strict=False)
+        for index, size in zip(part, operand.shape, strict=False)
+    }
+    return math.prod(sizes.values())
+
+
+def like(shape: Sequence[int], grid: tuple[int, int]) -> bool:
+    """Whether height and width are in the proportion of a grid, up to rounding."""
+    return abs(shape[0] * grid[1] - shape[1] * grid[0]) <= max(grid)
 
 
 def positions(shape: Sequence[int]) -> int:

@@ -7,7 +7,7 @@ read the same values, so that they cannot disagree.
 import math
 from dataclasses import dataclass
 
-from .records import LayerAtlas, Rendering
+from .records import CLASSES, LayerAtlas, Rendering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +116,8 @@ class UnitView:
 
     @property
     def title(self) -> str:
-        """How people write it: `inception4a:225`."""
-        return f"{self.layer}:{self.channel}"
+        """How people write it: `inception4a:225`; a class goes by its name."""
+        return self.class_name if self.layer == CLASSES else f"{self.layer}:{self.channel}"
 
     @property
     def called(self) -> str:
@@ -172,6 +172,206 @@ class LayerView:
         """Median REACH, not a number where nothing is rendered."""
         finite = sorted(reach for reach in self.reaches if math.isfinite(reach))
         return finite[len(finite) // 2] if finite else math.nan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassImage:
+    """A sample image on the page of a class.
+
+    Attributes:
+        image: index of the sample image; name: of its file, with the crop.
+        probability: that the network gives it this class; score: what that was made from.
+        whole: the view of it, its address seen from the classes' folder.
+        page: its own page, seen from there; "" where it has none.
+    """
+
+    image: int
+    name: str
+    probability: float
+    score: float
+    whole: Shot
+    page: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voter:
+    """A channel that raises a class, with its unit where this atlas shows it."""
+
+    channel: int
+    contribution: float
+    unit: UnitView | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassView:
+    """One class as the pages show it.
+
+    Attributes:
+        unit: its score as a unit of the layer of class scores: pictures and statistics.
+        most, least: sample images that the network is most and least sure of, that one first.
+        voters: channels that raise it most, first the one that does so most.
+    """
+
+    unit: UnitView
+    most: tuple[ClassImage, ...]
+    least: tuple[ClassImage, ...]
+    voters: tuple[Voter, ...]
+
+    @property
+    def index(self) -> int:
+        return self.unit.channel
+
+    @property
+    def name(self) -> str:
+        return self.unit.class_name
+
+    @property
+    def page(self) -> str:
+        return self.unit.page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassesView:
+    """The classes of a model as the pages show them.
+
+    Attributes:
+        layer: the layer of class scores, its units are the classes in the order shown.
+        classes: the same, with what only classes have.
+        readout: name of the layer that the classifier reads; "" where it reads no layer's means.
+        readout_folder: its folder inside the model's; "" where this atlas does not show it.
+    """
+
+    layer: LayerView
+    classes: tuple[ClassView, ...]
+    readout: str
+    readout_folder: str
+
+    @property
+    def folder(self) -> str:
+        return self.layer.folder
+
+    @property
+    def teasers(self) -> tuple[UnitView, ...]:
+        """The first eight whose picture can be trusted, then others with a picture."""
+        pictured = [one.unit for one in self.classes if one.unit.thumb]
+        return tuple(sorted(pictured, key=lambda unit: unit.status != "ok")[:8])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """A class that a network gives an image, as the pages show it.
+
+    Attributes:
+        index, name: which class.
+        probability: how sure the network is.
+        page: of the class, seen from a folder of the model; "" where it has none.
+    """
+
+    index: int
+    name: str
+    probability: float
+    page: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heat:
+    """A heat map over a sample image; `ceiling` is the value of its brightest colour."""
+
+    shot: Shot
+    ceiling: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fooled:
+    """A fooling image as the pages show it.
+
+    Attributes:
+        original, changed, difference: the picture as the network sees it, the changed one, and what
+            was changed.
+        target, target_name: class that it was pushed to.
+        succeeded: whether the saved picture is given that class.
+        steps: gradient steps taken.
+        l2, linf: Euclidean and largest size of the difference, pixels in [0, 1].
+        guesses: of the saved picture, most likely first.
+    """
+
+    original: Shot
+    changed: Shot
+    difference: Shot
+    target: int
+    target_name: str
+    succeeded: bool
+    steps: int
+    l2: float
+    linf: float
+    guesses: tuple[Guess, ...]
+
+    @property
+    def levels(self) -> int:
+        """Largest change of one colour of one pixel, in levels of 255."""
+        return round(self.linf * 255)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excited:
+    """A unit on one image: its activation, and how many spreads that lies above its mean."""
+
+    unit: UnitView
+    activation: float
+    spreads: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapView:
+    """A feature map: its channel, mean and peak, and the unit where this atlas shows it."""
+
+    channel: int
+    mean: float
+    peak: float
+    unit: UnitView | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnImage:
+    """A layer on one image.
+
+    Attributes:
+        layer: which.
+        excited: the units of this atlas that the image excites most, best first.
+        maps: the most active channels, most active first.
+        band: the picture of their maps, side by side; None where there are none.
+        signed: whether some of them have values below zero.
+    """
+
+    layer: LayerView
+    excited: tuple[Excited, ...]
+    maps: tuple[MapView, ...]
+    band: Shot | None
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageView:
+    """A sample image with a page of its own; addresses are seen from its folder.
+
+    Attributes:
+        image, name: index of the sample image, and its file with the crop.
+        page: its address.
+        whole: the view of the whole sample image.
+        guesses: what the network takes it for, most likely first; () without a classifier.
+        saliency, smoothgrad, fooled: None where there are none.
+        layers: in forward order.
+    """
+
+    image: int
+    name: str
+    page: str
+    whole: Shot
+    guesses: tuple[Guess, ...]
+    saliency: Heat | None
+    smoothgrad: Heat | None
+    fooled: Fooled | None
+    layers: tuple[OnImage, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,8 +24,11 @@ from .files import sha256_file
 DOWNLOAD_TIMEOUT = 30
 """Seconds without an answer after which a download has failed; torch.hub itself waits for ever."""
 
-AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
-"""Auxiliary classifiers of GoogLeNet and Inception: used in training only."""
+AUXILIARY = ("aux1.", "aux2.", "AuxLogits.", "aux_classifier.")
+"""Auxiliary classifiers of GoogLeNet, Inception and segmentation: used in training only."""
+
+WRAPPERS = ("module.", "_orig_mod.")
+"""What DataParallel and torch.compile write before every name."""
 
 
 def download_weights(model: str, url: str, path: Path, *, progress: bool) -> None:
@@ -215,16 +218,26 @@ def float_tensors(path: Path, held: object) -> dict[str, Tensor]:
 # --- fitting a network ---------------------------------------------------------------------------
 
 
+def part_of(weights: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    """The weights of one part of a network, by their names in it; all of them where `part` is ""
+    or the file holds that part alone."""
+    inside = [name for name in weights if name.startswith(f"{part}.")]
+    if not part or not inside:
+        return weights
+    return OrderedDict((name.removeprefix(f"{part}."), weights[name]) for name in inside)
+
+
 def named_for(network: nn.Module, weights: dict[str, Tensor], model: str) -> dict[str, Tensor]:
     """Give weights the names that `network` uses, where others are known to mean the same.
 
-    These are a `module.` before every name (DataParallel), torchvision's DenseNet files with
+    These are a wrapper's word before every name (`module.`), torchvision's DenseNet files with
     `norm.1` for `norm1`, auxiliary classifiers that the network is built without, and the embedded
     file, whose tensors are in timm's order and shapes but not under timm's names.
     """
     own = network.state_dict()
-    if all(name.startswith("module.") for name in weights) and not own.keys() & weights.keys():
-        consume_prefix_in_state_dict_if_present(weights, "module.")
+    for word in WRAPPERS:
+        if all(name.startswith(word) for name in weights) and not own.keys() & weights.keys():
+            consume_prefix_in_state_dict_if_present(weights, word)
     if model == EMBEDDED_MODEL and shapes(own) == shapes(weights):
         return dict(zip(own, weights.values(), strict=True))
     for name in [name for name in weights if name not in own]:

@@ -1,22 +1,26 @@
 """What the stages of one run share, and how a run begins: check everything, then lock the cache."""
 
+import contextlib
 import datetime
 import functools
 import importlib.metadata
 import platform
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from . import __version__, tuning
-from .config import Config, command_line, source_date_epoch
+from .classes import find_classes
+from .config import Config, command_line, fingerprint, source_date_epoch
 from .errors import InputError
-from .files import require_writable
+from .files import escape_name, require_writable
 from .images import find_images
 from .imageset import ImageSet
-from .layers import select_layers
+from .layers import class_layer, select_layers
 from .models import Identity, Model, identify, load_model
 from .progress import Progress
 from .recipes import find_recipes
@@ -24,7 +28,7 @@ from .records import LayerInfo, RunInfo
 from .reference import Reference, check_reference, packaged_reference, read_reference
 from .store import Store
 
-RANKING_VERSION = 1
+RANKING_VERSION = 2
 """Raised whenever the same images and weights would give other statistics."""
 
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "h5py", "jinja2")
@@ -59,34 +63,88 @@ def open_work(config: Config, progress: Progress) -> Iterator[Work]:
         AtlasError: an option, the model, its weights, the images, the cache or the site cannot be
             used; nothing has been written then.
     """
+    plain = prepare(config, progress)
+    key = plain.key()
+    if not key_folder(config, key).exists():
+        plain.model()  # weights that do not fit are noticed before anything is written
+    require_writable(config.cache)
+    require_writable(config.site)
+    with Store.open(config.cache, config.atlas_name, key) as store:
+        for line in store.quarantined:
+            progress.warn(f"moved to quarantine, will be made again: {line}")
+        yield plain.work(store)
+
+
+@contextmanager
+def peek_work(config: Config, progress: Progress) -> Iterator[Work]:
+    """The same for looking only: the cache is read where it holds this work, and never written.
+
+    Raises:
+        AtlasError: as of `open_work`.
+    """
+    plain = prepare(config, progress)
+    key = plain.key()
+    folder = key_folder(config, key)
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(Store.read(folder)) if folder.exists() else None
+        if store is None or not store.has("network"):
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            store = stack.enter_context(Store.open(scratch, config.atlas_name, key))
+        yield plain.work(store)
+
+
+def key_folder(config: Config, key: Mapping[str, object]) -> Path:
+    """Where the cache keeps the work of this key."""
+    return config.cache / escape_name(config.atlas_name) / fingerprint(key)[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plain:
+    """A run before its cache is open: settings that were checked, images found, no network yet."""
+
+    config: Config
+    images: ImageSet
+    identity: Identity
+    model: Callable[[], Model]
+    progress: Progress
+
+    def key(self) -> dict[str, Any]:
+        """Everything that changes the statistics."""
+        return {
+            "ranking": RANKING_VERSION,
+            "model": asdict(self.identity),
+            "images": self.images.sha256,
+        }
+
+    def work(self, store: Store) -> Work:
+        """The run on a cache that is open."""
+        if not store.has("network"):
+            store.write_network(self.model().info, self.model().layers)
+        reference = find_reference(self.config, self.identity)
+        return Work(
+            config=self.config,
+            images=self.images,
+            reference=checked_reference(reference, self.config, store),
+            store=store,
+            model=self.model,
+            progress=self.progress,
+        )
+
+
+def prepare(config: Config, progress: Progress) -> Plain:
+    """Check settings, model, weights and images; load the network only where its digest needs it.
+
+    Raises:
+        AtlasError: one of them cannot be used.
+    """
     find_recipes(tuple(name for name in config.recipe if name != "auto"))
     tuning.check_precision(config.precision, tuning.choose_device(config.device))
     identity = identify(config)
     images = find_images(config.images, config.max_pixels)
-    require_writable(config.cache)
-    require_writable(config.site)
     model = functools.cache(functools.partial(load_loudly, config, progress))
     if not identity.complete:
         identity = identity.completed(model().info)
-    reference = find_reference(config, identity)
-    key = {
-        "ranking": RANKING_VERSION,
-        "model": asdict(identity),
-        "images": images.sha256,
-    }
-    with Store.open(config.cache, config.model, key) as store:
-        for line in store.quarantined:
-            progress.warn(f"moved to quarantine, will be made again: {line}")
-        if not store.has("network"):
-            store.write_network(model().info, model().layers)
-        yield Work(
-            config=config,
-            images=images,
-            reference=checked_reference(reference, config, store),
-            store=store,
-            model=model,
-            progress=progress,
-        )
+    return Plain(config=config, images=images, identity=identity, model=model, progress=progress)
 
 
 def load_loudly(config: Config, progress: Progress) -> Model:
@@ -138,8 +196,31 @@ def checked_reference(
 
 
 def choose_layers(work: Work) -> tuple[LayerInfo, ...]:
-    """The rows of the layer table that --layers means."""
-    return select_layers(work.store.read_network()[1], work.config.layers)
+    """The rows of the layer table that --layers means, and the class scores for --classes.
+
+    Raises:
+        UsageError: no such layer or no such class.
+    """
+    model, table = work.store.read_network()
+    layers, classes = select_layers(table, work.config.layers), class_layer(table)
+    if classes is None:
+        if work.config.classes or work.config.lenses:
+            work.progress.say(NO_CLASSIFIER.format(model=model.title))
+        return layers
+    for option, wanted in (("--classes", work.config.classes), ("--target", target_words(work))):
+        if isinstance(wanted, tuple):
+            find_classes(option, wanted, model.class_names, classes.channels)
+    return (*layers, classes) if work.config.classes else layers
+
+
+NO_CLASSIFIER = (
+    "{model} puts out no class scores: no class pages, no saliency and no fooling images"
+)
+
+
+def target_words(work: Work) -> tuple[str, ...]:
+    """The class that --target names, if it names one."""
+    return () if work.config.target == "auto" else (work.config.target,)
 
 
 def run_info(config: Config) -> RunInfo:
@@ -153,7 +234,7 @@ def run_info(config: Config) -> RunInfo:
     return RunInfo(
         versions=tuple(versions),
         device=tuning.describe_device(tuning.choose_device(config.device)),
-        command=command_line(config),
+        command=command_line(replace(config, shard=(1, 1))),  # shards together are one run
         created=now(),
     )
 

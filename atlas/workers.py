@@ -5,7 +5,7 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import cv2
@@ -18,9 +18,9 @@ from .drafts import Draft, Job
 from .imagetensors import fit, to_pixels
 from .network import Network
 from .recipes import FourierRecipe, Recipe, digest, sign_of
-from .records import LayerStats, Rendering, Scores, Start, Status, Unit
+from .records import CLASSES, LayerStats, Rendering, Scores, Start, Status, Unit
 from .render import render
-from .scoring import judge, score_images
+from .scoring import LARGEST_SELECT, judge, score_images
 
 BLOCK_UNITS = 32
 """Units committed together: half a minute on two cores, the most that an interruption can lose."""
@@ -98,15 +98,60 @@ class _Attempt:
     seconds: float
 
 
-def plan_blocks(layer: str, chosen: Sequence[int], finished: Sequence[int]) -> Iterator[Block]:
-    """Cut the chosen channels (in order of rank) into blocks, leaving out what is finished."""
+Place = tuple[str, int]
+"""Layer and first rank of a block, whatever of it is finished."""
+
+
+def plan_blocks(
+    layer: str,
+    chosen: Sequence[int],
+    finished: Sequence[int],
+    ours: Set[Place] | None = None,
+) -> Iterator[Block]:
+    """Cut the chosen channels (in order of rank) into blocks, leaving out what is finished.
+
+    Args:
+        layer: of the channels.
+        chosen: in order of rank.
+        finished: channels that are rendered already.
+        ours: where our blocks are, if not all are ours.
+    """
     done = set(finished)
     for first in range(0, len(chosen), BLOCK_UNITS):
         ranks = range(first, min(first + BLOCK_UNITS, len(chosen)))
         missing = [rank for rank in ranks if chosen[rank] not in done]
-        if missing:
+        if missing and (ours is None or (layer, first) in ours):
             channels = tuple(chosen[rank] for rank in missing)
             yield Block(layer=layer, first=missing[0], last=missing[-1], channels=channels)
+
+
+def shard_blocks(
+    chosen: Mapping[str, Sequence[int]], costs: Mapping[str, float], shard: tuple[int, int]
+) -> set[Place]:
+    """The blocks that are the I-th of N shards'.
+
+    The dearest block goes to the shard that has least to do so far, and so on. What is finished
+    does not count, nor does the recipe: pictures of a unit that build on one another stay together.
+
+    Args:
+        chosen: layer → channels, in order of rank.
+        costs: layer → relative time of a unit.
+        shard: I and N, counted from 1.
+
+    Returns:
+        Where they are.
+    """
+    blocks = [
+        (costs[layer] * min(BLOCK_UNITS, len(channels) - first), (layer, first))
+        for layer, channels in chosen.items()
+        for first in range(0, len(channels), BLOCK_UNITS)
+    ]
+    loads, parts = [0.0] * shard[1], [set[Place]() for _ in range(shard[1])]
+    for cost, place in sorted(blocks, key=lambda block: -block[0]):
+        least = loads.index(min(loads))
+        loads[least] += cost
+        parts[least].add(place)
+    return parts[shard[0] - 1]
 
 
 def unit_seed(network: Network, unit: Unit, settings: Settings, attempt: int) -> int:
@@ -185,6 +230,7 @@ def run_attempt(
     tries: dict[int, list[_Attempt]],
 ) -> None:
     """Render `channels` once and add the result to `tries`."""
+    gate = 1 if layer == CLASSES else LARGEST_SELECT
     for chunk in even_chunks(channels, settings.batch):
         began = time.perf_counter()
         job = Job(
@@ -215,7 +261,7 @@ def run_attempt(
         seconds = (time.perf_counter() - began) / len(chunk)
         for channel, seed, draft, score in zip(chunk, job.seeds, drafts, scores, strict=True):
             silent = draft.silent and bool(material.natural[layer].std[channel] == 0)
-            status, reason = judge(score, draft.finite, silent)
+            status, reason = judge(score, draft.finite, silent, gate)
             tries[channel].append(
                 _Attempt(
                     draft=draft,

@@ -49,6 +49,8 @@ def tiny(tmp_path: Path, photographs: Path) -> Callable[..., Config]:
             "input_size": 32,
             "size": 32,
             "units": 2,
+            "classes": 0,
+            "lenses": 0,
             "cache": tmp_path / "cache",
             "site": tmp_path / "site",
             "quiet": True,

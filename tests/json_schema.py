@@ -10,6 +10,7 @@ KINDS: dict[str, Any] = {
     "integer": int,
     "number": (int, float),
     "null": type(None),
+    "boolean": bool,
 }
 
 KNOWN = {
@@ -33,7 +34,8 @@ def problems(value: Any, schema: dict[str, Any], root: dict[str, Any], at: str =
     found = []
     kinds = schema.get("type", list(KINDS))
     kinds = kinds if isinstance(kinds, list) else [kinds]
-    if isinstance(value, bool) or not any(isinstance(value, KINDS[kind]) for kind in kinds):
+    known = any(isinstance(value, KINDS[kind]) for kind in kinds)
+    if not known or (isinstance(value, bool) and "boolean" not in kinds):  # True is an int too
         found.append(f"{at} is {value!r}, not {kinds}")
     if "const" in schema and value != schema["const"]:
         found.append(f"{at} is {value!r}, not {schema['const']!r}")

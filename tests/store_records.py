@@ -5,9 +5,14 @@ from dataclasses import fields, is_dataclass, replace
 import numpy as np
 
 from atlas.records import (
+    FeatureMaps,
+    FoolingImage,
     LayerInfo,
     LayerStats,
+    Lens,
     ModelInfo,
+    Prediction,
+    Readout,
     Rendering,
     RunInfo,
     Sample,
@@ -53,6 +58,7 @@ SAMPLES = SampleSet(
     hf_median=0.1,
     hf_p05=float("nan"),
     hf_p95=1 / 3,
+    credits=("a.png: nobody, CC0",),
 )
 
 
@@ -93,7 +99,15 @@ def rendering(channel=0, layer="conv", size=8, octaves=2, **changes):
         snapshots=random.random((octaves, 3, 4, 4)).astype(np.float16),
         status="ok",
         reason="",
-        scores=Scores(activation=1 / 3, reach=1.25, select=1, robust=0.7, hf=float("nan")),
+        scores=Scores(
+            activation=1 / 3,
+            reach=1.25,
+            select=1,
+            robust=0.7,
+            hf=float("nan"),
+            ranks=(1, 2, 3, 4, 5, 6, 7, 8),
+            confidence=0.1,
+        ),
         objective=random.random(octaves * 3).astype(np.float32),
         octave_steps=(3,) * octaves,
         seed=2**63 - 1 - channel,
@@ -103,6 +117,46 @@ def rendering(channel=0, layer="conv", size=8, octaves=2, **changes):
         precision="fp32",
     )
     return replace(made, **changes)
+
+
+READOUT = Readout(
+    layer="conv",
+    channels=np.array([[1, 0], [3, 2]], np.int32),
+    contributions=np.array([[1.5, -0.1], [7, 6]], np.float32),
+)
+
+
+def lens(image=0, layers=("conv", "läyer/1"), classifier=True):
+    """A lens whose numbers depend on the image only."""
+    random = np.random.default_rng(image)
+    guesses = (Prediction(index=1, probability=2 / 3), Prediction(index=0, probability=1 / 3))
+    fooling = FoolingImage(
+        image=random.integers(0, 256, (4, 4, 3), np.uint8),
+        target=1,
+        fooled=True,
+        steps=7,
+        l2=0.1,
+        linf=1 / 255,
+        predictions=guesses[::-1],
+    )
+    side = 4 if classifier else 0
+    return Lens(
+        image=image,
+        predictions=guesses if classifier else (),
+        saliency=random.random((side, side)).astype(np.float16),
+        smoothgrad=random.random((side, side)).astype(np.float16),
+        fooling=fooling if classifier else None,
+        maps=tuple(
+            FeatureMaps(
+                layer=name,
+                channels=np.array([3, 1], np.int32),
+                means=random.random(2).astype(np.float32),
+                peaks=random.random(2).astype(np.float32),
+                maps=random.random((2, 3, 5)).astype(np.float16),
+            )
+            for name in layers
+        ),
+    )
 
 
 def same(one, two):
@@ -129,6 +183,8 @@ def fill(opened):
         opened.write_stats(stats(layer))
     opened.write_renderings(0, 1, FINGERPRINT, [rendering(2), rendering(0)], RUN)
     opened.write_renderings(2, 2, FINGERPRINT, [rendering(3)], RUN)
+    opened.write_readout(READOUT)
+    opened.write_lenses(0, 2, FINGERPRINT, [lens(0), lens(2)])
 
 
 def tree(folder):

@@ -14,11 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.records import (
+    CHANGES,
+    CLASSES,
+    FeatureMaps,
+    FoolingImage,
     LayerAtlas,
     LayerInfo,
     LayerStats,
+    Lens,
     ModelAtlas,
     ModelInfo,
+    Prediction,
+    Readout,
     Rendering,
     RunInfo,
     Sample,
@@ -135,6 +142,8 @@ def rendering(unit: Unit, recipe: str, kind: str, pixels: NDArray[np.float16]) -
             select=0 if dead else int(1 + random.integers(0, 2) * random.integers(0, 4)),
             robust=nan if dead else float(random.uniform(0.6, 1)),
             hf=float(random.uniform(0.3, 2.5)),
+            ranks=ranks_of(unit, recipe, dead),
+            confidence=float(random.uniform(0.3, 1)) if unit.layer == CLASSES else nan,
         ),
         objective=curve.astype(np.float32),
         octave_steps=(128, 96, 32),
@@ -144,6 +153,12 @@ def rendering(unit: Unit, recipe: str, kind: str, pixels: NDArray[np.float16]) -
         seconds=1.25,
         precision="fp32",
     )
+
+
+def ranks_of(unit: Unit, recipe: str, dead: bool) -> tuple[int, ...]:
+    """Places under the eight changes, mostly the first; none was measured where it is dead."""
+    random = generator("ranks", unit, recipe)
+    return tuple(0 if dead else int(1 + max(0, random.integers(-4, 9))) for _ in range(CHANGES))
 
 
 def status_of(unit: Unit) -> str:
@@ -180,6 +195,43 @@ def layer_atlas(
     )
 
 
+def class_layer(
+    count: int, names: int, images: int, recipes: tuple[str, ...], plain: bool
+) -> LayerAtlas:
+    """The classifier's output, the first `count` classes chosen; scores far enough apart to tell.
+
+    Args:
+        count: classes to show.
+        names: of classes that there are; 0 for twice as many as are shown.
+        images, recipes, plain: as for a layer.
+    """
+    info = replace(
+        layer_info(CLASSES, "Linear", 99, 99, names or 2 * count),
+        **{"height": 1, "width": 1, "receptive_field": 0, "stride": 0, "groups": ("classes",)},
+    )
+    made = layer_atlas(info, images, count, recipes, plain, 0)
+    stats = made.stats
+    wide = {name: getattr(stats, name) * np.float32(5) for name in ("mean", "std", "max", "p99")}
+    box = np.broadcast_to(np.array([0, 0, INPUT, INPUT], np.int32), stats.example_box.shape)
+    stats = replace(stats, scale=stats.scale * np.float32(5), example_box=box.copy(), **wide)
+    return replace(made, stats=stats, natural=stats)
+
+
+def readout(layer: LayerAtlas, classes: int) -> Readout:
+    """Eight channels for each class, every other one of the first four ranks."""
+    first, last = layer.ranking[:4], layer.ranking[len(layer.ranking) // 2 :]
+    rows = []
+    for one in range(classes):
+        random = generator("votes", one)
+        rows.append([*random.permutation(first), *random.permutation(last)[:4]])
+    votes = np.sort(generator("contributions").gamma(2, 0.4, (classes, 8)))[:, ::-1]
+    return Readout(
+        layer=layer.info.name,
+        channels=np.array(rows, np.int32)[:, [0, 4, 1, 5, 2, 6, 3, 7]],
+        contributions=votes.astype(np.float32),
+    )
+
+
 def make_atlas(
     *,
     name: str = "synthetic",
@@ -196,6 +248,10 @@ def make_atlas(
     class_names: tuple[str, ...] = (),
     sample_names: tuple[str, ...] = (),
     skipped: tuple[SkippedFile, ...] = (),
+    classes: int = 0,
+    class_recipes: tuple[str, ...] = ("octaves", "class"),
+    credits: tuple[str, ...] = (),
+    lenses: tuple[int, ...] = (),
 ) -> ModelAtlas:
     """An atlas of `layers` × `units`.
 
@@ -209,7 +265,9 @@ def make_atlas(
         plain: every unit is ok and rendered.
         reference: images of a reference set of its own; 0 for none.
         size: side of the renderings.
-        class_names, sample_names, skipped: as in the records.
+        class_names, sample_names, skipped, class_recipes, credits, lenses: as in the records.
+        classes: how many to show; their voters are channels of the last layer, which has eight or
+            more.
     """
     rows = list(names) or layer_names(layers)
     wide = channels or 2 * units
@@ -233,6 +291,7 @@ def make_atlas(
         hf_median=0.02,
         hf_p05=0.005,
         hf_p95=0.09,
+        credits=credits,
     )
     reference_set = replace(
         sample_set,
@@ -242,6 +301,10 @@ def make_atlas(
             replace(samples[0], index=at, sha256=f"{at:064x}") for at in range(reference)
         ),
         skipped=(),
+    )
+    made = tuple(layer_atlas(info, images, units, recipes, plain, reference) for info in infos)
+    scores = (
+        class_layer(classes, len(class_names), images, class_recipes, plain) if classes else None
     )
     return ModelAtlas(
         model=ModelInfo(
@@ -258,7 +321,11 @@ def make_atlas(
         ),
         samples=sample_set,
         natural=reference_set if reference else sample_set,
-        layers=tuple(layer_atlas(info, images, units, recipes, plain, reference) for info in infos),
+        layers=made,
+        classes=scores,
+        class_recipes=class_recipes if classes else (),
+        readout=readout(made[-1], scores.info.channels) if scores else None,
+        lenses=lenses,
         recipes=recipes,
         recipe_digests=tuple(f"{place:02x}" * 32 for place in range(1, len(recipes) + 1)),
         rank="mean",
@@ -295,14 +362,19 @@ class SyntheticPictures:
         """Every rendering's record."""
         return {
             (rendering.unit, rendering.recipe): rendering
-            for layer in self.atlas.layers
+            for layer in self.layers
             for rendering in layer.renderings
         }
+
+    @property
+    def layers(self) -> tuple[LayerAtlas, ...]:
+        """The layers, and the class scores after them."""
+        return (*self.atlas.layers, *filter(None, [self.atlas.classes]))
 
     @cached_property
     def depths(self) -> dict[str, int]:
         """Position of each layer."""
-        return {layer.info.name: place for place, layer in enumerate(self.atlas.layers)}
+        return {layer.info.name: place for place, layer in enumerate(self.layers)}
 
     def rendering(self, unit: Unit, recipe: str) -> Rendering:
         """The rendering of a unit with its pixels."""
@@ -319,6 +391,98 @@ class SyntheticPictures:
     def sample(self, index: int) -> bytes:
         """The view of a sample image."""
         return view_of(index, self.view)
+
+    def lens(self, image: int) -> Lens:
+        """What the network makes of a sample image; without class names it has no classifier."""
+        classes = len(self.atlas.model.class_names)
+        maps = tuple(feature_maps(layer.info, image) for layer in self.atlas.layers)
+        empty = np.zeros((0, 0), np.float16)
+        if not classes:
+            return Lens(
+                image=image,
+                predictions=(),
+                saliency=empty,
+                smoothgrad=empty,
+                fooling=None,
+                maps=maps,
+            )
+        seen = predictions(classes, "seen", image)
+        return Lens(
+            image=image,
+            predictions=seen,
+            saliency=saliency(image, 0.2),
+            smoothgrad=saliency(image, 1.2),
+            fooling=fooling_image(self.sample(image), image, classes, seen),
+            maps=maps,
+        )
+
+
+STUBBORN = 3
+"""Every so manieth image, from this one on, cannot be turned into a fooling image."""
+
+
+def predictions(classes: int, *words: object) -> tuple[Prediction, ...]:
+    """The five most likely classes, or as many as there are."""
+    random = generator("predictions", *words)
+    found = random.permutation(classes)[:5].tolist()
+    shares = np.sort(random.dirichlet(np.full(classes + 1, 0.4)))[::-1].tolist()
+    return tuple(
+        Prediction(index=index, probability=share)
+        for index, share in zip(found, shares, strict=False)
+    )
+
+
+def saliency(image: int, smoothness: float) -> NDArray[np.float16]:
+    """A heat map (INPUT, INPUT) in [0, 1], brighter towards one place."""
+    random = generator("saliency", image, smoothness)
+    rows, columns = np.mgrid[:INPUT, :INPUT] / INPUT
+    y, x = random.uniform(0.3, 0.7, 2)
+    near = np.exp(-((rows - y) ** 2 + (columns - x) ** 2) * 8)
+    values = near * random.gamma(1, 1, (INPUT, INPUT))
+    values = cv2.GaussianBlur(values, (0, 0), smoothness)
+    return (values / values.max()).astype(np.float16)
+
+
+def fooling_image(
+    view: bytes, image: int, classes: int, seen: tuple[Prediction, ...]
+) -> FoolingImage:
+    """The view changed by at most three levels; every third image stays what it was."""
+    decoded = cv2.imdecode(np.frombuffer(view, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    grows = decoded.shape[0] < INPUT
+    method = cv2.INTER_CUBIC if grows else cv2.INTER_AREA
+    original = cv2.resize(np.ascontiguousarray(decoded), (INPUT, INPUT), interpolation=method)
+    noise = np.rint(generator("fooling", image).normal(0, 1.2, original.shape).clip(-3, 3))
+    changed = np.clip(original + noise, 0, 255).astype(np.uint8)
+    difference = (changed.astype(float) - original) / 255
+    target = (seen[0].index + 1) % classes
+    fooled = image % STUBBORN != STUBBORN - 1
+    return FoolingImage(
+        image=changed,
+        target=target,
+        fooled=fooled,
+        steps=12 if fooled else 100,
+        l2=float(np.sqrt((difference**2).sum())),
+        linf=float(np.abs(difference).max()),
+        predictions=(Prediction(index=target, probability=0.875), *seen[:4]) if fooled else seen,
+    )
+
+
+def feature_maps(info: LayerInfo, image: int) -> FeatureMaps:
+    """The eight most active channels of a layer; every other layer has values below zero."""
+    random = generator("maps", info.name, image)
+    count, side = min(8, info.channels), min(info.height, 112)
+    channels = np.argsort(-layer_stats(info, image + 1).activations[image], kind="stable")[:count]
+    noise = random.standard_normal((count, side, side)).astype(np.float32)
+    maps = np.stack([cv2.GaussianBlur(one, (0, 0), max(0.5, side / 16)) for one in noise])
+    maps = maps - maps.min() if info.index % 2 == 0 else maps
+    peaks = np.abs(maps).max((1, 2)).clip(1e-6)
+    return FeatureMaps(
+        layer=info.name,
+        channels=channels.astype(np.int32),
+        means=maps.mean((1, 2)),
+        peaks=peaks,
+        maps=(maps / peaks[:, None, None]).astype(np.float16),
+    )
 
 
 def rendering_with(

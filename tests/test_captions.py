@@ -5,6 +5,7 @@ from math import inf, nan
 import pytest
 
 from atlas import captions
+from atlas.recipes import RECIPES
 from atlas.records import Scores
 
 
@@ -98,10 +99,39 @@ def test_a_variant_of_a_recipe_has_its_sentence() -> None:
     assert captions.recipe_sentence("mine") == ""
 
 
+@pytest.mark.parametrize(
+    ("recipe", "kind"),
+    [
+        ("filter-visualizer", "filter-visualizer"),
+        ("filter-visualizer-blurred", "filter-visualizer"),
+        ("filter-visualizer-negative", "negative"),
+        ("filter", "filter"),
+        ("pyramid+", "pyramid+"),
+        ("pyramid+-facet-3", "facet"),
+        ("pyramid", "pyramid"),
+        ("octaves-facet", "octaves"),
+        ("octaves-facet-12", "facet"),
+        ("octaves-negative", "negative"),
+        ("mine-too", "mine-too"),
+        ("class", "class"),
+    ],
+)
+def test_names_with_dashes_and_signs_find_their_entry(recipe: str, kind: str) -> None:
+    assert captions.kind_of(recipe) == kind
+    assert captions.dislikes(recipe) == (kind == "negative")
+    assert captions.recipe_sentence(recipe) == captions.RECIPES.get(kind, ("", ""))[1]
+
+
+def test_every_recipe_and_every_variant_has_an_entry() -> None:
+    assert set(captions.RECIPES) == {*RECIPES, "negative", "facet"}
+
+
 def test_each_kind_of_picture_has_a_title_of_its_own() -> None:
     assert captions.recipe_title("octaves") == captions.recipe_title("mine") == "Rendering"
     assert captions.recipe_title("octaves-negative") == "What it dislikes"
     assert captions.recipe_title("octaves-facet-2") == "Another facet 2"
+    assert captions.recipe_title("filter-visualizer-facet-2") == "Another facet 2"
+    assert captions.recipe_title("filter-visualizer") == "Scaled up step by step"
     titles = [captions.recipe_title(name) for name in captions.RECIPES]
     assert len(set(titles)) == len(titles)
 

@@ -22,6 +22,7 @@ from build_atlas import parse
 
 GOOD: dict[str, tuple[str, object]] = {
     "model": ("timm/resnet18", "timm/resnet18"),
+    "name": ("epoch 9", "epoch 9"),
     "weights": ("w.pth", "w.pth"),
     "weights_sha256": ("0123ABCD", "0123abcd"),
     "images": ("photos", "photos"),
@@ -34,6 +35,10 @@ GOOD: dict[str, tuple[str, object]] = {
     "facets": ("2", 2),
     "snapshots": ("true", True),
     "compile": ("true", True),
+    "classes": ("tabby, 207 ,", ("tabby", "207")),
+    "lenses": ("5", 5),
+    "target": ("goldfish", "goldfish"),
+    "compare": ("epoch 1", "epoch 1"),
     "reference": ("none", "none"),
     "save_reference": ("out.h5", "out.h5"),
     "size": ("128", 128),
@@ -41,12 +46,16 @@ GOOD: dict[str, tuple[str, object]] = {
     "device": ("cpu", "cpu"),
     "precision": ("bf16", "bf16"),
     "batch": ("4", 4),
+    "shard": (" 2/ 8", (2, 8)),
+    "engine": ("ray", "ray"),
     "cache": ("a/b", Path("a/b")),
     "site": ("out", Path("out")),
     "site_url": ("https://example.org/x", "https://example.org/x"),
     "mean": ("0.5, 0.4,0.3", (0.5, 0.4, 0.3)),
     "std": ("0.25", (0.25,)),
     "input_size": ("64", 64),
+    "channels": ("1", 1),
+    "out": ("atlas.h5", "atlas.h5"),
     "quiet": ("true", True),
     "verbose": ("TRUE", True),
     "strict": ("false", False),
@@ -77,6 +86,19 @@ def test_every_option_parses(key: str) -> None:
     assert getattr(configure({key: text}), key) == value
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("10", 10), ("0", 0), ("all", "all"), ("207,", ("207",)), ("cat,dog", ("cat", "dog"))],
+)
+def test_classes_are_a_number_all_or_a_list(text: str, value: object) -> None:
+    assert configure({"classes": text}).classes == value
+
+
+def test_an_atlas_is_called_as_its_model_unless_it_has_a_name() -> None:
+    assert Config(model="googlenet").atlas_name == "googlenet"
+    assert Config(model="googlenet", name="epoch 9").atlas_name == "epoch 9"
+
+
 def test_defaults_are_valid_and_nothing_given_means_defaults() -> None:
     assert configure({}) == Config()
 
@@ -87,6 +109,7 @@ def test_defaults_are_valid_and_nothing_given_means_defaults() -> None:
         ("units", 1, 1_000_000),
         ("batch", 1, 4096),
         ("facets", 0, 8),
+        ("lenses", 0, 1_000_000),
         ("size", 32, 1024),
         ("max_pixels", 1, 2**30),
         ("seed", 0, 2**63 - 1),
@@ -106,6 +129,12 @@ def test_numbers_have_limits_that_are_allowed_themselves(key: str, low: int, hig
     ("given", "text"),
     [
         ({"model": " "}, "--model is empty"),
+        ({"shard": "3/2"}, "--shard must be I/N with 1 <= I <= N, got 3/2"),
+        ({"shard": "0/2"}, "--shard must be I/N with 1 <= I <= N, got 0/2"),
+        ({"shard": "2"}, "--shard takes I/N, such as 2/8, got '2'"),
+        ({"engine": "dask"}, "--engine is 'dask'; allowed: local, ray"),
+        ({"channels": "4"}, "--channels must be 1 or 3, got 4"),
+        ({"classes": ","}, "--classes takes a number, all, or class names and indices, got ','"),
         ({"images": ""}, "--images is empty"),
         ({"layers": " , "}, "--layers is empty; allowed: blocks, children, all"),
         ({"recipe": ","}, "--recipe names no recipe"),
@@ -222,6 +251,9 @@ def test_default_command_is_short() -> None:
         Config(layers=("features.*", "classifier"), recipe=("octaves", "pyramid"), rank="max"),
         Config(mean=(-0.5, 0.25, 1e-7), std=(0.1,), input_size=64, batch=4, precision="bf16"),
         Config(negative=True, snapshots=True, facets=2, size=96, seed=2**62),
+        Config(classes=("207",), shard=(2, 3), lenses=0, target="great white shark", name="b 2"),
+        Config(classes=("tabby", "tiger cat"), channels=1),
+        Config(classes="all"),
         Config(weights="a b.pth", weights_sha256="0" * 64, reference="none", max_pixels=10**6),
     ],
 )

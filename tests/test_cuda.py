@@ -23,7 +23,7 @@ def pictures(config: Config) -> dict[tuple[str, int], np.ndarray]:
     (key,) = config.cache.glob("*/*/key.json")
     with Store.read(key.parent) as store:
         plan = pipeline.read_plan(key.parents[1] / pipeline.PLAN)
-        mark = plan["fingerprints"][0]
+        mark = plan["fingerprints"]["octaves"]
         finished = store.finished(mark)
         return {
             (layer, channel): store.rendering(one.unit, mark).image.astype(np.float32)

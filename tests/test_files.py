@@ -314,3 +314,8 @@ def test_a_lock_that_cannot_be_made_says_why(tmp_path, monkeypatch):
 
 def test_the_holder_text_names_process_and_host():
     assert files.this_process().startswith(f"process {os.getpid()} on ")
+
+
+@pytest.mark.parametrize("name", ["classes", "compare", "images"])
+def test_no_layer_takes_a_folder_of_the_site(name: str) -> None:
+    assert files.escape_name(name) == f"~{ord(name[0]):02X}{name[1:]}"

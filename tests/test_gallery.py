@@ -93,7 +93,7 @@ def pages(site: Path) -> dict[str, Parsed]:
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ModelAtlas]:
     """A site of one model with two recipes, octaves, labels, dead, weak and missing units."""
     site = tmp_path_factory.mktemp("built") / "site"
-    atlas = small(units=12, recipes=("octaves", "company"))
+    atlas = small(units=12, recipes=("octaves", "company"), classes=6, lenses=(0, 3))
     unit = f"{atlas.layers[0].info.name}:{atlas.layers[0].chosen[0]}"
     build(site, atlas, {f"synthetic/{unit}": "stripes <&> “eyes”"}, octaves=2)
     return site, atlas
@@ -119,6 +119,8 @@ def test_every_page_of_the_specification_is_where_it_belongs(built: Built) -> No
         ),
         *("synthetic/blocks.0.0/units.csv", "synthetic/blocks.0.0/card.jpg"),
         *(f"synthetic/blocks.0.0/{channel}.html", f"synthetic/blocks.0.0/{channel}.json"),
+        *("synthetic/blocks.0.0/excites.html", "synthetic/images/index.html"),
+        *("synthetic/images/3.html", "synthetic/images/3.json", "synthetic/images/3.jpg"),
     ):
         assert (site / path).is_file(), path
     assert not (site / "sitemap.xml").exists()
@@ -276,11 +278,16 @@ def test_a_decoded_picture_is_near_the_rendering(built: Built) -> None:
             assert 10 * np.log10(255**2 / max(error, 1e-9)) > 28
 
 
-@pytest.mark.parametrize("name", ["layer", "unit", "model", "atlas"])
+@pytest.mark.parametrize("name", ["layer", "unit", "class", "image", "model", "atlas"])
 def test_data_obeys_its_schema(built: Built, name: str) -> None:
     site, _ = built
     schema = json.loads((SCHEMAS / f"{name}.schema.json").read_bytes())
-    pattern = {"unit": r"/\d+\.json$", "layer": r"/layer\.json$"}.get(name, rf"(^|/){name}\.json$")
+    pattern = {
+        "unit": r"(?<!/classes)(?<!/images)/\d+\.json$",
+        "class": r"/classes/\d+\.json$",
+        "image": r"/images/\d+\.json$",
+        "layer": r"/layer\.json$",
+    }.get(name, rf"(^|/){name}\.json$")
     files = [path for path in sitetree.walk(site) if re.search(pattern, path)]
     assert files
     for path in files:

@@ -18,36 +18,45 @@ LEVELS = (
         *("adam", "blocks", "codec", "drafts", "headers", "imagefiles", "imagetensors"),
         *("objectives", "progress", "ranking", "recipes", "redirect", "serve", "trace"),
         *("transforms", "weights", "addresses", "captions", "sheets", "sitetree", "views"),
+        *("blueprints", "classes", "cluster", "comparing", "layouts", "pixels"),
     ),
     # A network's table; what is optimised; what a page shows; how a picture is decoded; the cache.
     (
-        "layers",
+        *("layers", "models_own", "models_timm", "models_torchvision"),
         "parameterization",
         "charts",
         "exhibit",
+        "heatmaps",
         "sitedata",
         "pictures",
         "audit",
         "reference",
+        "export",
     ),
     # A name made into a network; pages made into a site; which pictures; results kept.
     ("models", "frontpages", "modelpages", "imageset", "decoders", "store"),
-    ("network", "gallery", "photographs"),
+    ("network", "classpages", "comparepages", "imagepages", "photographs"),
     # What is done with a network: the pass over images, the two engines, scores, timing.
-    ("activations", "octaves", "pyramid", "scoring", "tuning", "images"),
-    ("render", "work"),
+    (
+        *("gallery", "activations", "octaves", "pyramid", "ascent", "scoring", "tuning", "images"),
+        *("saliency", "fooling"),
+    ),
+    ("render", "work", "lenses"),
     ("workers", "measuring"),
+    ("tasks",),
     # The stages, in the order of a run, and the one module that knows the order.
-    ("rendering",),
-    ("pages",),
+    ("rendering", "looking"),
+    ("pages", "forecast"),
+    ("merging",),
     ("pipeline",),
 )
 
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 
 SITE = (
-    *("addresses", "captions", "charts", "exhibit", "frontpages", "gallery", "modelpages"),
-    *("sheets", "sitedata", "sitetree", "views"),
+    *("addresses", "captions", "charts", "classes", "classpages", "comparepages", "comparing"),
+    *("exhibit", "frontpages"),
+    *("gallery", "heatmaps", "imagepages", "modelpages", "sheets", "sitedata", "sitetree", "views"),
 )
 """What makes the site, from records and files alone."""
 
@@ -135,6 +144,10 @@ def test_package_itself_imports_nothing_of_its_own() -> None:
 
 def test_only_the_codec_knows_hdf5() -> None:
     assert importers("h5py") == {"codec"}
+
+
+def test_only_the_cluster_knows_ray() -> None:
+    assert importers("ray") == {"cluster"}
 
 
 def test_only_the_gallery_knows_templates() -> None:

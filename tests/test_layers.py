@@ -1,9 +1,10 @@
 """The layer table and the selection of its rows, on networks small enough to work out by hand."""
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from atlas.errors import InputError, UsageError
-from atlas.layers import layer_table, select_layers
+from atlas.layers import class_layer, layer_table, readout_layer, select_layers
 from tests.helpers import tiny_network
 from tests.layer_tables import Small, message, names, random_layers, row, table_of
 
@@ -18,6 +19,7 @@ def test_tiny_network_table_by_hand() -> None:
         ("pool", 4, 8, 4, 2, conv1),
         ("conv2", 3, 8, 8, 2, conv1 + conv2),
         ("relu2", 3, 8, 8, 2, conv1 + conv2),
+        ("class scores", 2, 1, 0, 0, conv1 + conv2 + 3 * 2),
     ]
     got = [
         (
@@ -29,6 +31,7 @@ def test_tiny_network_table_by_hand() -> None:
             layer.multiply_adds,
         )
         for layer in layer_table(tiny_network(), 16)
+        if layer.groups
     ]
     assert got == expected
     assert names(select_layers(layer_table(tiny_network(), 16), ["blocks"])) == ["relu1", "relu2"]
@@ -60,14 +63,113 @@ def test_module_called_again_has_a_row_for_each_call() -> None:
     assert names(select_layers(layers, ["blocks"])) == ["relu", "relu:1"]
 
 
-def test_outputs_with_channels_last_are_no_layers() -> None:
+def test_channels_last_are_told_by_how_they_came_about() -> None:
     layers = table_of(
         lambda net, x: net.back(net.norm(net.a(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)),
         a=nn.Conv2d(3, 2, 3),
         norm=nn.LayerNorm(2),
         back=nn.Identity(),
     )
-    assert names(layers) == ["a", "back"]
+    got = [(one.name, one.channels, one.height, one.layout) for one in layers if one.groups]
+    assert got == [("a", 2, 14, "NCHW"), ("norm", 2, 14, "NHWC"), ("back", 2, 14, "NCHW")]
+
+
+class Tokens(nn.Module):
+    """Patches of 4 px as tokens, others in front of or behind them, attention, class scores."""
+
+    def __init__(self, front: int, behind: int = 0) -> None:
+        super().__init__()
+        self.patch = nn.Conv2d(3, 8, 4, stride=4)
+        self.join = nn.Identity()
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.norm = nn.LayerNorm(8)
+        self.part = nn.Identity()
+        self.head = nn.Linear(8, 5)
+        self.front, self.behind = front, behind
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.patch(images).flatten(2).transpose(1, 2)
+        front, behind = (torch.zeros(len(x), count, 8) for count in (self.front, self.behind))
+        x = self.join(torch.cat([front, x, behind], dim=1))
+        x = self.norm(x + self.attention(x, x, x, need_weights=False)[0])
+        scores: Tensor = self.head(self.part(x[:, 1:]).mean(1))
+        return scores
+
+
+def test_tokens_are_placed_on_the_grid_of_their_patches() -> None:
+    """16 px in patches of 4: a grid of 4 × 4; behind attention each sees the whole image."""
+    layers = layer_table(Tokens(front=2).eval(), 16)
+    got = {
+        one.name: (one.layout, one.channels, one.height, one.width, one.receptive_field, one.stride)
+        for one in layers
+        if one.groups
+    }
+    assert got == {
+        "patch": ("NCHW", 8, 4, 4, 4, 4),
+        "join": ("NLC+2", 8, 4, 4, 4, 4),
+        "norm": ("NLC+2", 8, 4, 4, 16, 4),
+        "part": ("NLC+1", 8, 4, 4, 16, 4),
+        "class scores": ("NCHW", 5, 1, 1, 0, 0),
+    }
+
+
+def test_tokens_without_others_are_a_grid_too() -> None:
+    assert row(layer_table(Tokens(front=0).eval(), 16), "join").layout == "NLC"
+
+
+def test_tokens_that_are_no_grid_are_refused_by_name_with_their_shape() -> None:
+    layers = layer_table(Tokens(front=1, behind=3).eval(), 16)
+    assert "join" not in names(layers), "16 patches, one before and three behind"
+    text = message(UsageError, lambda: select_layers(layers, ["patch", "join"]))
+    assert "join (Identity) puts out (N, 20, 8)" in text
+
+
+def test_module_that_puts_out_no_map_is_refused_by_name() -> None:
+    layers = table_of(
+        lambda net, x: net.head(net.many(net.a(x))["x"].mean((2, 3))),
+        a=nn.Conv2d(3, 2, 3),
+        many=Small(lambda net, x: {"x": x, "y": x}),
+        head=nn.Linear(2, 4),
+    )
+    text = message(UsageError, lambda: select_layers(layers, ["many"]))
+    assert "many (Small) puts out dict of (N, 2, 14, 14), (N, 2, 14, 14)" in text
+    text = message(UsageError, lambda: select_layers(layers, ["a", "head"]))
+    assert "head (Linear) puts out (N, 4)" in text
+    assert names(select_layers(layers, ["*"])) == ["a"], "globs pick layers only"
+
+
+def test_only_map_of_a_tuple_or_dict_is_the_layer() -> None:
+    layers = table_of(
+        lambda net, x: net.pair(net.out(net.a(x))["out"]),
+        a=nn.Conv2d(3, 2, 3),
+        out=Small(lambda net, x: {"out": x, "loss": x.sum()}),
+        pair=Small(lambda net, x: (x, x.mean((2, 3)))),
+    )
+    assert names(layers) == ["a", "out", "pair"]
+
+
+def test_tokens_of_several_maps_are_those_of_the_last_grid() -> None:
+    """Tokens of 8 × 8 made a map, halved, and tokens again: 4 × 4."""
+    layers = table_of(
+        lambda net, x: net.second(
+            net.smaller(
+                net.first(net.a(x).flatten(2).transpose(1, 2)).transpose(1, 2).view(1, 4, 8, 8)
+            )
+            .flatten(2)
+            .transpose(1, 2)
+        ),
+        a=nn.Conv2d(3, 4, 2, stride=2),
+        first=nn.LayerNorm(4),
+        smaller=nn.MaxPool2d(2),
+        second=nn.LayerNorm(4),
+    )
+    got = [(one.name, one.height, one.layout) for one in layers if one.groups]
+    assert got == [
+        ("a", 8, "NCHW"),
+        ("first", 8, "NLC"),
+        ("smaller", 4, "NCHW"),
+        ("second", 4, "NLC"),
+    ]
 
 
 def test_unused_modules_and_tuple_outputs_have_no_row() -> None:
@@ -91,8 +193,59 @@ def test_failure_names_the_module_and_leaves_no_hooks() -> None:
 def test_network_without_maps_says_what_its_outputs_are() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 5))
     text = message(InputError, lambda: layer_table(network, 16))
-    assert "0 (1, 768), 1 (1, 5)" in text
+    assert "0 (N, 768), 1 (N, 5)" in text
     assert "convolutional" in text
+
+
+# --- the classifier -------------------------------------------------------------------------------
+
+
+def test_class_scores_are_the_last_layer_of_a_classifier() -> None:
+    layers = random_layers("squeezenet1_1")
+    scores = class_layer(layers)
+    assert scores is not None
+    assert (scores.channels, scores.height, scores.groups) == (1000, 1, ("classes",))
+    assert scores.index == len(names(layers))
+    assert scores.name not in names(select_layers(layers, ["all"]))
+
+
+def test_layer_whose_means_the_classifier_reads_is_marked() -> None:
+    read = readout_layer(random_layers("googlenet"))
+    assert read is not None
+    assert read.name == "inception5b"
+    assert "blocks" in read.groups
+
+
+def test_readout_behind_the_blocks_is_made_one_of_them() -> None:
+    layers = random_layers("mobilenet_v3_large")
+    read = readout_layer(layers)
+    assert read is None, "two linear maps: the last one reads no means"
+    read = readout_layer(random_layers("densenet121"))
+    assert read is None, "a functional ReLU stands between the last layer and the means"
+    read = readout_layer(random_layers("shufflenet_v2_x0_5"))
+    assert read is not None
+    assert read.name == "conv5"
+
+
+def test_classifier_that_averages_scores_has_no_readout() -> None:
+    assert readout_layer(random_layers("squeezenet1_1")) is None
+
+
+def test_network_that_puts_out_a_dict_has_no_classes() -> None:
+    layers = table_of(
+        lambda net, x: {"out": net.head(net.a(x).mean((2, 3)))},
+        a=nn.Conv2d(3, 2, 3),
+        head=nn.Linear(2, 4),
+    )
+    assert class_layer(layers) is None
+    assert readout_layer(layers) is None
+
+
+def test_one_score_is_no_classifier() -> None:
+    layers = table_of(
+        lambda net, x: net.head(net.a(x).mean((2, 3))), a=nn.Conv2d(3, 2, 3), head=nn.Linear(2, 1)
+    )
+    assert class_layer(layers) is None
 
 
 # --- selecting layers -----------------------------------------------------------------------------
@@ -106,7 +259,7 @@ def test_groups_names_and_globs_select_in_forward_order() -> None:
         "conv2",
         "relu2",
     ]
-    assert select_layers(layers, ["all"]) == layers
+    assert names(select_layers(layers, ["all"])) == ["conv1", "relu1", "pool", "conv2", "relu2"]
     assert names(select_layers(layers, ["blocks", "relu1"])) == ["relu1", "relu2"]
 
 

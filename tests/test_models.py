@@ -1,8 +1,10 @@
 """Names and networks: what each library gives, and every message a wrong name can meet."""
 
 import os
+import re
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 
@@ -10,14 +12,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision import models as torchvision_models
+from torchvision.ops import FrozenBatchNorm2d
 
-from atlas import models
-from atlas.config import Config
+from atlas import models, models_torchvision, pipeline
+from atlas.config import Config, configure
 from atlas.errors import InputError, UsageError
-from atlas.layers import select_layers
+from atlas.layers import class_layer, select_layers
 from atlas.models import Model, identify, load_model
+from atlas.models_torchvision import classifier, torchvision_network, torchvision_title
+from atlas.progress import Progress
 from atlas.weights import digest_tensors
 from tests.helpers import calibrated_googlenet, tiny_network
 from tests.layer_tables import message, names
@@ -76,7 +81,9 @@ def test_embedded_network_is_described(embedded: Model) -> None:
 def test_embedded_network_has_sixteen_blocks(embedded: Model) -> None:
     depths = [1, 2, 2, 3, 3, 4, 1]
     expected = [f"blocks.{s}.{b}" for s, depth in enumerate(depths) for b in range(depth)]
-    assert names(select_layers(embedded.layers, ["blocks"])) == expected
+    selected = select_layers(embedded.layers, ["blocks"])
+    assert names(selected)[:-1] == expected
+    assert (selected[-1].name, selected[-1].groups[-1]) == ("bn2", "readout")
 
 
 def test_network_is_ready_for_use(embedded: Model) -> None:
@@ -90,7 +97,7 @@ def test_network_is_ready_for_use(embedded: Model) -> None:
 def test_identity_of_a_file_needs_no_network(
     embedded: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "draft_model", None)
+    monkeypatch.setattr(models, "find_blueprint", None)
     assert identify(Config()).weights_sha256 == embedded.info.weights_sha256
 
 
@@ -134,6 +141,44 @@ def test_unknown_timm_weights_name_the_known_ones() -> None:
     assert "allowed: in1k" in text
 
 
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0", "timm/resnet18"])
+def test_name_that_is_a_model_and_a_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"weights")
+    for function in (identify, load_model):
+        text = message(InputError, lambda function=function: function(Config(model=name)))
+        assert f"model {name!r} is also a file here" in text
+        assert "--weights" in text
+        assert "published weights" in text
+
+
+def test_name_of_a_model_and_a_file_is_clear_with_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("resnet18").write_bytes(b"weights")
+    assert identify(Config(model="resnet18", weights="resnet18")).complete
+    Path("resnet34").mkdir()
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert not identify(Config(model="resnet34")).complete, "a folder is no weights"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("quantized_resnet50", "8-bit integers, through which there are no gradients"),
+        ("r3d_18", "clips of video"),
+        ("raft_large", "two images"),
+    ],
+)
+def test_other_networks_of_torchvision_are_refused_with_the_reason(name: str, says: str) -> None:
+    assert says in message(InputError, lambda: identify(Config(model=name)))
+
+
 def test_model_that_is_a_file_is_pointed_to_weights(tmp_path: Path) -> None:
     (tmp_path / "net.pth").touch()
     text = message(InputError, lambda: identify(Config(model=str(tmp_path / "net.pth"))))
@@ -150,7 +195,7 @@ def test_model_that_is_a_file_is_pointed_to_weights(tmp_path: Path) -> None:
     ],
 )
 def test_titles_are_readable(enum: str, title: str) -> None:
-    assert models.torchvision_title(enum) == title
+    assert torchvision_title(enum) == title
 
 
 # --- published weights ----------------------------------------------------------------------------
@@ -199,6 +244,19 @@ def test_failed_timm_download_names_both_ways_out(monkeypatch: pytest.MonkeyPatc
     assert "MODEL=efficientnet_lite0" in text
 
 
+def test_timm_network_takes_a_file(tmp_path: Path) -> None:
+    """Tokens: 14 × 14 patches of 16 px and a class token."""
+    timm = pytest.importorskip("timm")
+    name = "vit_tiny_patch16_224"
+    network = timm.create_model(name, pretrained=False)
+    torch.save(network.state_dict(), tmp_path / "vit.pth")
+    model = load_model(Config(model=f"timm/{name}", weights=str(tmp_path / "vit.pth")))
+    assert digest_tensors(model.network) == digest_tensors(network)
+    blocks = [layer for layer in model.layers if re.fullmatch(r"blocks\.\d+", layer.name)]
+    assert [layer.layout for layer in blocks] == ["NLC+1"] * 12
+    assert {(layer.channels, layer.height, layer.width) for layer in blocks} == {(192, 14, 14)}
+
+
 def test_googlenet_gives_the_same_by_file_and_by_download(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +286,70 @@ def test_calibrated_googlenet_is_alive_to_its_end(tmp_path: Path) -> None:
     network(images)
     alive = (captured[0] > 0).any(dim=0).any(dim=-1).any(dim=-1)
     assert alive.float().mean() > 0.9
+
+
+def test_detector_weights_are_those_of_its_backbone(tmp_path: Path) -> None:
+    """A file of the whole detector, with frozen normalisation as published, fills the backbone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        whole = torchvision_models.detection.ssdlite320_mobilenet_v3_large(
+            weights=None, weights_backbone=None
+        ).eval()
+    path = tmp_path / "detector.pth"
+    torch.save(whole.state_dict(), path)
+    config = Config(model="ssdlite320_mobilenet_v3_large", weights=str(path))
+    model = load_model(config)
+    assert (model.info.input_size, model.info.mean) == (320, (0.5,) * 3)
+    assert model.info.class_names == ()
+    images = torch.randn(1, 3, 320, 320, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        wanted, got = whole.backbone(images), model.network(images)
+    assert all(torch.equal(got[key], wanted[key]) for key in wanted)
+    torch.save(whole.backbone.state_dict(), path)
+    again = load_model(config).network.state_dict()
+    assert all(torch.equal(again[key], value) for key, value in model.network.state_dict().items())
+
+
+def test_backbone_of_frozen_normalisation_computes_as_published(tmp_path: Path) -> None:
+    """torchvision's own class for published weights has no ε in it, ours is told so."""
+    network = torchvision_network("retinanet_resnet50_fpn").network
+    norms = [one for one in network.modules() if isinstance(one, nn.BatchNorm2d)]
+    assert norms
+    assert {norm.eps for norm in norms} == {0.0}
+    frozen = FrozenBatchNorm2d(64, eps=0.0)
+    own = norms[0].eval()
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        value = torch.rand(64, generator=torch.Generator().manual_seed(len(name))) + 0.1
+        getattr(own, name).data.copy_(value)
+        getattr(frozen, name).copy_(value)
+    images = torch.randn(1, 64, 4, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(own(images), frozen(images))
+    assert torchvision_network("fasterrcnn_resnet50_fpn_v2").network.body.bn1.eps == 1e-5
+
+
+def test_segmentation_weights_with_an_auxiliary_head_are_taken(tmp_path: Path) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        whole = torchvision_models.segmentation.deeplabv3_mobilenet_v3_large(
+            weights=None, weights_backbone=None, aux_loss=True
+        )
+    torch.save(whole.state_dict(), tmp_path / "aux.pth")
+    config = Config(
+        model="deeplabv3_mobilenet_v3_large", weights=str(tmp_path / "aux.pth"), input_size=64
+    )
+    model = load_model(config)
+    assert class_layer(model.layers) is None
+    assert model.info.class_names == ()
+    assert torch.equal(
+        model.network.get_submodule("backbone.0.0").weight, whole.backbone["0"][0].weight
+    )
+
+
+def test_vision_transformer_is_built_for_the_size_of_its_weights() -> None:
+    assert models_torchvision.builder_options("vit_h_14") == {"image_size": 518}
+    assert torchvision_network("vit_b_32").network.image_size == 224
+    network = classifier("vit_b_32", image_size=64).network
+    assert network.get_parameter("encoder.pos_embedding").shape == (1, 1 + 4, 768)
 
 
 # --- one's own network ----------------------------------------------------------------------------
@@ -281,6 +403,7 @@ def test_one_number_stands_for_all_channels() -> None:
         ("def net(size): ...\n", "net", "missing 1 required positional argument"),
         ("def net():\n    return {'a': 1}\n", "net", "must return a torch.nn.Module, got dict"),
         ("def net():\n    return nn.Conv2d(4, 1, 1)\n", "net", "4 channels; allowed: 1 or 3"),
+        ("net = [1]\n", "net", "net is a list, not a callable"),
     ],
 )
 def test_fault_in_own_code_is_told_in_one_line(
@@ -296,6 +419,14 @@ def test_own_network_by_file_name_is_told_how_to_write_it() -> None:
     assert "write it as my.nets:callable" in text
 
 
+def test_own_network_without_its_callable_is_told_to_name_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = own_module(tmp_path, "")
+    assert f"--model {name}:callable" in message(InputError, lambda: identify(Config(model=name)))
+
+
 def test_three_means_for_a_grey_network_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,3 +436,58 @@ def test_three_means_for_a_grey_network_are_refused(
     )
     config = Config(model=f"{name}:net", mean=(0.1, 0.2, 0.3))
     assert "--mean has 3 numbers" in message(UsageError, lambda: load_model(config))
+
+
+def test_channels_that_no_convolution_tells_are_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network makes seven channels of the one it is given."""
+    monkeypatch.chdir(tmp_path)
+    code = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(7, 2, 3)
+
+    def forward(self, images):
+        return self.conv(images.repeat(1, 7, 1, 1))
+"""
+    name = own_module(tmp_path, code)
+    assert "--channels" in message(InputError, lambda: load_model(Config(model=f"{name}:Net")))
+    config = Config(model=f"{name}:Net", channels=1, input_size=8)
+    model = load_model(config)
+    assert (model.info.mean, model.info.std) == ((0.449,), (0.226,))
+    assert names(model.layers) == ["conv"]
+    assert identify(config) != identify(Config(model=f"{name}:Net", input_size=8))
+
+
+def test_channels_of_a_published_network_are_its_own() -> None:
+    text = message(UsageError, lambda: load_model(Config(channels=1)))
+    assert "--channels 1: efficientnet_lite0 takes 3" in text
+    assert "package.module:callable" in text
+
+
+def test_wrong_channels_for_an_own_network_name_the_module() -> None:
+    text = message(InputError, lambda: load_model(Config(model=TINY, channels=1, input_size=16)))
+    assert "in module 'conv1'" in text
+    assert "--channels" in text
+
+
+def test_what_the_guide_shows_is_what_one_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """docs/own-model.md: its network, its configuration, its table of layers."""
+    guide = (Path(__file__).parents[1] / "docs" / "own-model.md").read_text("utf-8")
+    blocks = re.findall(r"```(\w*)\n(.*?)```", guide, re.DOTALL)
+    code, typed = blocks[0][1], blocks[2][1]
+    settings = next(text for language, text in blocks if language == "toml")
+    monkeypatch.chdir(tmp_path)
+    name = own_module(tmp_path, code)
+    network = load_model(Config(model=f"{name}:build", input_size=28)).network
+    torch.save(network.state_dict(), "digits.pth")
+    Path("digits.toml").write_text(settings.replace("mynet", name))
+    config = replace(configure({}, "digits.toml"), layers=("all",))
+    assert pipeline.layers(config, Progress(quiet=True)) == 0
+    assert capsys.readouterr().out in typed
+    chosen = select_layers(load_model(config).layers, configure({}, "digits.toml").layers)
+    assert names(chosen) == ["1", "4", "7"]

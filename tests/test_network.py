@@ -1,7 +1,7 @@
 """Network: stops at the layer, sees it untouched, folds what may be folded, leaves no hooks."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models import VisionTransformer
 
 from atlas.config import Config
 from atlas.errors import InputError
@@ -193,7 +194,11 @@ def test_layer_that_is_never_reached_is_named() -> None:
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        (lambda x: (x, x), "layer part returns tuple, not one tensor"),
+        (
+            lambda x: (x, x),
+            r"layer part puts out a tuple of \(N, 3, 16, 16\), \(N, 3, 16, 16\), not one map",
+        ),
+        (lambda x: {}, "layer part puts out a dict, not one map"),
         (lambda x: x.mean((2, 3)), r"layer part has shape \(N, 3\), not \(N, C, H, W\)"),
     ],
 )
@@ -204,6 +209,83 @@ def test_layer_without_a_map_says_what_it_is(
     network = network_of(body, [])
     with network.tap({"part": keep}) as run, pytest.raises(InputError, match=message):
         run(noise(1))
+
+
+def network_with_table(plain: nn.Module, layers: Sequence[str], side: int = 16) -> Network:
+    """`plain` as the engine sees it, with its layer table."""
+    network = network_of(plain, [], side)
+    table = layer_table(plain.eval(), side)
+    model = Model(info=network.info, network=plain.requires_grad_(False), layers=table)
+    return Network(model, layers, torch.device("cpu"))
+
+
+def tokens_of(body: Body, images: Tensor) -> Tensor:
+    """Patches of 4 px as tokens, and one token in front of theirs."""
+    x = body.patch(images).flatten(2).transpose(1, 2)
+    return body.norm(torch.cat([torch.ones(len(x), 1, 3), x], dim=1))
+
+
+def test_tokens_are_shown_as_maps_of_every_size_that_is_a_grid() -> None:
+    body = Body(tokens_of, patch=nn.Conv2d(3, 3, 4, stride=4), norm=nn.LayerNorm(3))
+    network = network_with_table(body, ["patch", "norm"])
+    for side in (16, 32):
+        images = noise(2, side)
+        wanted = F.layer_norm(outputs(network, "patch", images).permute(0, 2, 3, 1), (3,))
+        got = outputs(network, "norm", images)
+        assert got.shape == (2, 3, side // 4, side // 4)
+        torch.testing.assert_close(got, wanted.permute(0, 3, 1, 2))
+    assert torch.equal(outputs(network, "norm", noise(1)), outputs(network, "norm", noise(2))[:1])
+
+
+def test_tokens_that_are_no_grid_at_another_size_are_seen_at_the_input_size() -> None:
+    def forward(body: Body, images: Tensor) -> Tensor:
+        x = body.patch(images).flatten(2).transpose(1, 2)
+        return body.norm(x[:, : 16 + (x.shape[1] > 16)])
+
+    body = Body(forward, patch=nn.Conv2d(3, 3, 4, stride=4), norm=nn.LayerNorm(3))
+    network = network_with_table(body, ["norm"])
+    assert network.accepts(16, "norm")
+    assert not network.accepts(32, "norm"), "17 tokens"
+    assert network.seen_side(32, "norm") == 16
+
+
+def test_channels_last_are_shown_as_maps() -> None:
+    body = Body(
+        lambda own, x: own.norm(own.conv(x).permute(0, 2, 3, 1)),
+        conv=nn.Conv2d(3, 5, 3),
+        norm=nn.LayerNorm(5),
+    )
+    network = network_with_table(body, ["norm", "conv"])
+    wanted = F.layer_norm(outputs(network, "conv", noise(2)).permute(0, 2, 3, 1), (5,))
+    torch.testing.assert_close(outputs(network, "norm", noise(2)), wanted.permute(0, 3, 1, 2))
+
+
+def test_only_map_of_a_dict_is_what_the_tap_shows() -> None:
+    inner = Body(lambda own, x: {"out": x * 2, "loss": x.sum()})
+    body = Body(lambda own, x: own.last(own.inner(x)["out"]), inner=inner, last=nn.Identity())
+    network = network_with_table(body, ["inner", "last"])
+    assert torch.equal(outputs(network, "inner", noise(1)), noise(1) * 2)
+    with torch.no_grad(), network.tap({"inner": spatial_mean, "last": keep}) as run:
+        assert set(run(noise(2))) == {"inner", "last"}
+
+
+def test_vision_transformer_is_shown_its_own_size() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        plain = VisionTransformer(32, 8, 2, 2, 16, 32, num_classes=3).eval()
+    blocks = [f"encoder.layers.encoder_layer_{index}" for index in (0, 1)]
+    network = network_with_table(plain, blocks, side=32)
+    assert not network.accepts(16, blocks[0])
+    assert network.seen_side(16, blocks[0]) == network.seen_side(64, blocks[0]) == 32
+    tokens: list[Tensor] = []
+    handle = plain.get_submodule(blocks[1]).register_forward_hook(
+        lambda _module, _inputs, output: tokens.append(output)
+    )
+    plain(network.normalise(noise(2, 32)))
+    handle.remove()
+    got = outputs(network, blocks[1], noise(2, 32))
+    assert got.shape == (2, 16, 4, 4)
+    torch.testing.assert_close(got[1, :, 2, 3], tokens[0][1, 1 + 2 * 4 + 3])
 
 
 def test_one_channel_network_sees_luminance() -> None:
@@ -262,6 +344,18 @@ def test_the_given_network_is_never_changed() -> None:
     assert isinstance(net.get_submodule("norm"), nn.BatchNorm2d)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert hooks(net) == 0
+
+
+def test_weights_that_stay_as_they_are_stand_in_memory_once() -> None:
+    net = Body(
+        lambda own, x: own.last(own.norm(own.conv(x)).mean((2, 3))), **parts(last=nn.Linear(4, 2))
+    )
+    network = network_of(net, ["norm"])
+    for name, shared in (("last", True), ("conv", False)):
+        ours, theirs = network.network.get_submodule(name), net.get_submodule(name)
+        assert isinstance(ours.weight, nn.Parameter)
+        assert ours.weight is not theirs.weight
+        assert (ours.weight.data_ptr() == theirs.weight.data_ptr()) is shared, name
 
 
 def test_tapped_convolution_is_not_folded() -> None:

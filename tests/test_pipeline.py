@@ -8,8 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from torch import nn
 
-from atlas import measuring, pipeline, rendering
+from atlas import looking, measuring, pipeline, rendering, tasks
 from atlas.config import Config
 from atlas.errors import CheckError, InputError, UsageError
 from atlas.imagetensors import to_pixels
@@ -86,6 +87,7 @@ def test_second_build_loads_no_network_and_writes_nothing(
     before = {path: path.stat().st_mtime_ns for path in config.site.rglob("*")}
     cache = blocks(config)
     monkeypatch.setattr(rendering, "Network", None)
+    monkeypatch.setattr(looking, "Network", None)
     monkeypatch.setattr(measuring, "Network", None)
     assert build(config) == 0
     assert {path: path.stat().st_mtime_ns for path in config.site.rglob("*")} == before
@@ -124,19 +126,19 @@ def test_interrupted_build_ends_in_the_same_bytes(
     whole = tiny()
     build(whole)
     cut = tiny(cache=tmp_path / "cache2", site=tmp_path / "site2")
-    real = rendering.render_block
+    real = tasks.render_block
 
     def once(*args: object, **keywords: object) -> object:
-        monkeypatch.setattr(rendering, "render_block", stop)
+        monkeypatch.setattr(tasks, "render_block", stop)
         return real(*args, **keywords)  # type: ignore[arg-type]
 
     def stop(*_args: object, **_keywords: object) -> object:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(rendering, "render_block", once)
+    monkeypatch.setattr(tasks, "render_block", once)
     with pytest.raises(KeyboardInterrupt):
         build(cut)
-    monkeypatch.setattr(rendering, "render_block", real)
+    monkeypatch.setattr(tasks, "render_block", real)
     assert build(cut) == 0
     assert blocks(cut) == blocks(whole)
 
@@ -144,20 +146,20 @@ def test_interrupted_build_ends_in_the_same_bytes(
 def test_one_failing_unit_leaves_the_others_and_is_listed(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = rendering.render_block
+    real = tasks.render_block
 
     def fails_on_channel_1(network: object, block: object, *rest: object) -> object:
         if 1 in block.channels:  # type: ignore[attr-defined]
             raise ValueError("channel 1 is cursed")
         return real(network, block, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(rendering, "render_block", fails_on_channel_1)
+    monkeypatch.setattr(tasks, "render_block", fails_on_channel_1)
     config = tiny(layers=("relu1",), units=4)
     assert build(config) == 1
     status = {unit["channel"]: unit["status"] for unit in units(config)}
     assert status[1] == "failed"
     assert set(status.values()) == {"ok", "failed"} or "weak" in status.values()
-    monkeypatch.setattr(rendering, "render_block", real)
+    monkeypatch.setattr(tasks, "render_block", real)
     assert build(config) == 0
     assert "failed" not in {unit["status"] for unit in units(config)}
 
@@ -168,7 +170,7 @@ def test_strict_stops_at_the_first_failing_unit(
     def fails(*_args: object, **_keywords: object) -> object:
         raise ValueError("cursed")
 
-    monkeypatch.setattr(rendering, "render_block", fails)
+    monkeypatch.setattr(tasks, "render_block", fails)
     with pytest.raises(ValueError, match="cursed"):
         build(tiny(strict=True))
 
@@ -201,7 +203,7 @@ def test_page_shows_the_rounding_of_the_cached_picture(tiny: Tiny) -> None:
     plan = json.loads(plan_path.read_text())
     (channel,) = plan["layers"]["relu1"]
     with Store.read(plan_path.parent / plan["key"]) as store:
-        one = store.rendering(Unit(layer="relu1", channel=channel), plan["fingerprints"][0])
+        one = store.rendering(Unit(layer="relu1", channel=channel), plan["fingerprints"]["octaves"])
     picture = to_pixels(one.image).astype(float)
     page = cv2.imread(str(only_model(config) / "relu1" / "img" / f"{channel}.jpg"))
     assert page is not None
@@ -283,3 +285,125 @@ def test_changed_settings_are_named(
     said = capsys.readouterr().err
     assert "seed changed from 0 to 3" in said
     assert "images changed: ranked and rendered anew" in said
+
+
+# --- classes, images, plan, export ---------------------------------------------------------------
+
+
+def plan_of(config: Config) -> dict[str, object]:
+    (path,) = config.cache.glob("*/atlas.json")
+    plan: dict[str, object] = json.loads(path.read_text())
+    return plan
+
+
+def test_classes_are_rendered_and_have_pages(tiny: Tiny) -> None:
+    config = tiny(layers=("relu2",), classes=2)
+    build(config)
+    folder = only_model(config) / "classes"
+    assert sorted(path.name for path in folder.glob("*.html")) == ["0.html", "1.html", "index.html"]
+    model = json.loads((only_model(config) / "model.json").read_text())
+    assert {row["index"] for row in model["classes"]} == {0, 1}
+
+
+def test_the_layer_that_the_classifier_reads_shows_the_units_behind_the_classes(
+    tiny: Tiny,
+) -> None:
+    build(tiny(layers=("relu2",), units=1, classes=0))
+    assert len(units(tiny())) == 1
+    build(tiny(layers=("relu2",), units=1, classes=1))
+    assert len(units(tiny())) == 3  # the three channels that the class is a sum of
+
+
+def test_images_have_pages_and_fewer_than_asked_is_said(
+    tiny: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny(layers=("relu1",), lenses=24, quiet=False)
+    build(config)
+    assert "10 sample images, so 10 image pages" in capsys.readouterr().err
+    assert len(list((only_model(config) / "images").glob("[0-9]*.html"))) == 10
+
+
+def test_lenses_are_cached_and_more_of_them_add_to_them(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tiny(layers=("relu1",), lenses=3))
+    seen: list[int] = []
+    real = looking.look
+
+    def watched(network: object, pictures: dict[int, object], *rest: object) -> object:
+        seen.extend(pictures)
+        return real(network, pictures, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(looking, "look", watched)
+    build(tiny(layers=("relu1",), lenses=3))
+    assert seen == []
+    build(tiny(layers=("relu1",), lenses=5))
+    assert len(seen) == 2
+
+
+def test_unknown_class_is_answered_before_any_work(tiny: Tiny) -> None:
+    config = tiny(classes=("7",))
+    with pytest.raises(UsageError, match=r"no class '7'.*0 to 1"):
+        build(config)
+    with pytest.raises(UsageError, match="--target: there is no class 'zebra'"):
+        build(tiny(target="zebra"))
+    assert not list(config.cache.rglob("*.h5"))
+
+
+def test_a_network_without_classifier_has_no_class_pages_and_says_so(
+    tiny: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny(
+        model="tests.test_pipeline:headless", layers=("0",), classes=3, lenses=2, quiet=False
+    )
+    assert build(config) == 0
+    assert "puts out no class scores" in capsys.readouterr().err
+    assert not (only_model(config) / "classes").exists()
+    assert len(list((only_model(config) / "images").glob("[0-9]*.html"))) == 2
+
+
+def headless() -> nn.Module:
+    """A network that puts out maps only."""
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+
+
+def test_plan_counts_what_is_missing_and_changes_nothing(
+    tiny: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny(layers=("relu1",), recipe=("octaves",), classes=1, lenses=2)
+    assert pipeline.plan(config, Progress(quiet=True)) == 0
+    assert not config.cache.exists()
+    assert not config.site.exists()
+    assert row_of("relu1", capsys) == ["2", "2", "0"]
+    build(config)
+    before = blocks(config)
+    pipeline.plan(config, Progress(quiet=True))
+    assert row_of("relu1", capsys) == ["2", "0", "2"]
+    pipeline.plan(tiny(layers=("relu1",), recipe=("octaves",), units=3), Progress(quiet=True))
+    assert row_of("relu1", capsys) == ["3", "1", "2"]
+    assert blocks(config) == before
+
+
+def row_of(layer: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Units, missing and cached renderings of a layer as the plan prints them."""
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = (line.split() for line in lines if line.startswith(f"{layer} "))
+    return row[1:4]
+
+
+def test_export_writes_what_the_cache_holds(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny(layers=("relu1",), out=str(tmp_path / "atlas.h5"))
+    with pytest.raises(InputError, match="holds no atlas of"):
+        pipeline.export(config, Progress(quiet=True))
+    build(config)
+    assert pipeline.export(config, Progress(quiet=True)) == 0
+    assert (tmp_path / "atlas.h5").stat().st_size > 1000
+    with pytest.raises(UsageError, match="--out"):
+        pipeline.export(tiny(), Progress(quiet=True))
+
+
+def test_two_atlases_of_one_model_stand_side_by_side(tiny: Tiny) -> None:
+    build(tiny(layers=("relu1",), name="epoch 1"))
+    build(tiny(layers=("relu1",), name="epoch 2"))
+    models = json.loads((tiny().site / "atlas.json").read_text())["models"]
+    assert [model["title"] for model in models] == ["epoch 1", "epoch 2"]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from atlas.network import Network
 from atlas.ranking import channel_statistics
-from atlas.records import LayerStats, Scores
+from atlas.records import CLASSES, LayerStats, Scores
 from atlas.scoring import (
     high_frequency,
     judge,
@@ -53,6 +53,53 @@ STATS = natural([[0.2, 0.1, 0.5], [0.4, 0.3, 0.5], [0.3, 0.5, 0.2]])
 def score(picture: NDArray[np.uint8], channel: int, side: int = 16) -> Scores:
     (scores,) = score_images(colours(side), "0", [channel], [picture], STATS, 0.5)
     return scores
+
+
+# --- classes -------------------------------------------------------------------------------------
+
+
+class Scorer(nn.Module):
+    """Class scores (N, 3): red, green, and a third that is .6 on every picture."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        means = images.mean((2, 3))
+        return torch.stack([means[:, 0], means[:, 1], torch.full_like(means[:, 0], 0.6)], 1)
+
+
+def class_score(picture: NDArray[np.uint8], channel: int) -> Scores:
+    means = np.array([[0.9, 0.1, 0.6], [0.5, 0.2, 0.6]], np.float32)
+    info = layer_info(CLASSES, 3, 1)
+    stats = channel_statistics(info, 16, means, means, np.zeros(means.shape, np.int32))
+    network = network_of(nn.Sequential(Scorer()), [CLASSES], 16)
+    (scores,) = score_images(network, CLASSES, [channel], [picture], stats, 0.5)
+    return scores
+
+
+def test_classes_are_ranked_by_the_score_itself_not_by_its_distance_from_nature() -> None:
+    green = flat(0, 128, 0)  # scores 0, .502, .6: far above green's nature, yet second
+    assert class_score(green, 1).select == 2
+    assert class_score(flat(0, 255, 0), 1).select == 1
+
+
+def test_ranks_are_those_under_the_eight_transforms() -> None:
+    assert class_score(flat(0, 128, 0), 1).ranks == (2,) * 8
+    assert class_score(flat(0, 255, 0), 1).ranks == (1,) * 8
+    assert len(score(flat(255, 0, 0), 0).ranks) == 8
+
+
+def test_confidence_is_the_softmax_of_the_own_class_and_only_for_classes() -> None:
+    scores = np.exp([0, 1, 0.6])
+    assert class_score(flat(0, 255, 0), 1).confidence == pytest.approx(scores[1] / scores.sum())
+    assert math.isnan(score(flat(255, 0, 0), 0).confidence)
+
+
+def test_a_class_has_to_come_first() -> None:
+    second = replace(GOOD, select=2)
+    assert judge(second, True, False)[0] == "ok"
+    assert judge(second, True, False, largest_select=1) == (
+        "weak",
+        "SELECT 2 is above 1: others respond more",
+    )
 
 
 # --- REACH, SELECT, ROBUST -----------------------------------------------------------------------
@@ -208,7 +255,7 @@ def test_scores_at_the_gates_are_ok() -> None:
     ("change", "reason"),
     [
         ({"reach": 0.994}, "REACH 0.99 is below 1: real images excite it more"),
-        ({"select": 4}, "SELECT 4 is above 3: other units respond more"),
+        ({"select": 4}, "SELECT 4 is above 3: others respond more"),
         ({"robust": 0.5}, "ROBUST 0.50 is below 0.6: small changes weaken it"),
         ({"hf": 3.5}, "HF 3.50 is above 3: more fine noise than photographs"),
     ],

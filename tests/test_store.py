@@ -26,10 +26,12 @@ from .store_records import (
     KEY,
     LAYER,
     MODEL,
+    READOUT,
     RUN,
     SAMPLES,
     damage_flip,
     fill,
+    lens,
     rendering,
     reopen,
     same,
@@ -368,7 +370,7 @@ def test_merging_copies_what_is_missing(filled, tmp_path):
     with Store.open(tmp_path / "two", "tiny", KEY) as here, Store.read(filled) as there:
         here.write_stats(stats("conv"))
         here.write_network(replace(MODEL, title="Mine"), [])
-        assert here.merge(there) == 6  # neither the statistics nor the network it has
+        assert here.merge(there) == 8  # neither the statistics nor the network it has
         assert here.merge(there) == 0
         assert here.read_network()[0].title == "Mine"
         assert same(here.rendering(Unit(layer="conv", channel=3), FINGERPRINT), rendering(3))
@@ -389,3 +391,30 @@ def test_what_is_recorded_of_the_run_lies_beside_the_block(filled):
     sidecar = json.loads(next(filled.glob("renderings/conv/2-2.*.json")).read_text())
     assert sidecar["seconds"] == {"3": 3.1}
     assert sidecar["run"] == json.loads(json.dumps(asdict(RUN)))
+
+
+# --- what the classifier makes of the images -----------------------------------------------------
+
+
+@pytest.mark.parametrize("classifier", [True, False])
+def test_lenses_come_back_bit_for_bit(tmp_path, classifier):
+    made = [lens(image, classifier=classifier) for image in (5, 7)]
+    with Store.open(tmp_path, "tiny", KEY) as opened:
+        opened.write_lenses(5, 7, FINGERPRINT, made)
+        opened.write_lenses(8, 8, "e" * 64, [lens(8, layers=())])
+    with Store.read(opened.folder) as store:
+        assert store.finished_lenses(FINGERPRINT) == {5, 7}
+        pictures = store.pictures({}, FINGERPRINT)
+        assert all(same(pictures.lens(one.image), one) for one in made)
+        assert same(store.lens(8, "e" * 64), lens(8, layers=()))
+        with pytest.raises(CacheError, match="holds no lenses of image 8"):
+            pictures.lens(8)
+
+
+def test_readout_comes_back_and_is_none_before(tmp_path):
+    with Store.open(tmp_path, "tiny", KEY) as opened:
+        assert opened.read_readout() is None
+        opened.write_readout(READOUT)
+        assert same(opened.read_readout(), READOUT)
+    with Store.read(opened.folder) as store:
+        assert same(store.read_readout(), READOUT)

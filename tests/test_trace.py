@@ -1,11 +1,15 @@
 """Receptive fields and multiply-adds, worked out by hand, by gradients or by the papers."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from atlas.layers import layer_table
+from atlas.layers import class_layer, layer_table
+from atlas.records import LayerInfo
+from atlas.trace import described, einsum_multiply_adds, only_map
 from tests.layer_tables import Small, names, random_layers, row, table_of
 
 
@@ -109,10 +113,11 @@ def test_resampling_that_is_not_followed_is_marked_unknown() -> None:
 
 
 def test_multiply_adds_of_known_networks() -> None:
-    """Published numbers of multiply-adds at the published size, without the classifier."""
+    """Published numbers of multiply-adds at the published size."""
     for name, billions in (("googlenet", 1.498), ("squeezenet1_1", 0.349), ("resnet18", 1.814)):
-        total = random_layers(name, 224)[-1].multiply_adds / 1e9
-        assert total == pytest.approx(billions, abs=0.002)
+        scores = class_layer(random_layers(name, 224))
+        assert scores is not None
+        assert scores.multiply_adds / 1e9 == pytest.approx(billions, abs=0.002)
 
 
 def test_multiply_adds_of_products_by_hand() -> None:
@@ -133,3 +138,92 @@ def test_multiply_adds_of_products_by_hand() -> None:
     up = 3 * 16 * 16 * 2 * 3 * 3
     assert row(layers, "up").multiply_adds == up
     assert row(layers, "out").multiply_adds == up + 2 * 5 + 5 * 2 + 2 * 2
+
+
+# --- tokens ---------------------------------------------------------------------------------------
+
+TOKENS = 16
+"""Of 16 px in patches of 4."""
+
+
+def tokens_table(
+    mix: Callable[[Small, Tensor], Tensor], **parts: nn.Module
+) -> tuple[LayerInfo, ...]:
+    """The table of patches of 8 channels, (1, 16, 8), mixed in some way."""
+    return table_of(
+        lambda net, x: net.out(mix(net, net.patch(x).flatten(2).transpose(1, 2))),
+        patch=nn.Conv2d(3, 8, 4, stride=4),
+        out=nn.LayerNorm(8),
+        **parts,
+    )
+
+
+PATCHES = 16 * 8 * 3 * 4 * 4
+"""Multiply-adds of the patches: 16 positions, 8 channels, 3 × 4 × 4 pixels."""
+
+
+@pytest.mark.parametrize(
+    ("mix", "adds"),
+    [
+        (lambda x: functional.scaled_dot_product_attention(x, x, x), 2 * TOKENS * TOKENS * 8),
+        (lambda x: (x @ x.transpose(1, 2)) @ x, 2 * TOKENS * TOKENS * 8),
+        (lambda x: torch.bmm(torch.bmm(x, x.transpose(1, 2)).softmax(-1), x), 2 * 16 * 16 * 8),
+    ],
+)
+def test_attention_over_all_tokens_sees_the_whole_input(
+    mix: Callable[[Tensor], Tensor], adds: int
+) -> None:
+    found = row(tokens_table(lambda net, x: mix(x)), "out")
+    assert (found.receptive_field, found.stride, found.layout) == (16, 4, "NLC")
+    assert found.multiply_adds == PATCHES + adds
+
+
+def test_attention_module_counts_its_four_linear_maps() -> None:
+    def mix(net: Small, x: Tensor) -> Tensor:
+        mixed: Tensor = net.attention(x, x, x, need_weights=False)[0]
+        return mixed
+
+    layers = tokens_table(mix, attention=nn.MultiheadAttention(8, 2, batch_first=True))
+    found = row(layers, "out")
+    assert found.multiply_adds == PATCHES + 4 * TOKENS * 8 * 8 + 2 * TOKENS * TOKENS * 8
+    assert (found.receptive_field, found.stride) == (16, 4)
+
+
+def test_attention_in_windows_is_marked_unknown() -> None:
+    def mix(net: Small, x: Tensor) -> Tensor:
+        windows = x.view(4, 4, 8)
+        return functional.scaled_dot_product_attention(windows, windows, windows).view(1, 16, 8)
+
+    found = row(tokens_table(mix), "out")
+    assert (found.receptive_field, found.stride, found.height) == (0, 0, 4)
+    assert found.multiply_adds == PATCHES + 4 * 2 * 4 * 4 * 8
+
+
+def test_einsum_counts_all_its_indices_and_is_marked_unknown() -> None:
+    def mix(net: Small, x: Tensor) -> Tensor:
+        return torch.einsum("n i j, n j c -> n i c", torch.einsum("nic,njc->nij", x, x), x)
+
+    found = row(tokens_table(mix), "out")
+    assert found.multiply_adds == PATCHES + 2 * TOKENS * TOKENS * 8
+    assert found.receptive_field == 0
+    assert einsum_multiply_adds("...i,...i->...", ()) == 0, "not written out"
+
+
+def test_linear_map_over_the_tokens_sees_the_whole_input() -> None:
+    layers = tokens_table(
+        lambda net, x: net.mixer(x.transpose(1, 2)).transpose(1, 2), mixer=nn.Linear(16, 16)
+    )
+    found = row(layers, "out")
+    assert (found.receptive_field, found.stride, found.layout) == (16, 4, "NLC")
+    assert "mixer" not in names(layers), "(N, C, L)"
+
+
+def test_outputs_are_described_by_their_shapes() -> None:
+    map_, vector = torch.zeros(2, 3, 4, 4), torch.zeros(2, 5)
+    assert described(map_) == "(N, 3, 4, 4)"
+    assert described({"a": map_, "b": [vector]}) == "dict of (N, 3, 4, 4), (N, 5)"
+    assert described((map_,) * 6).endswith("(N, 3, 4, 4), …")
+    assert described(None) == "NoneType"
+    assert only_map({"a": map_, "b": vector}) is map_
+    both = (map_, map_)
+    assert only_map(both) is both

@@ -137,7 +137,7 @@ def test_safetensors_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "state_dict", "model"])
-@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_training_checkpoints_are_understood(
     tmp_path: Path, key: str, prefix: str, dtype: torch.dtype

@@ -26,6 +26,7 @@ from atlas.workers import (
     is_out_of_memory,
     plan_blocks,
     render_block,
+    shard_blocks,
     unit_seed,
 )
 from tests.helpers import layer_info, natural_stats, network_of, smooth_images, tiny_network
@@ -74,6 +75,36 @@ def test_channels_come_in_order_of_rank() -> None:
 
 def test_more_units_later_leave_earlier_blocks_as_they_are() -> None:
     assert blocks(range(40), range(10)) == [(10, 31, 22), (32, 39, 8)]
+
+
+CHOSEN = {"early": range(70), "late": range(100), "classes": range(10)}
+COSTS = {"early": 1.0, "late": 3.0, "classes": 4.0}
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 8, 20])
+def test_every_block_is_in_exactly_one_shard(shards: int) -> None:
+    parts = [shard_blocks(CHOSEN, COSTS, (number, shards)) for number in range(1, shards + 1)]
+    assert sorted(place for part in parts for place in part) == [
+        *(("classes", 0), ("early", 0), ("early", 32), ("early", 64)),
+        *(("late", 0), ("late", 32), ("late", 64), ("late", 96)),
+    ]
+
+
+def test_shards_have_equally_much_to_do() -> None:
+    # 96, 96, 96 of late; 40 of classes; 32, 32 of early; 12 of late; 6 of early: 410 in all
+    one, two = (shard_blocks(CHOSEN, COSTS, (number, 2)) for number in (1, 2))
+    assert one == {("late", 0), ("late", 64), ("late", 96)}  # 96 + 96 + 12 = 204
+    assert two == shard_blocks(CHOSEN, COSTS, (1, 1)) - one  # 206
+
+
+def test_a_finished_block_moves_no_other_to_another_shard() -> None:
+    ours = shard_blocks({"a": range(96)}, {"a": 1.0}, (2, 2))
+    assert ours == {("a", 32)}
+    firsts = [
+        [block.first for block in plan_blocks("a", range(96), finished, ours)]
+        for finished in ([], range(40), range(96))
+    ]
+    assert firsts == [[32], [40], []]
 
 
 @pytest.mark.parametrize(

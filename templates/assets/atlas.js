@@ -44,10 +44,21 @@
       const row = (kind, layer, set, text) => found.push({ kind, model: at, layer, ...set, text: ` ${words(text).join(" ")} ` });
       row("model", -1, { name: model.title, note: model.name, page: `${model.folder}/index.html`, status: "" }, `${model.title} ${model.name}`);
       model.layers.forEach(([name, folder], layer) =>
-        row("layer", layer, { name, note: `layer of ${model.title}`, page: `${model.folder}/${folder}/index.html`, status: "" }, `${model.title} ${name}`));
+        row("layer", layer, { name, note: `${{ classes: "all classes", images: "all images" }[folder] || "layer"} of ${model.title}`, page: `${model.folder}/${folder}/index.html`, status: "" }, `${model.title} ${name}`));
       for (const [layer, channel, rank, status, label, has] of model.rows) {
         const [name, folder] = model.layers[layer];
         const home = `${model.folder}/${folder}/`;
+        if (folder === "classes") {  // no layer's folder has this name
+          row("class", layer, { name: label, label, status, page: `${home}${channel}.html`,
+            note: `class ${channel} of ${model.title}${status === "ok" ? "" : `, ${status}`}`,
+            thumb: has ? `${home}img/${channel}.t.jpg` : "" }, `${model.title} class ${channel} ${label}`);
+          continue;
+        }
+        if (folder === "images") {  // nor this one
+          row("image", layer, { name: label, label, status, page: `${home}${channel}.html`, picture: "Sample image",
+            note: `sample image ${channel} of ${model.title}`, thumb: `${home}${channel}.jpg` }, `${model.title} image ${channel} ${label}`);
+          continue;
+        }
         row("unit", layer, { name: `${name}:${channel}`, label, status, page: `${home}${channel}.html`,
           note: `${label ? `${label} · ` : ""}${model.title}${rank ? `, rank ${rank}` : ""}${status === "ok" ? "" : `, ${status}`}`,
           thumb: has ? `${home}img/${channel}.t.jpg` : "" }, `${model.title} ${name} ${channel} ${label}`);
@@ -72,7 +83,7 @@
   const link = (row, size) => {
     const root = document.body.dataset.root;
     const picture = row.thumb
-      ? make("img", { src: root + row.thumb, width: size, height: size, alt: `Rendering of ${row.name}`, loading: "lazy" })
+      ? make("img", { src: root + row.thumb, width: size, height: size, alt: `${row.picture || "Rendering of"} ${row.name}`, loading: "lazy" })
       : make("span", { className: "void" });
     return make("a", { href: root + row.page }, picture,
       make("span", {}, make("bdi", { textContent: row.name }), make("small", { textContent: ` ${row.note}` })));
@@ -137,15 +148,16 @@
     try { history.replaceState(history.state, "", `${location.pathname}${String(query) && `?${query}`}${location.hash}`); } catch { /* the address stays */ }
   };
 
-  // Layer page: sort, filter, recipe, size. `data-v` holds rank, channel, mean, max, contrast, then
-  // status, REACH, SELECT, ROBUST and HF of each recipe.
+  // Layer page: sort, filter, recipe, size. `data-v` holds rank, channel, mean, max, contrast (for
+  // a class also its place by name), then status, REACH, SELECT, ROBUST and HF of each recipe.
   const gridPage = () => {
     const tools = $("#tools"), grid = $("#grid");
     if (!tools) return;
     const cards = all(".card", grid).map((node) => ({ node, v: JSON.parse(node.dataset.v) }));
     const asked = new URLSearchParams(location.search);
     const recipes = tools.recipe ? [...tools.recipe.options].map((option) => option.value) : [""];
-    const common = { rank: 1, channel: 1, mean: -1, max: -1, contrast: -1 };
+    const common = { rank: 1, channel: 1, mean: -1, max: -1, contrast: -1, name: 1 };
+    const noun = tools.dataset.noun || "units";
     const scored = { reach: -1, select: 1, robust: -1, hf: 1 };
     const valueOf = (card, key, recipe) => key in common ? card.v[0][Object.keys(common).indexOf(key)]
       : (card.v[1 + recipe] || [])[1 + Object.keys(scored).indexOf(key)];
@@ -171,7 +183,7 @@
         seen += !node.hidden;
       }
       grid.append(...cards.map((card) => card.node));
-      $("#count").textContent = seen === cards.length ? `${seen} units` : `${seen} of ${cards.length} units`;
+      $("#count").textContent = seen === cards.length ? `${seen} ${noun}` : `${seen} of ${cards.length} ${noun}`;
       $("#nothing").hidden = seen > 0 || !cards.length;
       resize();
       keepInUrl({ sort: key === "rank" ? "" : key, status: tools.status.value,
@@ -271,6 +283,30 @@
     setTimeout(() => { button.textContent = said; }, 1500);
   }));
 
+  // Image page: how much of the heat map lies over the photograph.
+  const overlay = () => {
+    const slider = $("#opacity");
+    if (!slider) return;
+    const show = () => {
+      $("#heat").style.setProperty("--opacity", slider.value / 100);
+      $("#shown").textContent = `${slider.value} %`;
+    };
+    slider.addEventListener("input", show);
+    show();
+  };
+
+  // What excites a layer: a unit's rendering and its patches light up together.
+  const partners = () => {
+    const halves = $("#halves");
+    if (!halves) return;
+    const light = (event) => {
+      const unit = event.target.closest("[data-unit]");
+      all(".lit", halves).forEach((node) => node.classList.remove("lit"));
+      if (unit && !/out$|leave$/.test(event.type)) all(`[data-unit="${unit.dataset.unit}"]`, halves).forEach((node) => node.classList.add("lit"));
+    };
+    for (const type of ["pointerover", "pointerout", "focusin", "focusout"]) halves.addEventListener(type, light);
+  };
+
   const daily = () => {
     const days = all(".daily li");
     if (days.length) { days[0].hidden = true; days[(new Date().getUTCDate() - 1) % days.length].hidden = false; }
@@ -284,5 +320,5 @@
     if (go) { event.preventDefault(); location.href = go.href; }
   });
 
-  addEventListener("DOMContentLoaded", () => { toggle(); finder(); gridPage(); viewer(); copying(); daily(); keys(); });
+  addEventListener("DOMContentLoaded", () => { toggle(); finder(); gridPage(); viewer(); copying(); overlay(); partners(); daily(); keys(); });
 })();

@@ -1,6 +1,6 @@
 """Speed, as ratios within one run: `make bench`.
 
-    python -m tests.bench.speed [--parts engine,article,atlas,linear] [--googlenet-weights FILE]
+    python -m tests.bench.speed [--parts engine,article,layers,plan,atlas,linear] [--googlenet-weights FILE]
 
 Prints, on this machine:
 - engine: one gradient step of our engine against a whole-network, batch-1, fp32 step of plain
@@ -10,6 +10,9 @@ Prints, on this machine:
   does (one unit at a time, whole network; EfficientNet-Lite0 blocks.4.2, 224 px);
 - atlas: `build_atlas.py build` with defaults from nothing, then a second time: seconds, peak
   memory, units per minute, REACH, share ok;
+- layers: units a minute and peak memory for each building block, and how long all units of the
+  model would take;
+- plan: what `build_atlas.py plan` says of the default atlas, beside the time of the part `atlas`;
 - linear: seconds per unit for 10, 100 and 1,000 units at a small size, and with all of it cached.
 """
 
@@ -35,12 +38,13 @@ from atlas.activations import measure_layers
 from atlas.config import Config
 from atlas.images import Loaded, find_images, load
 from atlas.imagetensors import fit, to_pixels
-from atlas.layers import layer_table
+from atlas.layers import layer_table, select_layers
 from atlas.models import Model, load_model
 from atlas.network import Network
 from atlas.ranking import rank_channels
 from atlas.recipes import RECIPES, PixelRecipe, pyramid_sizes
-from atlas.records import LayerStats, ModelInfo
+from atlas.records import LayerStats, ModelInfo, Rendering
+from atlas.reference import packaged_reference, read_reference
 from atlas.scoring import high_frequency, score_images
 from atlas.tuning import CPU_BATCH, choose_precisions, describe_device, time_step
 from atlas.workers import Block, Material, Settings, render_block
@@ -53,6 +57,8 @@ def main() -> None:
     parts: dict[str, Callable[[], None]] = {
         "engine": engine,
         "article": article,
+        "layers": each_layer,
+        "plan": plan,
         "atlas": whole_atlas,
         "linear": linear,
     }
@@ -149,19 +155,8 @@ def article() -> None:
     network = Network(model, [layer], torch.device("cpu"))
     stats, hf = natural(network, model, layer)
     units = tuple(int(channel) for channel in rank_channels(stats, "mean")[:10])
-    recipe = RECIPES["octaves"]
-    settings = Settings(
-        recipe=recipe, size=224, seed=0, batch=CPU_BATCH, precisions={}, natural_hf=hf
-    )
-    block = Block(layer=layer, first=0, last=9, channels=units)
     began = time.perf_counter()
-    material = Material(
-        natural={layer: stats},
-        best_image=lambda _: np.zeros((1, 1, 3), np.uint8),
-        earlier=lambda _: [],
-        magnitude=np.zeros((3, 0, 0), np.float32),
-    )
-    renderings = render_block(network, block, settings, material)
+    renderings = octaves_of(network, stats, hf, units)
     ours = (time.perf_counter() - began) / len(units)
     pyramid = RECIPES["pyramid"]
     assert isinstance(pyramid, PixelRecipe)
@@ -178,6 +173,63 @@ def article() -> None:
     print(
         f"  octaves, {len(units)} units                        {ours:6.2f} {theirs / ours:5.1f} x   REACH {reach:.2f} (median)"
     )
+
+
+def octaves_of(
+    network: Network, stats: LayerStats, hf: float, units: tuple[int, ...]
+) -> tuple[Rendering, ...]:
+    """The units of one layer by `octaves`, scored and judged."""
+    settings = Settings(
+        recipe=RECIPES["octaves"], size=224, seed=0, batch=CPU_BATCH, precisions={}, natural_hf=hf
+    )
+    block = Block(layer=stats.layer, first=0, last=len(units) - 1, channels=units)
+    material = Material(
+        natural={stats.layer: stats},
+        best_image=lambda _: np.full((224, 224, 3), 128, np.uint8),
+        earlier=lambda _: [],
+        magnitude=np.zeros((3, 0, 0), np.float32),
+    )
+    return render_block(network, block, settings, material)
+
+
+# --- every layer ---------------------------------------------------------------------------------
+
+
+def each_layer() -> None:
+    """Units a minute and peak memory of each building block, and of all units of the model."""
+    model = load_model(Config())
+    layers = select_layers(model.layers, ("blocks",))
+    network = Network(model, [layer.name for layer in layers], torch.device("cpu"))
+    reference = read_reference(packaged_reference("efficientnet_lite0") or Path())
+    print("layers: EfficientNet-Lite0, octaves, 8 units of each at 224 px", flush=True)
+    total = 0.0
+    for layer in layers:
+        forget_peak()
+        stats = reference.stats[layer.name]
+        units = tuple(rank_channels(stats, "mean")[:8].tolist())
+        began = time.perf_counter()
+        done = octaves_of(network, stats, reference.samples.hf_median, units)
+        each = (time.perf_counter() - began) / len(units)
+        total += each * layer.channels
+        good = sum(one.status == "ok" for one in done)
+        print(
+            f"  {layer.name:12} {60 / each:6.0f} units a minute, {good}/8 ok, peak {peak():.2f} GB",
+            flush=True,
+        )
+    count = sum(layer.channels for layer in layers)
+    print(f"  all {count} units of these layers would take {total / 60:.0f} minutes")
+
+
+def forget_peak() -> None:
+    """Start measuring the peak memory of this process anew (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak() -> float:
+    """GB of this process's memory at its peak since `forget_peak`."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 2**20
 
 
 def natural(network: Network, model: Model, layer: str) -> tuple[LayerStats, float]:
@@ -264,10 +316,26 @@ def whole_atlas() -> None:
         print(f"    {line}")
 
 
+def plan() -> None:
+    """What the plan of the default atlas says."""
+    command = [sys.executable, str(ROOT / "build_atlas.py"), "plan"]
+    with tempfile.TemporaryDirectory() as name:
+        began = time.perf_counter()
+        done = subprocess.run(command, cwd=name, capture_output=True, text=True, check=True)
+        print(f"plan: took {time.perf_counter() - began:.0f} s, changed {os.listdir(name)}")
+    for line in done.stdout.splitlines()[-7:]:
+        print(f"  {line}")
+
+
 def linear() -> None:
-    """Cost in units, `octaves` at 64 px: linear, and flat in what is cached."""
-    print("linear: EfficientNet-Lite0 blocks.4.* and 5.* at 64 px, octaves", flush=True)
-    options = ("--size", "64", "--layers", "blocks.[45].?", "--recipe", "octaves", "--units")
+    """Cost in units at 64 px: linear, and flat in what is cached.
+
+    By the recipe `class`, which tries each unit once: so small, pictures of `octaves` often fail a
+    gate and are tried four times, some units and not others.
+    """
+    print("linear: EfficientNet-Lite0 blocks.4.* and 5.* at 64 px, class", flush=True)
+    options = ("--size", "64", "--layers", "blocks.[45].?", "--recipe", "class")
+    options = (*options, "--classes", "0", "--lenses", "0", "--units")
     with tempfile.TemporaryDirectory() as name:
         build(Path(name), *options, "1")
         done = len(units_of(Path(name)))

@@ -27,8 +27,9 @@ def chromium() -> Iterator[Browser]:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Two models, every page of which can be opened."""
     folder = tmp_path_factory.mktemp("site")
-    for atlas in sites.two_models():
-        sites.build(folder, atlas)
+    first, second = sites.two_models()
+    sites.build(folder, first)
+    sites.build(folder, second, compare=first)
     with sites.served(folder) as served:
         yield served
 
@@ -82,6 +83,14 @@ def pages_of_each_type(site: Site) -> dict[str, str]:
         "model": f"{sites.FIRST}/index.html",
         "layer": f"{layer}/index.html",
         "unit": f"{layer}/447.html",
+        "excites": f"{layer}/excites.html",
+        "images": f"{sites.FIRST}/images/index.html",
+        "image": f"{sites.FIRST}/images/0.html",
+        "image that was not fooled": f"{sites.FIRST}/images/2.html",
+        "image without a classifier": "second/images/1.html",
+        "classes": f"{sites.FIRST}/classes/index.html",
+        "class": f"{sites.FIRST}/classes/447.html",
+        "compare": f"second/compare/{sites.FIRST}.html",
         "unrendered": unit_of(site.folder / sites.FIRST, "unrendered"),
         "dead": unit_of(site.folder / sites.FIRST, "dead"),
     }

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from atlas.comparepages import Other
 from atlas.gallery import write_site
-from atlas.records import ModelAtlas, SkippedFile
+from atlas.records import LayerAtlas, ModelAtlas, SkippedFile
 from atlas.serve import PREFIX, Handler
 from tests.synthetic import SyntheticPictures, make_atlas
 
@@ -50,6 +51,8 @@ CHANNELS = 448
 FIRST = "synthetic"
 LABEL = "spiral eyes"
 LABELS = {f"{FIRST}/inception4c:447": LABEL}
+LENSES = (0, 2, 5)
+"""Sample images of the first model that have pages; 2 and 5 resist the fooling."""
 ROWS = 10_000
 """Units that the search has to go through."""
 
@@ -76,7 +79,10 @@ class Site:
 
 
 def two_models() -> tuple[ModelAtlas, ModelAtlas]:
-    """The models of `SITE`: one with everything that a page can show, one plain."""
+    """The models of `SITE`: one with everything that a page can show, one plain.
+
+    The second one is compared with the first.
+    """
     first = make_atlas(
         name=FIRST,
         names=LAYERS,
@@ -85,27 +91,42 @@ def two_models() -> tuple[ModelAtlas, ModelAtlas]:
         images=12,
         recipes=("octaves", "octaves-negative"),
         class_names=tuple(f"class {channel}" for channel in range(CHANNELS)),
+        classes=CHANNELS,
         skipped=(SkippedFile(name="notes.jpg", reason="is no picture"),),
+        lenses=LENSES,
     )
-    second = make_atlas(name="second", layers=3, units=3, images=9, size=64, plain=True)
+    second = make_atlas(
+        name="second", layers=3, units=3, images=12, size=64, plain=True, lenses=(1,)
+    )
     return keep_few(first), second
 
 
 def keep_few(atlas: ModelAtlas) -> ModelAtlas:
-    """The first six units of each layer, and channel 447."""
-    layers = []
-    for layer in atlas.layers:
-        chosen = tuple(c for at, c in enumerate(layer.chosen) if at < 6 or c == CHANNELS - 1)
-        renderings = tuple(one for one in layer.renderings if one.unit.channel in chosen)
-        layers.append(replace(layer, chosen=chosen, renderings=renderings))
-    return replace(atlas, layers=tuple(layers))
+    """The first six units of each layer, and channel 447; as many classes."""
+    classes = few(atlas.classes) if atlas.classes else None
+    return replace(atlas, layers=tuple(few(layer) for layer in atlas.layers), classes=classes)
 
 
-def build(site: Path, atlas: ModelAtlas, *, view: int = 224, variety: int = 10**9) -> None:
-    """Bring a site up to date with a model."""
+def few(layer: LayerAtlas) -> LayerAtlas:
+    """A layer with its first six units, and channel 447."""
+    chosen = tuple(c for at, c in enumerate(layer.chosen) if at < 6 or c == CHANNELS - 1)
+    renderings = tuple(one for one in layer.renderings if one.unit.channel in chosen)
+    return replace(layer, chosen=chosen, renderings=renderings)
+
+
+def build(
+    site: Path,
+    atlas: ModelAtlas,
+    *,
+    view: int = 224,
+    variety: int = 10**9,
+    compare: ModelAtlas | None = None,
+) -> None:
+    """Bring a site up to date with a model, compared with another one where that is given."""
     octaves = 2 if atlas.model.name == FIRST else 0
     pictures = SyntheticPictures(atlas, octaves=octaves, view=view, variety=variety)
-    write_site(atlas, pictures, site=site, labels=LABELS, site_url="", templates=())
+    other = Other(atlas=compare, pictures=SyntheticPictures(compare)) if compare else None
+    write_site(atlas, pictures, site=site, labels=LABELS, site_url="", templates=(), other=other)
 
 
 def wide_atlas() -> ModelAtlas:

@@ -52,7 +52,21 @@ def test_search_finds_a_unit_first_in_under_100_ms_and_enter_opens_it(
 
 def test_search_finds_a_class_by_its_name(site: Site, page: Page) -> None:
     page.goto(f"{site.http}search.html?q=class+447")
-    assert page.locator("#results a").first.get_attribute("href") == f"{FIRST}/classifier/447.html"
+    found = page.locator("#results a")
+    assert found.nth(0).get_attribute("href") == f"{FIRST}/classes/447.html"
+    assert found.nth(1).get_attribute("href") == f"{FIRST}/classifier/447.html"
+
+
+def test_classes_are_sorted_by_name_and_by_number(site: Site, page: Page) -> None:
+    page.goto(f"{site.http}{FIRST}/classes/index.html")
+    cards = page.locator(".card .name")
+    before = cards.all_inner_texts()
+    page.locator("[name=sort]").select_option("name")
+    assert cards.all_inner_texts() == sorted(before)
+    page.locator("[name=sort]").select_option("channel")
+    numbers = [int(name.removeprefix("class ")) for name in cards.all_inner_texts()]
+    assert numbers == sorted(numbers)
+    assert page.locator("#count").inner_text() == "7 classes"
 
 
 def test_sorting_is_monotone_and_kept_by_the_address_reload_and_back(

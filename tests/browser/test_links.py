@@ -118,6 +118,18 @@ def test_clicks_lead_from_home_to_a_unit_to_the_next_and_back(address: str, page
     assert page.url.endswith("/inception4c/index.html")
 
 
+def test_clicks_lead_from_the_model_to_a_class_and_to_the_next(address: str, page: Page) -> None:
+    page.goto(f"{address}{FIRST}/index.html")
+    follow(page, "#classes h2 a")
+    check_frame(page, set(), "Classes")
+    names = page.locator(".card .name").all_inner_texts()
+    follow(page, ".card > a")
+    check_frame(page, set(), names[0])
+    with page.expect_navigation():
+        page.keyboard.press("ArrowRight")
+    check_frame(page, set(), names[1])
+
+
 def test_without_script_all_levels_are_reached_and_all_pictures_shown(
     address: str, window: Callable[..., BrowserContext]
 ) -> None:
@@ -130,4 +142,4 @@ def test_without_script_all_levels_are_reached_and_all_pictures_shown(
     assert page.evaluate(BROKEN) == []
     assert page.locator("button:visible, select:visible, input[type=range]:visible").count() == 0
     page.goto(f"{address}search.html")
-    assert page.locator(".layers a:visible").count() == 4 + 3
+    assert page.locator(".layers a:visible").count() == 4 + 1 + 3  # layers and classes, layers

@@ -66,6 +66,8 @@ def settings(folder: Path, **changes: object) -> Config:
         "units": UNITS,
         "recipe": ("pyramid",),
         "precision": "fp32",
+        "classes": 0,
+        "lenses": 1,
         "cache": folder / "work" / "cache",
         "site": folder / "work" / "site",
         "quiet": True,
@@ -105,7 +107,7 @@ def damage(config: Config) -> list[str]:
 def units_in(config: Config) -> int:
     """Units in committed rendering blocks."""
     blocks = [b for key in config.cache.glob("*/*/key.json") for b in inspect(key.parent)[0]]
-    return sum(len(block.channels) for block in blocks)
+    return sum(len(block.channels) for block in blocks if block.kind == "renderings")
 
 
 def finish(config: Config) -> int:

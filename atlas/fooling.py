@@ -1,0 +1,138 @@
+"""Fooling images: a picture changed a little until the network takes it for another class.
+
+`fool` pushes a picture to its target, `choose_target` says which that is. Judged is always the
+picture of 8 bits, which is what a reader can download, never the tensor behind it.
+"""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .classes import spread_classes
+from .imagetensors import to_tensor
+from .network import Network, Run
+from .records import CLASSES, FoolingImage, Prediction
+
+STEP = 1.0
+LARGEST_STEPS = 100
+"""Of the ascent (Stanford's course cs231n, assignment on network visualization)."""
+
+PREDICTIONS = 5
+
+
+def fool(network: Network, run: Run, picture: NDArray[np.uint8], target: int) -> FoolingImage:
+    """Change a picture until the network takes it for the target, or the steps are used up.
+
+    A picture that is taken for it already needs no step. Where the gradient is zero or not finite
+    there is no way to go: the picture stays as it is.
+
+    Args:
+        run: of `network`, with the class scores tapped by `spatial_mean`.
+        picture: (S, S, 3) at the side of the network's input.
+        target: a class.
+    """
+    image, steps = ascend(network, run, picture, target)
+    predictions = top_predictions(classify(network, run, image))  # afresh, from the bytes
+    difference = (image.astype(np.float64) - picture) / 255
+    return FoolingImage(
+        image=image,
+        target=target,
+        fooled=is_taken_for(target, predictions),
+        steps=steps,
+        l2=float(np.sqrt(np.sum(difference**2))),
+        linf=float(np.abs(difference).max()),
+        predictions=predictions,
+    )
+
+
+def ascend(
+    network: Network, run: Run, picture: NDArray[np.uint8], target: int
+) -> tuple[NDArray[np.uint8], int]:
+    """Add normalised gradients of the target's score: x ← x + g / ‖g‖, in normalised space.
+
+    x itself is neither rounded nor clipped on the way. Its 8-bit picture, which says when to stop,
+    goes through the network beside it: a batch of two is what the engine runs for one image anyway,
+    and batches of several pictures would round each by how many are left.
+
+    Returns:
+        The changed picture and the steps it took.
+
+    Source: cs231n, after Szegedy et al. 2014 and Goodfellow et al. 2015.
+    """
+    shown = to_tensor([picture]).to(network.device)
+    x = start = network.normalise(shown)
+    for step in range(LARGEST_STEPS):
+        saved = saved_picture(network, shown, start, x)
+        beside = network.normalise(to_tensor([saved]).to(network.device))
+        leaf = x.detach().requires_grad_()
+        scores = run(torch.cat([leaf, beside]), normalised=True)[CLASSES]  # (2, K)
+        if is_taken_for(target, top_predictions(scores[1].detach().cpu().numpy())):
+            return saved, step
+        (gradient,) = torch.autograd.grad(scores[0, target], leaf)
+        direction = unit_length(gradient)
+        if not direction.any():
+            return saved, step
+        x = x + STEP * direction
+    return saved_picture(network, shown, start, x), LARGEST_STEPS
+
+
+def unit_length(gradient: Tensor) -> Tensor:
+    """A gradient over its Euclidean norm; zeros where that is zero or not finite."""
+    norm = float(gradient.norm())
+    return gradient / norm if 0 < norm < math.inf else torch.zeros_like(gradient)
+
+
+def saved_picture(network: Network, shown: Tensor, start: Tensor, x: Tensor) -> NDArray[np.uint8]:
+    """The picture (S, S, 3) of 8 bits that is saved for a normalised image x (1, C, S, S).
+
+    What x has moved since the start is added to the picture. For three channels that is x without
+    its normalisation; where the network sees grey, the picture keeps its colours.
+    """
+    moved = network.denormalise(x) - network.denormalise(start)
+    pixels = ((shown + moved)[0].clamp(0, 1) * 255).round().byte()  # (3, S, S)
+    return np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy())
+
+
+def choose_target(scores: NDArray[np.float32], target: int | None) -> int:
+    """What an image is pushed to, by its scores (K,) of at least two classes.
+
+    Args:
+        target: as asked for; None for the least likely class of a fixed list, ties by index, that
+            is not the predicted one. Classes whose score is not finite come last.
+    """
+    if target is not None:
+        return target
+    predictions = top_predictions(scores)
+    others = [one for one in spread_classes(len(scores)) if not is_taken_for(one, predictions)]
+    values = np.where(np.isfinite(scores), scores, np.inf)
+    return others[int(values[others].argmin())]
+
+
+# --- what the network takes a picture for --------------------------------------------------------
+
+
+@torch.no_grad()
+def classify(network: Network, run: Run, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The class scores (K,) of a picture (S, S, 3)."""
+    scores = run(to_tensor([picture]).to(network.device))[CLASSES][0]
+    return np.asarray(scores.cpu().numpy(), np.float32)
+
+
+def is_taken_for(class_: int, predictions: tuple[Prediction, ...]) -> bool:
+    """Whether a class is the most likely one."""
+    return bool(predictions) and predictions[0].index == class_
+
+
+def top_predictions(scores: NDArray[np.float32]) -> tuple[Prediction, ...]:
+    """The most likely classes by scores (K,), ties by index; scores not finite count as none."""
+    known = np.flatnonzero(np.isfinite(scores))
+    if not len(known):
+        return ()
+    values = scores[known].astype(np.float64)
+    shares = np.exp(values - values.max())
+    shares /= shares.sum()
+    best = np.argsort(-values, kind="stable")[:PREDICTIONS]
+    return tuple(Prediction(index=int(known[one]), probability=float(shares[one])) for one in best)

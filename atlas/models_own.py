@@ -1,0 +1,114 @@
+"""One's own network: `package.module:callable` → what the callable returns."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from .blueprints import GREY_MEAN, GREY_STD, IMAGENET_MEAN, IMAGENET_STD, Blueprint
+from .errors import InputError, closest, one_line
+
+
+def is_own(name: str) -> bool:
+    """Whether a model name means one's own code, `package.module:callable`."""
+    return ":" in name and not name.startswith("timm/")
+
+
+def own_network(name: str, channels: int) -> Blueprint:
+    """The user's own network: import the module, call the callable without arguments.
+
+    torch is seeded for the call, so that an untrained network is the same one in every run.
+
+    Args:
+        name: as given to --model.
+        channels: of its input; 0: its first convolution says.
+
+    Raises:
+        InputError: it cannot be imported, fails, or does not return an `nn.Module`.
+    """
+    module_name, _, attribute = name.partition(":")
+    with folder_on_path(os.getcwd()), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = import_own(name, module_name)
+        network = call_own(name, find_own(name, module, attribute))
+    channels = channels or input_channels(name, network)
+    return Blueprint(
+        network=network,
+        title=attribute,
+        source=f"the network of {name}",
+        mean=IMAGENET_MEAN if channels == 3 else GREY_MEAN,
+        std=IMAGENET_STD if channels == 3 else GREY_STD,
+    )
+
+
+@contextmanager
+def folder_on_path(folder: str) -> Iterator[None]:
+    """Let modules of `folder` be imported inside the block."""
+    sys.path.insert(0, folder)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+def import_own(name: str, module_name: str) -> object:
+    """The user's module, or an InputError with what went wrong in it."""
+    try:
+        return importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # anything may happen in somebody's module
+        hint = ""
+        if module_name.endswith(".py") or "/" in module_name:
+            hint = f"; write it as {module_name.removesuffix('.py').replace('/', '.')}:callable"
+        raise InputError(
+            f"model {name}: importing {module_name!r} failed with {one_line(error)}{hint}"
+        ) from error
+
+
+def find_own(name: str, module: object, attribute: str) -> Callable[[], object]:
+    """The user's callable, or an InputError with the closest names."""
+    if not hasattr(module, attribute):
+        close = closest(attribute, dir(module))
+        raise InputError(f"model {name}: the module has no {attribute!r}{close}")
+    found: Callable[[], object] = getattr(module, attribute)
+    if isinstance(found, nn.Module):
+        return lambda: found
+    if not callable(found):
+        raise InputError(f"model {name}: {attribute} is a {type(found).__name__}, not a callable")
+    return found
+
+
+def call_own(name: str, build: Callable[[], object]) -> nn.Module:
+    """The user's network, or an InputError with what went wrong in building it."""
+    try:
+        network = build()
+    except (Exception, SystemExit) as error:  # as above
+        raise InputError(
+            f"model {name}: calling it without arguments failed with {one_line(error)}"
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise InputError(
+            f"model {name}: it must return a torch.nn.Module, got {type(network).__name__}"
+        )
+    return network
+
+
+def input_channels(name: str, network: nn.Module) -> int:
+    """Channels of the input: those of the first convolution, 3 where there is none.
+
+    Raises:
+        InputError: another number than 1 or 3.
+    """
+    convolutions = (module for module in network.modules() if isinstance(module, nn.Conv2d))
+    first = next(convolutions, None)
+    channels = first.in_channels if first and first.in_channels else 3
+    if channels not in (1, 3):
+        raise InputError(
+            f"model {name}: its first convolution takes {channels} channels; allowed: 1 or 3, "
+            f"and --channels where the network makes its {channels} of them itself"
+        )
+    return channels

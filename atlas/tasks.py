@@ -1,0 +1,218 @@
+"""What a worker is told and gives back, and the worker itself: the same here and on a cluster.
+
+A `Task` is a block of units with all that rendering it takes, as plain values; a `Renderer` holds
+the network and does tasks. `Alone` is the one worker of this process.
+"""
+
+import socket
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from . import tuning
+from .config import Config
+from .errors import AtlasError, InputError
+from .imagetensors import decode_view
+from .models import load_model
+from .network import Network
+from .recipes import FourierRecipe, Recipe, steps_at_full_size
+from .records import LayerInfo, LayerStats, Rendering, Unit
+from .workers import Block, Material, Settings, failed_rendering, render_block
+
+T = TypeVar("T", "Task", "Probe")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A block to be rendered by a recipe."""
+
+    recipe: Recipe
+    layer: LayerInfo
+    block: Block
+
+    @property
+    def cost(self) -> float:
+        """Relative time that it takes."""
+        return unit_cost(self.recipe, self.layer) * len(self.block.channels)
+
+    @property
+    def wave(self) -> int:
+        """See `wave_of`."""
+        return wave_of(self.recipe)
+
+
+def wave_of(recipe: Recipe) -> int:
+    """Recipes of one wave need nothing of one another; a facet needs those of the waves before."""
+    return recipe.facet if isinstance(recipe, FourierRecipe) else 0
+
+
+def unit_cost(recipe: Recipe, layer: LayerInfo) -> float:
+    """Relative time of a unit: multiply-adds up to the layer, and what every picture costs."""
+    overhead = 60e6  # measured: resampling and FFT are worth 60 M multiply-adds a step
+    return steps_at_full_size(recipe) * (layer.multiply_adds + overhead)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nature:
+    """What all blocks of a run take from real images.
+
+    Attributes:
+        stats: statistics of the layers to be rendered and of their companions, in forward order.
+        hf: median share of high-frequency energy.
+        magnitude: (3, S, S//2+1) float32, mean magnitude of the sample images' spectra; empty
+            where no recipe needs it.
+    """
+
+    stats: Mapping[str, LayerStats]
+    hf: float
+    magnitude: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A block with all that rendering it takes, as plain values that can be sent to a worker.
+
+    Attributes:
+        item: what is to be rendered.
+        settings: of the run.
+        best: channel → JPEG of the sample image that excites it most.
+        earlier: channel → pictures (S, S, 3) uint8 that a facet is to differ from; channels of
+            which one has failed are left out.
+    """
+
+    item: Item
+    settings: Settings
+    best: Mapping[int, bytes]
+    earlier: Mapping[int, Sequence[NDArray[np.uint8]]]
+
+    def run(self, worker: "Renderer") -> "Rendered":
+        """Render the block."""
+        began = time.perf_counter()
+        renderings = worker.guarded(self.item.block, self.settings, worker.material(self))
+        return Rendered(
+            renderings=tuple(renderings),
+            device=tuning.describe_device(worker.network.device),
+            seconds=time.perf_counter() - began,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """What a worker made of a task: renderings, where, and in what time."""
+
+    renderings: tuple[Rendering, ...]
+    device: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """The question how many units of a layer to optimise together, and in which precision.
+
+    Attributes:
+        name: under which the answer is noted.
+        layer: the layer.
+        sides: sides of the octaves.
+    """
+
+    name: str
+    layer: str
+    sides: tuple[int, ...]
+
+    def run(self, worker: "Renderer") -> dict[str, Any]:
+        """Time a few steps."""
+        config, network = worker.config, worker.network
+        batch = tuning.choose_batch(config.batch, network, self.layer, config.size)
+        chosen = tuning.choose_precisions(network, self.layer, self.sides, config.precision, batch)
+        precisions = {str(side): precision for side, precision in chosen.items()}
+        return {"batch": batch, "precisions": precisions}
+
+
+class Renderer:
+    """A network and what it is held against: renders blocks, in whatever process it lives."""
+
+    def __init__(self, config: Config, network: Network, nature: Nature) -> None:
+        self.config = config
+        self.network = network
+        self.nature = nature
+
+    def material(self, task: Task) -> Material:
+        """What the units of a block take from nature and from their earlier pictures."""
+        recipe, layer = task.item.recipe, task.item.layer.name
+        company = isinstance(recipe, FourierRecipe) and recipe.objective == "company"
+        names = list(self.nature.stats)
+        before = names[: names.index(layer) + 1] if company else [layer]
+
+        def earlier(channel: int) -> Sequence[NDArray[np.uint8]]:
+            if channel not in task.earlier:
+                raise ValueError("a picture that it is to differ from has failed")
+            return task.earlier[channel]
+
+        return Material(
+            natural={name: self.nature.stats[name] for name in before},
+            best_image=lambda channel: decode_view(task.best[channel]),
+            earlier=earlier,
+            magnitude=self.nature.magnitude,
+        )
+
+    def guarded(self, block: Block, settings: Settings, material: Material) -> Sequence[Rendering]:
+        """Render a block; if that fails, each unit alone, so that one takes no other with it."""
+        try:
+            return render_block(self.network, block, settings, material)
+        except AtlasError:
+            raise
+        except Exception as error:
+            if self.config.strict:
+                raise
+            if len(block.channels) == 1:
+                unit = Unit(layer=block.layer, channel=block.channels[0])
+                return [failed_rendering(unit, settings.recipe.name, error)]
+        alone = [replace(block, channels=(channel,)) for channel in block.channels]
+        return [one for part in alone for one in self.guarded(part, settings, material)]
+
+
+class Workers(Protocol):
+    """Those who do tasks, on one kind of device."""
+
+    device: str
+
+    def map(self, tasks: Iterable[T]) -> Iterator[tuple[T, Any]]:
+        """Do every task; yields (task, result) as they are done, in any order."""
+        ...
+
+
+class Alone:
+    """One worker in this process: every task is made, done and its result used before the next."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self.renderer = renderer
+        self.device = renderer.network.device.type
+
+    def map(self, tasks: Iterable[T]) -> Iterator[tuple[T, Any]]:
+        """Do every task; yields (task, result) in the order of the tasks."""
+        for task in tasks:
+            yield task, task.run(self.renderer)
+
+
+def load_renderer(
+    config: Config, device: str, taps: Sequence[str], nature: Nature, weights_sha256: str
+) -> Renderer:
+    """What a process of a cluster builds once.
+
+    Raises:
+        InputError: the model cannot be loaded there, or has other weights there.
+    """
+    torch.set_num_threads(1)  # the CPU that the process has asked for; the others have theirs
+    model = load_model(config)
+    if model.info.weights_sha256 != weights_sha256:
+        raise InputError(
+            f"{socket.gethostname()} has other weights of {config.model} "
+            f"({model.info.weights_sha256[:12]}, not {weights_sha256[:12]}); give every node the "
+            "same file"
+        )
+    return Renderer(config, Network(model, taps, torch.device(device), config.compile), nature)

@@ -1,0 +1,79 @@
+"""Which classes are meant, which are likely, which image is which."""
+
+import numpy as np
+import pytest
+
+from atlas.classes import (
+    class_name,
+    class_probabilities,
+    find_classes,
+    likely_classes,
+    spread_classes,
+    varied_samples,
+)
+from atlas.errors import UsageError
+from atlas.ranking import channel_statistics
+from atlas.records import CLASSES, LayerStats, Sample
+from tests.helpers import layer_info
+
+NAMES = ("tabby", "crane", "Tiger Cat", "crane")
+
+
+def scores(table: list[list[float]]) -> LayerStats:
+    """Statistics of class scores (N, K)."""
+    means = np.array(table, np.float32)
+    places = np.zeros(means.shape, np.int32)
+    info = layer_info(CLASSES, means.shape[1], 1)
+    return channel_statistics(info, 8, means=means, peaks=means, places=places)
+
+
+def sample(index: int, file: str) -> Sample:
+    return Sample(index=index, name=f"{file}#{index}", sha256=file, box=(0, 0, 1, 1))
+
+
+def test_classes_are_found_by_index_name_and_in_any_case() -> None:
+    assert find_classes("--classes", ("3", "tiger cat", "0"), NAMES, 4) == (3, 2, 0)
+
+
+def test_a_name_that_two_classes_share_means_both_and_none_comes_twice() -> None:
+    assert find_classes("--classes", ("crane", "1"), NAMES, 4) == (1, 3)
+
+
+def test_unknown_class_is_answered_with_the_closest_names() -> None:
+    with pytest.raises(UsageError, match=r"no class .tabbi.*tabby.*0 to 3"):
+        find_classes("--classes", ("tabbi",), NAMES, 4)
+    with pytest.raises(UsageError, match="no class '4'"):
+        find_classes("--classes", ("4",), NAMES, 4)
+
+
+def test_a_class_without_a_name_is_called_by_its_number() -> None:
+    assert class_name(NAMES, 2) == "Tiger Cat"
+    assert class_name((), 2) == "class 2"
+
+
+def test_probabilities_are_the_softmax_of_the_scores() -> None:
+    got = class_probabilities(scores([[0.0, 0.0], [np.log(3), 0.0]]))
+    assert got == pytest.approx(np.array([[0.5, 0.5], [0.75, 0.25]]), abs=1e-3)
+
+
+def test_likely_classes_go_by_their_best_image_not_by_their_mean() -> None:
+    table = [[2.0, 9.0, 0.0], [2.0, -9.0, 0.0], [2.0, -9.0, 0.0]]  # class 1: sure of one image
+    assert likely_classes(scores(table)).tolist() == [1, 0, 2]
+
+
+def test_scores_that_are_not_finite_are_never_likely() -> None:
+    table = [[np.nan, 1.0, 0.0], [2.0, -9.0, 0.0]]
+    assert likely_classes(scores(table)).tolist() == [2, 1]
+    assert class_probabilities(scores(table))[:, 0].tolist() == [0, 0]
+
+
+def test_spread_classes_hold_first_and_last_and_no_class_twice() -> None:
+    assert spread_classes(1000) == (0, 111, 222, 333, 444, 555, 666, 777, 888, 999)
+    assert spread_classes(3) == (0, 1, 2)
+
+
+def test_samples_come_from_as_many_files_as_possible() -> None:
+    samples = [sample(0, "a"), sample(1, "a"), sample(2, "a"), sample(3, "b"), sample(4, "c")]
+    assert varied_samples(samples, 3) == (0, 3, 4)
+    assert varied_samples(samples, 4) == (0, 1, 3, 4)
+    assert varied_samples(samples, 9) == (0, 1, 2, 3, 4)
