@@ -21,6 +21,9 @@ BATCH = 16
 CARD_PAIRS = 9
 """Units whose pictures are kept for a layer's card."""
 
+Pair = tuple[Pixels, Pixels]
+"""A rendering and the real patch beside it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
@@ -57,7 +60,7 @@ class Wall:
     patches: list[Pixels | None] = field(default_factory=list)
     mosaics: list[Pixels | None] = field(default_factory=list)
     mosaic_sheets: list[bytes] = field(default_factory=list)
-    pairs: list[tuple[Pixels, Pixels]] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
 
     @property
     def recipes(self) -> tuple[str, ...]:
@@ -104,7 +107,7 @@ class Studio:
     views: sheets.Views
     wholes: dict[int, Shot] = field(default_factory=dict)
 
-    def layer(self, layer: LayerAtlas, folder: str) -> tuple[LayerView, Wall]:
+    def layer(self, layer: LayerAtlas, folder: str) -> tuple[LayerView, list[Pair]]:
         """Write every picture of a layer.
 
         Args:
@@ -112,13 +115,14 @@ class Studio:
             folder: its folder inside the model's.
 
         Returns:
-            The layer for its pages, and the pairs for the model's card.
+            The layer for its pages, and a pair for the model's card if there is a good one. All
+            other pixels are dropped, so that memory does not grow with the layers.
         """
         view, wall = self.hang(layer, folder, self.atlas.recipes)
         wall.finish_mosaics()
         for number, data in enumerate(wall.mosaic_sheets):
             self.tree.put(f"{folder}/{addresses.mosaic_sheet(number)}", data)
-        return view, wall
+        return view, wall.pairs[:1]
 
     def classes(self, layer: LayerAtlas) -> LayerView:
         """Write every picture of the layer of class scores, which has recipes of its own."""

@@ -28,6 +28,7 @@ from .codec import (
     add_pictures,
     digest_array,
     encode_visible,
+    lenses_to_datasets,
     new_file,
     open_block,
     read_back,
@@ -36,21 +37,31 @@ from .codec import (
 )
 from .errors import CacheError, one_line
 from .files import cannot, escape_name, require_free, shown, sync_folder, temporary_name
-from .records import LayerAtlas, ModelAtlas, Pictures, Rendering, SampleSet, Unit
+from .records import (
+    CHANGES,
+    LayerAtlas,
+    Lens,
+    ModelAtlas,
+    Pictures,
+    Rendering,
+    SampleSet,
+    Unit,
+)
 from .sheets import Pixels
 
 SCHEMA = 1
 """Version of the file's format, raised when a name, shape or meaning changes."""
 
 STATISTICS = ("mean", "std", "max", "p99")
-SCORES = ("activation", "reach", "select", "robust", "hf")
+SCORES = ("activation", "reach", "select", "robust", "hf", "confidence")
 
 LAYER_BYTES = 60_000
 UNIT_BYTES = 600
 CHANNEL_BYTES = 20
 IMAGE_BYTES = 800
-"""Upper bounds of what a recipe of a layer, a unit, a channel and a sample image take of the file,
-without the pixels."""
+LENS_BYTES = 1_500_000
+"""Upper bounds of what a recipe of a layer, a unit, a channel, a sample image and its lenses take,
+without the pixels of renderings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +155,7 @@ def predicted_bytes(atlas: ModelAtlas) -> int:
     level 4), runs at 44 MB/s where the rest does 110, and gives the bytes of whichever zlib is
     installed.
     """
-    needed = len(atlas.samples.samples) * IMAGE_BYTES
+    needed = len(atlas.samples.samples) * IMAGE_BYTES + len(atlas.lenses) * LENS_BYTES
     for layer, recipes in shown_layers(atlas):
         units = len(layer.chosen) * (3 * atlas.size**2 + UNIT_BYTES)
         needed += len(recipes) * (units + LAYER_BYTES) + layer.stats.channels * CHANNEL_BYTES
@@ -365,6 +376,7 @@ def write_atlas(writer: Writer, atlas: ModelAtlas, pictures: Pictures, version: 
     writer.group("layers", {}, ordered=True)
     for layer, recipes in shown_layers(atlas):
         write_layer(writer, layer, recipes, atlas.size, pictures)
+    write_lenses(writer, atlas.lenses, pictures)
     write_samples(writer, atlas.samples)
 
 
@@ -428,6 +440,8 @@ def unit_columns(rows: Sequence[Rendering | None]) -> dict[str, Array]:
     for name in SCORES:
         values = [math.nan if row is None else getattr(row.scores, name) for row in rows]
         columns[name] = np.array(values, np.float32)
+    ranks = [(0,) * CHANGES if row is None else row.scores.ranks for row in rows]
+    columns["ranks"] = np.array(ranks, np.int32).reshape(-1, CHANGES)
     columns["seconds"] = np.array([math.nan if row is None else row.seconds for row in rows], "f4")
     columns["seed"] = np.array([-1 if row is None else row.seed for row in rows], np.int64)
     return columns
@@ -466,6 +480,32 @@ def read_picture(source: Pictures, unit: Unit, recipe: str) -> Rendering:
     except OSError as error:
         raise CacheError(
             f"cannot read the picture of {shown(str(unit))} by {recipe} ({one_line(error)}); run "
+            "`build_atlas.py check`"
+        ) from error
+
+
+def write_lenses(writer: Writer, images: Sequence[int], pictures: Pictures) -> None:
+    """Write what the network makes of each image that has a page, one in memory at a time."""
+    writer.group("lenses", {}, ordered=True)
+    for image in images:
+        datasets = lenses_to_datasets([read_lens(pictures, image)])
+        del datasets["image"]  # the name of the group says it
+        writer.group(f"lenses/{image}", {"image_index": image})
+        for name, array in datasets.items():
+            writer.column(f"lenses/{name}", array)
+
+
+def read_lens(source: Pictures, image: int) -> Lens:
+    """What the network makes of a sample image.
+
+    Raises:
+        CacheError: it cannot be read; an OSError here would be taken for one of the new file.
+    """
+    try:
+        return source.lens(image)
+    except OSError as error:
+        raise CacheError(
+            f"cannot read the lenses of image {image} ({one_line(error)}); run "
             "`build_atlas.py check`"
         ) from error
 

@@ -32,7 +32,7 @@ from . import (
 from .captions import shown
 from .comparepages import Other
 from .errors import CacheError, UsageError
-from .exhibit import Studio, Wall
+from .exhibit import Pair, Studio
 from .files import escape_name, has_content, is_temporary, write_if_changed
 from .records import ModelAtlas, Pictures, Unit
 from .sitedata import Json
@@ -266,7 +266,7 @@ def build_model(
         What model.json holds, with the model's folder.
     """
     studio = open_studio(atlas, pictures, tree, labels)
-    layers, walls = draw_layers(studio)
+    layers, pairs = draw_layers(studio)
     book = modelpages.Book(
         atlas=atlas,
         folder=tree.old.name,
@@ -289,7 +289,6 @@ def build_model(
         else None
     )
     modelpages.write_model(book, images, comparison)
-    pairs = [pair for wall in walls for pair in wall.pairs[:1]]
     tree.put("card.jpg", sheets.encode(sheets.card(frontpages.spread(pairs, 9))))
     rows = [(layer.name, f"{layer.folder}/", book.rows[layer.name]) for layer in layers]
     tree.put("units.csv", sitedata.units_csv(rows))
@@ -336,12 +335,12 @@ def open_studio(
     )
 
 
-def draw_layers(studio: Studio) -> tuple[tuple[LayerView, ...], list[Wall]]:
-    """Write the pictures of every layer."""
+def draw_layers(studio: Studio) -> tuple[tuple[LayerView, ...], list[Pair]]:
+    """Write the pictures of every layer; returns a pair of each for the model's card too."""
     layers = studio.atlas.layers
     folders = addresses.layer_folders(layer.info.name for layer in layers)
     drawn = [studio.layer(layer, folders[layer.info.name]) for layer in layers]
-    return tuple(layer for layer, _ in drawn), [wall for _, wall in drawn]
+    return tuple(layer for layer, _ in drawn), [pair for _, pairs in drawn for pair in pairs]
 
 
 # --- labels --------------------------------------------------------------------------------------

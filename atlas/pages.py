@@ -35,6 +35,9 @@ from .work import Work, run_info
 PLAN = "atlas.json"
 """`cache/<model>/atlas.json`: what the last build of a model was asked to show."""
 
+PLAN_SCHEMA = 2
+"""Raised whenever a plan of before cannot be read as it is."""
+
 LABELS = "labels.toml"
 
 
@@ -54,6 +57,7 @@ def write_plan(
     used = {layer.name: recipes_for(layer, recipes) for layer in layers}
     everywhere = dict.fromkeys([*recipes, *used.get(CLASSES, ())])
     plan: dict[str, Any] = {
+        "schema": PLAN_SCHEMA,
         "key": work.store.folder.name,
         "layers": {name: list(channels) for name, channels in chosen.items()},
         "recipes": [recipe.name for recipe in recipes],
@@ -69,7 +73,7 @@ def write_plan(
         "compare": config.compare,
         "run": None,
     }
-    before = read_plan(path) if path.exists() else {}
+    before = earlier_plan(path)
     for line in changes(before, plan, path.parent):
         work.progress.say(line)
     same = {**before, "run": None} == plan and before.get("run") is not None
@@ -113,13 +117,34 @@ def read_plan(path: Path) -> dict[str, Any]:
     """What the last build of a model was asked to show.
 
     Raises:
+        InputError: the file is damaged, or of another version.
+    """
+    plan = read_any_plan(path)
+    if plan.get("schema") != PLAN_SCHEMA:
+        raise InputError(f"{path} is of another version of this program; build that atlas again")
+    return plan
+
+
+def earlier_plan(path: Path) -> dict[str, Any]:
+    """The plan that a new one replaces; nothing where there is none, or of another version.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    plan = read_any_plan(path) if path.exists() else {}
+    return plan if plan.get("schema") == PLAN_SCHEMA else {}
+
+
+def read_any_plan(path: Path) -> dict[str, Any]:
+    """The plan of any version.
+
+    Raises:
         InputError: the file is damaged.
     """
     try:
-        plan: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        return dict(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path} cannot be read ({error}); delete it and build again") from error
-    return plan
 
 
 def gather(store: Store, plan: Mapping[str, Any], failures: Mapping[Unit, Rendering]) -> ModelAtlas:

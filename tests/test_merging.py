@@ -11,6 +11,7 @@ from atlas.audit import check
 from atlas.config import canonical_json, fingerprint
 from atlas.errors import CacheError
 from atlas.merging import Merged, differences, find_keys, merge_cache
+from atlas.pages import PLAN_SCHEMA
 from atlas.records import Unit
 from atlas.store import Store
 from tests.store_records import FINGERPRINT, KEY, RUN, fill, rendering
@@ -23,7 +24,7 @@ def cache_of(folder: Path, key: Mapping[str, object] = KEY) -> Path:
     """A cache with one of everything and a plan; returns its key folder."""
     with Store.open(folder, "tiny", key) as store:
         fill(store)
-    plan = {"key": store.folder.name, "units": 3}
+    plan = {"schema": PLAN_SCHEMA, "key": store.folder.name, "units": 3}
     (store.folder.parent / "atlas.json").write_text(canonical_json(plan))
     return store.folder
 
@@ -143,7 +144,9 @@ def test_of_several_atlases_of_a_model_only_the_one_that_is_here_is_merged(
     cache_of(tmp_path / "there", one)
     with Store.open(here, "tiny", one) as mine:
         pass
-    (mine.folder.parent / "atlas.json").write_text(canonical_json({"key": mine.folder.name}))
+    (mine.folder.parent / "atlas.json").write_text(
+        canonical_json({"schema": PLAN_SCHEMA, "key": mine.folder.name})
+    )
     merged = merge_cache(tmp_path / "there", here)
     assert merged.copied == BLOCKS
     (line,) = merged.left_out

@@ -407,3 +407,17 @@ def test_two_atlases_of_one_model_stand_side_by_side(tiny: Tiny) -> None:
     build(tiny(layers=("relu1",), name="epoch 2"))
     models = json.loads((tiny().site / "atlas.json").read_text())["models"]
     assert [model["title"] for model in models] == ["epoch 1", "epoch 2"]
+
+
+def test_a_plan_of_another_version_is_replaced_by_a_build_and_refused_by_the_others(
+    tiny: Tiny,
+) -> None:
+    config = tiny(layers=("relu1",))
+    build(config)
+    (path,) = config.cache.glob("*/atlas.json")
+    now = path.read_bytes()
+    path.write_text('{"key": "0123456789abcdef"}')
+    with pytest.raises(InputError, match="another version of this program; build that atlas"):
+        pipeline.site(config, Progress(quiet=True))
+    assert build(config) == 0
+    assert json.loads(path.read_bytes()).keys() == json.loads(now).keys()

@@ -333,9 +333,9 @@ def linear() -> None:
     By the recipe `class`, which tries each unit once: so small, pictures of `octaves` often fail a
     gate and are tried four times, some units and not others.
     """
-    print("linear: EfficientNet-Lite0 blocks.4.* and 5.* at 64 px, class", flush=True)
+    print("linear: EfficientNet-Lite0 blocks.4.* and 5.* at 64 px (input 96 px), class", flush=True)
     options = ("--size", "64", "--layers", "blocks.[45].?", "--recipe", "class")
-    options = (*options, "--classes", "0", "--lenses", "0", "--units")
+    options = (*options, "--input-size", "96", "--classes", "0", "--lenses", "0", "--units")
     with tempfile.TemporaryDirectory() as name:
         build(Path(name), *options, "1")
         done = len(units_of(Path(name)))
