@@ -77,13 +77,16 @@ def mark(x: float, content: str, row: int = 0) -> str:
 
 
 def activation_histogram(
-    values: NDArray[np.float32], renderings: Sequence[tuple[str, float]]
+    values: NDArray[np.float32],
+    renderings: Sequence[tuple[str, float]],
+    axis_name: str = "activation on a natural image",
 ) -> str:
     """How often the natural images excite a unit how much, with the renderings marked.
 
     Args:
         values: (N,) activation on each natural image; what is not finite is left out.
         renderings: recipe and the activation on its rendering.
+        axis_name: what `values` are.
     """
     finite = values[np.isfinite(values)]
     marks = [(name, value) for name, value in renderings if math.isfinite(value)]
@@ -96,7 +99,7 @@ def activation_histogram(
     body = bars(counts, 8, WIDTH - 8) + axis(low, high, 8, WIDTH - 8)
     for row, (name, value) in enumerate(marks):
         body += mark(8 + (value - low) / (high - low) * (WIDTH - 16), name, row)
-    body += label_at(WIDTH / 2, HEIGHT - 2, "tick", "activation on a natural image")
+    body += label_at(WIDTH / 2, HEIGHT - 2, "tick", axis_name)
     said = "; ".join(f"{name} at {number(value)}" for name, value in marks)
     label = f"Activations of {len(finite)} natural images from {number(float(finite.min()))} to "
     label += number(float(finite.max())) + (f"; rendering {said}" if said else "")

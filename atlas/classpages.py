@@ -250,7 +250,7 @@ def write_class(book: Book, classes: ClassesView, place: int) -> None:
         panels=class_panels(classes, unit),
         verdicts=[verdict(item.rendering, one.name) for item in unit.pictures],
         relations=relations(classes.classes, place),
-        histogram=Markup(charts.activation_histogram(natural, marks)),
+        histogram=Markup(charts.activation_histogram(natural, marks, "score of a natural image")),
         sure=captions.sure_sentence(len(samples.samples), samples.distinct),
         longest=max((vote.contribution for vote in one.voters), default=0.0),
         sentence=images_sentence(book, classes),

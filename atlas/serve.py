@@ -4,6 +4,7 @@ import functools
 import http.server
 import sys
 from pathlib import Path
+from typing import Any
 
 from .errors import InputError
 
@@ -27,6 +28,15 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         """Keep the terminal quiet."""
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """A server that says nothing of browsers that hang up before they have got a file."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print what went wrong, but for connections that the other side has closed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def serve(site: Path, port: int = 8000) -> int:
     """Serve `site` until Ctrl-C.
 
@@ -38,7 +48,7 @@ def serve(site: Path, port: int = 8000) -> int:
     handler = functools.partial(Handler, directory=str(site))
     for candidate in range(port, port + 20):
         try:
-            server = http.server.ThreadingHTTPServer(("127.0.0.1", candidate), handler)
+            server = Server(("127.0.0.1", candidate), handler)
         except OSError:
             continue
         print(f"http://127.0.0.1:{candidate}{PREFIX}/  (Ctrl-C stops)", file=sys.stderr)

@@ -92,3 +92,39 @@ def test_sigterm_ends_with_143_and_the_way_to_resume(photographs: Path, tmp_path
     assert process.returncode == 143
     assert "units of this run are safe; resume with: python build_atlas.py build" in said
     assert "Traceback" not in said
+
+
+LOST = """
+import os, signal, sys, time, weakref
+import build_atlas
+
+class Thing:
+    pass
+
+build_atlas.AGAIN = 0.1
+build_atlas.stop_on_signals()
+thing = Thing()
+watch = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGTERM) or [0 for _ in range(9)])
+del thing  # the handler runs inside the callback, where its exception is lost
+try:
+    while True:
+        time.sleep(0.01)
+except KeyboardInterrupt as stop:
+    sys.exit(stop.args[0])
+"""
+
+
+def test_a_stop_that_falls_into_a_finaliser_is_said_again() -> None:
+    command = [sys.executable, "-c", LOST]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "Exception ignored" in done.stderr
+    assert done.returncode == 143
+
+
+def test_a_stop_on_its_way_is_not_said_again() -> None:
+    later = ValueError()
+    later.__context__ = KeyboardInterrupt()
+    assert build_atlas.is_stopping(later)
+    assert build_atlas.is_stopping(KeyboardInterrupt())
+    assert not build_atlas.is_stopping(ValueError())
+    assert not build_atlas.is_stopping(None)

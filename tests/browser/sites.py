@@ -4,7 +4,6 @@
 """
 
 import functools
-import http.server
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ import pytest
 from atlas.comparepages import Other
 from atlas.gallery import write_site
 from atlas.records import LayerAtlas, ModelAtlas, SkippedFile
-from atlas.serve import PREFIX, Handler
+from atlas.serve import PREFIX, Handler, Server
 from tests.synthetic import SyntheticPictures, make_atlas
 
 CHROMIUM = next(
@@ -151,7 +150,7 @@ def add_rows(site: Path) -> None:
 def served(folder: Path) -> Iterator[Site]:
     """Serve a folder under a prefix, as GitHub Pages does, from a thread."""
     handler = functools.partial(Handler, directory=os.fspath(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
