@@ -5,7 +5,6 @@ pages. A class is a unit of the layer of class scores; what only classes have ar
 the sample images the network is most and least sure of, and the channels that vote for the class.
 """
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -17,7 +16,7 @@ from . import addresses, captions, charts, sitedata
 from .captions import shown
 from .classes import class_probabilities
 from .exhibit import Studio
-from .modelpages import Book, Panel, Relation, first_picture, panel, recipe_row, score_values
+from .modelpages import Book, Panel, Relation, first_picture, panel, recipe_row, sort_json
 from .records import LayerAtlas, Rendering, Sample
 from .views import ClassesView, ClassImage, ClassView, LayerView, Page, UnitView, Voter
 
@@ -160,11 +159,6 @@ def write_classes(book: Book) -> None:
         book.tree.put(f"{classes.folder}/{one.index}.json", sitedata.to_json(data))
 
 
-def trail(book: Book, *below: tuple[str, str]) -> tuple[tuple[str, str], ...]:
-    """The way down to the classes."""
-    return (("Atlas", "../../index.html"), (book.atlas.model.title, "../index.html"), *below)
-
-
 def write_grid(book: Book, classes: ClassesView) -> None:
     """Write the page that shows all classes."""
     title, recipes = shown(book.atlas.model.title), book.atlas.class_recipes
@@ -174,7 +168,7 @@ def write_grid(book: Book, classes: ClassesView) -> None:
         title=f"Classes · {title} · CNN atlas",
         description=f"{captions.classes(len(classes.classes))} of {title}: what raises the score "
         "of each, and which photographs the network takes for it.",
-        trail=trail(book, ("Classes", "")),
+        trail=book.trail(("Classes", "")),
         card=f"{book.folder}/{classes.folder}/card.jpg",
     )
     book.put(
@@ -210,12 +204,8 @@ def sort_values(classes: ClassesView, recipes: Sequence[str]) -> Callable[[UnitV
     def values(unit: UnitView) -> str:
         place = order[unit.channel]
         numbers = [sitedata.single(value) for value in (unit.mean, unit.max, unit.contrast)]
-        rows: list[object] = [[place, unit.channel, *numbers, names[unit.channel]]]
-        for recipe in recipes:
-            picture = unit.by_recipe(recipe)
-            sheet = addresses.tile(place)[0]
-            rows.append([*score_values(picture), sheet] if picture else None)
-        return json.dumps(rows, separators=(",", ":"))
+        first = [place, unit.channel, *numbers, names[unit.channel]]
+        return sort_json(first, unit, recipes, place)
 
     return values
 
@@ -236,7 +226,7 @@ def write_class(book: Book, classes: ClassesView, place: int) -> None:
         title=f"{name} · class {one.index} · {model} · CNN atlas",
         description=f"What raises the score of class {one.index}, {name}, of {model}: its "
         "renderings, what the network takes them for, and real images.",
-        trail=trail(book, ("Classes", "index.html"), (one.name, "")),
+        trail=book.trail(("Classes", "index.html"), (one.name, "")),
         card=f"{start}/{unit.lead.image.file}" if unit.lead and unit.lead.image else "",
     )
     marks = [(item.rendering.recipe, item.rendering.scores.activation) for item in unit.pictures]

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from .config import ray_address
 from .errors import AtlasError, InputError, one_line
 
 RETRIES = 3
@@ -318,7 +319,7 @@ def open_pool(
 def connected() -> Iterator[Any]:
     """Ray, connected; the connection ends with the block, and a cluster of our own with it."""
     ray = import_ray()
-    address = os.environ.get("RAY_ADDRESS", "")
+    address = ray_address()
     require_reachable(address)
     with signals_kept():
         try:

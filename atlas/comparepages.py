@@ -16,16 +16,13 @@ from numpy.typing import NDArray
 from . import addresses, captions, charts, sheets, sitedata
 from .captions import shown
 from .comparing import Match, Twin, match_units
-from .exhibit import box_of
+from .exhibit import BATCH, box_of
 from .files import escape_name
 from .modelpages import Book, Comparison
 from .records import LayerAtlas, ModelAtlas, ModelInfo, Pictures, Rendering, Unit
 from .sheets import Pixels
 from .sitedata import Json
 from .views import LayerView, Page, UnitView
-
-BATCH = 16
-"""Units whose pixels are in memory at a time."""
 
 SIDE = 224
 """Longest side of a rendering that is copied from the other atlas."""
@@ -138,11 +135,7 @@ def write_page(
         title=f"{left} against {right} · CNN atlas",
         description=f"{captions.plural(len(matches), 'unit')} of {left}, each beside the unit of "
         f"{right} that fires most nearly on the same images, most changed first.",
-        trail=(
-            ("Atlas", "../../index.html"),
-            (book.atlas.model.title, "../index.html"),
-            (f"Against {right}", ""),
-        ),
+        trail=book.trail((f"Against {right}", "")),
         card=f"{book.folder}/card.jpg",
     )
     values = [match.twin.correlation for match in matches if match.twin]

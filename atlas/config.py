@@ -463,6 +463,11 @@ def source_date_epoch() -> int | None:
     return int(text) if text.isdecimal() else None
 
 
+def ray_address() -> str:
+    """The cluster that Ray is to use, `HOST:PORT`, if the environment names one."""
+    return os.environ.get("RAY_ADDRESS", "")
+
+
 def as_typed(key: str, value: object) -> str:
     """A value as it would be typed on the command line."""
     if not isinstance(value, tuple):

@@ -11,8 +11,7 @@ import os
 import signal
 import stat
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -36,7 +35,7 @@ from .codec import (
     visible_text,
 )
 from .errors import CacheError, one_line
-from .files import cannot, escape_name, require_free, shown, sync_folder, temporary_name
+from .files import cannot, escape_name, replacing, require_free, shown
 from .records import (
     CHANGES,
     LayerAtlas,
@@ -160,27 +159,6 @@ def predicted_bytes(atlas: ModelAtlas) -> int:
         units = len(layer.chosen) * (3 * atlas.size**2 + UNIT_BYTES)
         needed += len(recipes) * (units + LAYER_BYTES) + layer.stats.channels * CHANNEL_BYTES
     return needed
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """The name of a temporary beside `path` that takes its place when the block ends well.
-
-    Raises:
-        CacheError: a system call failed; what was at `path` before is still there.
-    """
-    temporary = path.parent / temporary_name()
-    try:
-        try:
-            yield temporary
-            os.replace(temporary, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary)
-            raise
-        sync_folder(path.parent)
-    except OSError as error:
-        raise cannot("write", path, error) from error
 
 
 class Stream(io.FileIO):

@@ -95,10 +95,23 @@ def atomic_write(path: Path, data: bytes) -> None:
     Raises:
         CacheError: a system call failed; what was at `path` before is still there.
     """
+    with replacing(path) as temporary:
+        write_through(temporary, data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """The name of a temporary beside `path` that takes its place when the block ends well.
+
+    Whoever writes the temporary also sees it onto the disk.
+
+    Raises:
+        CacheError: a system call failed; what was at `path` before is still there.
+    """
     temporary = path.parent / temporary_name()
     try:
         try:
-            write_through(temporary, data)
+            yield temporary
             os.replace(temporary, path)
         except BaseException:
             with suppress(OSError):

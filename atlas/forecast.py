@@ -5,6 +5,7 @@ follows from their multiply-adds. Nothing is written but into a folder that is r
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from .activations import PASS_BATCH, measure_layers
 from .drafts import Job
 from .images import Loaded, load
 from .looking import lens_fingerprint, lens_images
-from .measuring import VIEW_SHARE, choose_units, has_samples, wanted_layers
+from .measuring import VIEW_SHARE, choose_units, has_samples, unranked_layers, wanted_layers
 from .network import Network
 from .octaves import octave_sides
 from .ranking import channel_statistics
@@ -108,19 +109,17 @@ def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo])
     items = missing_blocks(work, recipes, layers, chosen)
     pairs = {(item.recipe.name, item.layer.name): (item.recipe, item.layer) for item in items}
     images, unranked = len(work.images.items), unranked_layers(work, layers)
-    lenses = missing_lenses(work, layers)
+    lenses, unread = missing_lenses(work, layers), not has_samples(work)
     seconds: dict[tuple[str, str], float] = {}
     ranking = looking = 0.0
-    if pairs or unranked or lenses:
+    if pairs or unranked or unread or lenses:
         clock = Stopwatch(work, layers)
         seconds = clock.unit_seconds(list(pairs.values()))
-        ranking = clock.ranking_seconds(unranked, images) if unranked else 0.0
+        ranking = clock.ranking_seconds(unranked, images) if unranked or unread else 0.0
         looking = clock.lens_seconds() * lenses
     rows = [row(layer, chosen[layer.name], items, recipes, seconds) for layer in layers]
-    units, pictures = (
-        sum(one.units for one in rows),
-        sum(one.renderings + one.cached for one in rows),
-    )
+    units = sum(one.units for one in rows)
+    pictures = sum(one.renderings + one.cached for one in rows)
     return Forecast(
         rows=tuple(rows),
         images=images,
@@ -142,19 +141,18 @@ def row(
 ) -> Row:
     """What one layer asks for."""
     missing = [item for item in items if item.layer.name == layer.name]
-    counts = {item.recipe.name: 0 for item in missing}
+    counts: Counter[Recipe] = Counter()
     for item in missing:
-        counts[item.recipe.name] += len(item.block.channels)
-    by_name = {item.recipe.name: item.recipe for item in missing}
-    work = sum(count * steps_at_full_size(by_name[name]) for name, count in counts.items())
+        counts[item.recipe] += len(item.block.channels)
+    steps = sum(count * steps_at_full_size(recipe) for recipe, count in counts.items())
     total = len(recipes_for(layer, recipes)) * len(channels)
     return Row(
         layer=layer.name,
         units=len(channels),
-        renderings=sum(counts.values()),
-        cached=total - sum(counts.values()),
-        flops=ATTEMPTS * work * 4 * layer.multiply_adds,  # forward and back, 2 per multiply-add
-        seconds=sum(count * seconds[name, layer.name] for name, count in counts.items()),
+        renderings=counts.total(),
+        cached=total - counts.total(),
+        flops=ATTEMPTS * steps * 4 * layer.multiply_adds,  # forward and back, 2 per multiply-add
+        seconds=sum(count * seconds[recipe.name, layer.name] for recipe, count in counts.items()),
     )
 
 
@@ -179,14 +177,6 @@ def expected_count(work: Work, layer: LayerInfo) -> int:
         return layer.channels
     voters = shown_classes if "readout" in layer.groups else 0  # about one of three is new
     return min(work.config.units + voters, layer.channels)
-
-
-def unranked_layers(work: Work, layers: Sequence[LayerInfo]) -> list[LayerInfo]:
-    """The layers that one pass over the images would have to measure."""
-    wanted = wanted_layers(work, layers)
-    if not has_samples(work):
-        return wanted
-    return [layer for layer in wanted if not work.store.has_stats(layer.name)]
 
 
 def missing_lenses(work: Work, layers: Sequence[LayerInfo]) -> int:

@@ -82,7 +82,7 @@ def write_list(book: Book, images: Sequence[ImageView]) -> None:
         title=f"Images · {shown(model.title)} · CNN atlas",
         description=f"{captions.plural(len(images), 'sample image')} and what "
         f"{shown(model.title)} takes them for.",
-        trail=(("Atlas", "../../index.html"), (model.title, "../index.html"), ("Images", "")),
+        trail=book.trail(("Images", "")),
         card=f"{book.folder}/card.jpg",
     )
     book.put(page, images=images)
@@ -105,12 +105,7 @@ def write_image(book: Book, view: ImageView, before: Sequence[int], after: Seque
         title=f"{shown(view.name)} (image {view.image}) · {model} · CNN atlas",
         description=f"What {model} makes of sample image {view.image}, {shown(view.name)}{guess}: "
         "the units it excites, feature maps, saliency, a fooling image.",
-        trail=(
-            ("Atlas", "../../index.html"),
-            (book.atlas.model.title, "../index.html"),
-            ("Images", "index.html"),
-            (view.name, ""),
-        ),
+        trail=book.trail(("Images", "index.html"), (view.name, "")),
         card=f"{start}/{view.whole.file}",
     )
     book.put(

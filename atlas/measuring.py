@@ -32,12 +32,10 @@ VIEWS_BLOCK = 256
 
 def rank_layers(work: Work, layers: Sequence[LayerInfo]) -> dict[str, LayerStats]:
     """Statistics of every layer over the sample images, in the order of `layers`."""
-    wanted = wanted_layers(work, layers)
-    missing = [layer for layer in wanted if not work.store.has_stats(layer.name)]
+    missing = unranked_layers(work, layers)
     if missing or not has_samples(work):
         measure(work, missing)
-    elif lacks_readout(work):
-        keep_readout(work)
+    keep_readout(work)
     return {layer.name: work.store.read_stats(layer.name) for layer in layers}
 
 
@@ -45,6 +43,11 @@ def wanted_layers(work: Work, layers: Sequence[LayerInfo]) -> list[LayerInfo]:
     """The layers whose statistics a build needs, in forward order: those shown and some more."""
     found = {layer.name: layer for layer in (*companions(work), *classifier(work), *layers)}
     return sorted(found.values(), key=lambda layer: layer.index)
+
+
+def unranked_layers(work: Work, layers: Sequence[LayerInfo]) -> list[LayerInfo]:
+    """The layers whose statistics a build needs and the cache does not hold."""
+    return [layer for layer in wanted_layers(work, layers) if not work.store.has_stats(layer.name)]
 
 
 def has_samples(work: Work) -> bool:
@@ -165,20 +168,14 @@ def measure(work: Work, layers: Sequence[LayerInfo]) -> None:
             work.store.write_views(first, seen.views[first : first + VIEWS_BLOCK])
     for one in stats:
         work.store.write_stats(one)
-    keep_readout(work)
     work.store.write_samples(samples)
-
-
-def lacks_readout(work: Work) -> bool:
-    """Whether the note of which channels raise which class is missing where there can be one."""
-    return len(classifier(work)) == 2 and work.store.read_readout() is None
 
 
 def keep_readout(work: Work) -> None:
     """Note which channels raise which class, where the classifier reads the means of a layer."""
     table = work.store.read_network()[1]
     layer, classes = readout_layer(table), class_layer(table)
-    if layer and classes:
+    if layer and classes and work.store.read_readout() is None:
         stats = work.store.read_stats(layer.name)
         readout = read_readout(work.model().network, stats, classes.channels)
         if readout is not None:

@@ -65,6 +65,10 @@ class Book:
         html = self.render(page, {**frame, **values})
         self.tree.put_page(page.path.removeprefix(f"{self.folder}/"), html)
 
+    def trail(self, *below: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+        """The way down to a page inside one of the model's folders; `below` ends with the page."""
+        return (("Atlas", "../../index.html"), (self.atlas.model.title, "../index.html"), *below)
+
 
 # --- model page ----------------------------------------------------------------------------------
 
@@ -138,11 +142,7 @@ def write_layer(book: Book, place: int) -> None:
         title=f"{shown(layer.name)} · {title} · CNN atlas",
         description=f"{captions.plural(len(layer.units), 'unit')} of layer {shown(layer.name)} of "
         f"{title} ({info.channels} channels, {info.height} × {info.width}).",
-        trail=(
-            ("Atlas", "../../index.html"),
-            (book.atlas.model.title, "../index.html"),
-            (layer.name, ""),
-        ),
+        trail=book.trail((layer.name, "")),
         card=f"{book.folder}/{layer.folder}/card.jpg",
     )
     book.put(
@@ -182,12 +182,7 @@ def write_excites(book: Book, place: int) -> None:
         title=f"What excites {shown(layer.name)} · {title} · CNN atlas",
         description=f"Real patches beside renderings: {captions.plural(len(layer.units), 'unit')} "
         f"of layer {shown(layer.name)} of {title}.",
-        trail=(
-            ("Atlas", "../../index.html"),
-            (book.atlas.model.title, "../index.html"),
-            (layer.name, "index.html"),
-            ("What excites it", ""),
-        ),
+        trail=book.trail((layer.name, "index.html"), ("What excites it", "")),
         card=f"{book.folder}/{layer.folder}/card.jpg",
     )
     book.put(
@@ -234,16 +229,24 @@ def sort_values(recipes: Sequence[str], layer: LayerView) -> Callable[[UnitView]
     single = sitedata.single
 
     def values(unit: UnitView) -> str:
-        rows: list[object] = [
-            [unit.rank, unit.channel, single(unit.mean), single(unit.max), single(unit.contrast)]
-        ]
-        for recipe in recipes:
-            picture = unit.by_recipe(recipe)
-            sheet = addresses.tile(places[unit.channel])[0]
-            rows.append([*score_values(picture), sheet] if picture else None)
-        return json.dumps(rows, separators=(",", ":"))
+        numbers = [single(unit.mean), single(unit.max), single(unit.contrast)]
+        first = [unit.rank, unit.channel, *numbers]
+        return sort_json(first, unit, recipes, places[unit.channel])
 
     return values
+
+
+def sort_json(first: Sequence[object], unit: UnitView, recipes: Sequence[str], place: int) -> str:
+    """JSON of `first` and, for each recipe, what `score_values` gives and the number of its sheet.
+
+    Args:
+        first: what does not depend on the recipe.
+        unit: at `place` of the grid.
+    """
+    sheet = addresses.tile(place)[0]
+    pictures = [unit.by_recipe(recipe) for recipe in recipes]
+    rows = [[*score_values(picture), sheet] if picture else None for picture in pictures]
+    return json.dumps([first, *rows], separators=(",", ":"))
 
 
 def score_values(picture: Picture) -> list[object]:
@@ -341,12 +344,7 @@ def write_unit(
         title=f"{shown(unit.title)}{called} · {model} · CNN atlas",
         description=f"What unit {shown(unit.title)}{called} of {model} looks for: its rendering, "
         "the real patches that excite it, and its scores.",
-        trail=(
-            ("Atlas", "../../index.html"),
-            (atlas.model.title, "../index.html"),
-            (layer.name, "index.html"),
-            (str(unit.channel), ""),
-        ),
+        trail=book.trail((layer.name, "index.html"), (str(unit.channel), "")),
         card=f"{start}/{unit.lead.image.file}" if unit.lead and unit.lead.image else "",
     )
     marks = [(item.rendering.recipe, item.rendering.scores.activation) for item in unit.pictures]

@@ -25,7 +25,7 @@ from .looking import lens_fingerprint, lens_images
 from .progress import Progress
 from .ranking import rank_channels
 from .recipes import Recipe, digest
-from .records import CLASSES, LayerAtlas, LayerInfo, ModelAtlas, Rendering, RunInfo, Unit
+from .records import CLASSES, LayerAtlas, LayerInfo, ModelAtlas, Pictures, Rendering, RunInfo, Unit
 from .reference import read_reference
 from .rendering import recipes_for, rendering_fingerprint
 from .sitetree import link_targets, read_manifest
@@ -191,6 +191,11 @@ def gather(store: Store, plan: Mapping[str, Any], failures: Mapping[Unit, Render
     )
 
 
+def pictures_of(store: Store, plan: Mapping[str, Any]) -> Pictures:
+    """Where the pixels of what a plan shows are read from."""
+    return store.pictures(plan["fingerprints"], plan["lens_fingerprint"])
+
+
 # --- comparing -----------------------------------------------------------------------------------
 
 
@@ -269,8 +274,7 @@ def open_other(plan: Mapping[str, Any], ours: ModelAtlas, cache: Path) -> Iterat
         )
     theirs = read_plan(path)
     with Store.read(path.parent / theirs["key"]) as store:
-        pictures = store.pictures(theirs["fingerprints"], theirs["lens_fingerprint"])
-        other = Other(atlas=gather(store, theirs, {}), pictures=pictures)
+        other = Other(atlas=gather(store, theirs, {}), pictures=pictures_of(store, theirs))
         check_comparable(ours, other.atlas)
         yield other
 
@@ -349,7 +353,7 @@ def write_model_pages(
             other = None
         report = write_site(
             atlas,
-            store.pictures(plan["fingerprints"], plan["lens_fingerprint"]),
+            pictures_of(store, plan),
             site=config.site,
             labels=read_labels(Path(LABELS)),
             site_url=config.site_url,

@@ -14,7 +14,7 @@ from .audit import key_folders
 from .config import Config
 from .errors import CacheError, CheckError, InputError, UsageError
 from .export import write_export
-from .files import escape_name, shown
+from .files import shown
 from .forecast import as_text, forecast
 from .gallery import check_site
 from .layers import select_layers
@@ -22,7 +22,16 @@ from .looking import look_at_images
 from .measuring import choose_units, rank_layers, save_reference
 from .merging import merge_cache
 from .models import load_model
-from .pages import PLAN, check_compare, gather, read_plan, write_pages, write_plan
+from .pages import (
+    PLAN,
+    check_compare,
+    gather,
+    pictures_of,
+    plan_of,
+    read_plan,
+    write_pages,
+    write_plan,
+)
 from .progress import Progress
 from .rendering import choose_recipes, render_units
 from .store import Store
@@ -95,7 +104,7 @@ def export(config: Config, progress: Progress) -> int:
     """Write the atlas of one model, as the cache holds it, into one HDF5 file."""
     if not config.out:
         raise UsageError("export needs --out FILE, such as --out atlas.h5")
-    path = config.cache / escape_name(config.atlas_name) / PLAN
+    path = plan_of(config.cache, config.atlas_name)
     if not path.exists():
         raise InputError(
             f"{config.cache} holds no atlas of {config.atlas_name}; make it with "
@@ -105,8 +114,8 @@ def export(config: Config, progress: Progress) -> int:
     with Store.read(path.parent / plan["key"]) as store:
         for text in store.quarantined:
             progress.warn(text)
-        pictures = store.pictures(plan["fingerprints"], plan["lens_fingerprint"])
-        report = write_export(Path(config.out), gather(store, plan, {}), pictures, __version__)
+        atlas, pictures = gather(store, plan, {}), pictures_of(store, plan)
+        report = write_export(Path(config.out), atlas, pictures, __version__)
     progress.say(
         f"{shown(report.path)}: {report.layers} layers, {report.units} units, "
         f"{report.pictures} pictures, {report.bytes / 1e6:.0f} MB"

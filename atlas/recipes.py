@@ -175,6 +175,16 @@ HALF_SCHEDULE = (
     Octave(share=1.0, steps=16),
 )
 
+PYRAMID = PixelRecipe(
+    name="pyramid",
+    first_size=28,
+    growth=1.05,
+    sizes=46,
+    steps=20,
+    learning_rate=0.4,
+    unit_weight=0.5,
+)
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
@@ -185,26 +195,8 @@ RECIPES: dict[str, Recipe] = {
         FourierRecipe(
             name="phase", octaves=HALF_SCHEDULE, parameterization="phase", learning_rate=0.2
         ),
-        PixelRecipe(
-            name="pyramid",
-            first_size=28,
-            growth=1.05,
-            sizes=46,
-            steps=20,
-            learning_rate=0.4,
-            unit_weight=0.5,
-        ),
-        PixelRecipe(
-            name="pyramid+",
-            first_size=28,
-            growth=1.05,
-            sizes=46,
-            steps=20,
-            learning_rate=0.4,
-            unit_weight=0.5,
-            jitter=8,
-            levels=(1, 2, 4),
-        ),
+        PYRAMID,
+        replace(PYRAMID, name="pyramid+", jitter=8, levels=(1, 2, 4)),
         UpscaleRecipe(
             name="filter-visualizer",
             first_size=56,

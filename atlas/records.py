@@ -451,7 +451,7 @@ class ModelAtlas:
     @property
     def digests(self) -> dict[str, str]:
         """Recipe → SHA-256 of its constants, of units and classes."""
-        classes = zip(self.class_recipes, self.class_recipe_digests, strict=False)
+        classes = zip(self.class_recipes, self.class_recipe_digests, strict=True)
         return dict(zip(self.recipes, self.recipe_digests, strict=True)) | dict(classes)
 
 

@@ -51,12 +51,7 @@ from .tasks import (
     wave_of,
 )
 from .work import Work, run_info
-from .workers import (
-    Settings,
-    failed_rendering,
-    plan_blocks,
-    shard_blocks,
-)
+from .workers import Settings, failed_rendering, plan_blocks, shard_blocks
 
 RENDERING_VERSION = 2
 """Raised whenever the same settings would give other pictures or scores."""
@@ -190,10 +185,10 @@ def open_workers(work: Work, layers: Sequence[LayerInfo], nature: Nature) -> Ite
         yield Alone(Renderer(config, network, nature))
         return
     weights = str(Path(config.weights).absolute()) if config.weights else ""
-    sent, digest = replace(config, weights=weights), work.store.read_network()[0].weights_sha256
+    sent, expected = replace(config, weights=weights), work.store.read_network()[0].weights_sha256
 
     def build(device: str) -> Callable[[], Renderer]:
-        return functools.partial(load_renderer, sent, device, taps, nature, digest)
+        return functools.partial(load_renderer, sent, device, taps, nature, expected)
 
     with open_pool(build, config.device, work.progress.warn) as pool:
         yield pool
@@ -326,13 +321,12 @@ class Stage:
         facets = [one for one in self.recipes if 0 < wave_of(one) < wave_of(recipe)]
         marks = [rendering_fingerprint(self.work, one) for one in (base, *facets)]
         store, side = self.work.store, self.work.config.size
-        done = [store.finished(mark) for mark in marks]
         return {
             unit.channel: [
                 fit(to_pixels(store.rendering(unit, mark).image), side) for mark in marks
             ]
             for unit in units
-            if all(unit.channel in one.get(unit.layer, {}) for one in done)
+            if all(store.has_rendering(unit, mark) for mark in marks)
         }
 
 

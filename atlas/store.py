@@ -405,6 +405,10 @@ class Store:
                     found.setdefault(block.layer, {})[channel] = rendering
         return found
 
+    def has_rendering(self, unit: Unit, fingerprint: str) -> bool:
+        """Whether the rendering of a unit is there."""
+        return (fingerprint, unit) in self._units
+
     def rendering(self, unit: Unit, fingerprint: str) -> Rendering:
         """The rendering of a unit with its pixels.
 

@@ -166,7 +166,7 @@ class Renderer:
             return render_block(self.network, block, settings, material)
         except AtlasError:
             raise
-        except Exception as error:
+        except Exception as error:  # whatever it is, it is the unit's; the others go on
             if self.config.strict:
                 raise
             if len(block.channels) == 1:

@@ -306,6 +306,8 @@ def make_atlas(
     scores = (
         class_layer(classes, len(class_names), images, class_recipes, plain) if classes else None
     )
+    digests = {recipe: f"{place:02x}" * 32 for place, recipe in enumerate(recipes, 1)}
+    more = {recipe: f"{place:02x}" * 32 for place, recipe in enumerate(class_recipes, 0xC1)}
     return ModelAtlas(
         model=ModelInfo(
             name=name,
@@ -324,10 +326,13 @@ def make_atlas(
         layers=made,
         classes=scores,
         class_recipes=class_recipes if classes else (),
+        class_recipe_digests=tuple((more | digests)[one] for one in class_recipes)
+        if classes
+        else (),
         readout=readout(made[-1], scores.info.channels) if scores else None,
         lenses=lenses,
         recipes=recipes,
-        recipe_digests=tuple(f"{place:02x}" * 32 for place in range(1, len(recipes) + 1)),
+        recipe_digests=tuple(digests.values()),
         rank="mean",
         size=size,
         seed=0,

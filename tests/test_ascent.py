@@ -1,6 +1,5 @@
 """`ascent` and `class` agree with plain transcriptions of the loops of cs231n."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -22,15 +21,6 @@ from tests.helpers import (
 )
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small work divided among threads is rounded in another order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def recipe_of(name: str, **changes: object) -> AscentRecipe:

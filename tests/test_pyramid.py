@@ -1,6 +1,5 @@
 """The recipes that grow agree with plain transcriptions of the loops of their sources."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import cv2
@@ -32,15 +31,6 @@ from tests.helpers import (
 )
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small work divided among threads is rounded in another order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def pyramid(name: str = "pyramid", **changes: object) -> PixelRecipe:

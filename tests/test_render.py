@@ -50,6 +50,7 @@ PHOTOS = smooth_images(12, SIDE)
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
+    """One thread again after each test: some of them take more."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

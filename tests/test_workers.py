@@ -1,6 +1,6 @@
 """Blocks, batches, seeds and retries: how a picture comes to be kept."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,14 +32,6 @@ from atlas.workers import (
 from tests.helpers import layer_info, natural_stats, network_of, smooth_images, tiny_network
 
 SIDE = 16
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # --- blocks and chunks ---------------------------------------------------------------------------

@@ -13,18 +13,17 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
-import numpy as np
 import torch
 
 from atlas.config import Config
+from atlas.forecast import made_up
 from atlas.models import load_model
 from atlas.network import Network
-from atlas.ranking import channel_statistics
-from atlas.recipes import RECIPES
-from atlas.records import LayerInfo, LayerStats
+from atlas.records import LayerInfo
 from atlas.tuning import choose_device, describe_device, has_fast_lower_precision, time_step
-from atlas.workers import Block, Material, Settings, render_block
+from tests.bench.speed import octaves_of
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SIDE = 224
@@ -60,7 +59,9 @@ def rows(network: Network, row: LayerInfo, precision: str, peak: float) -> Itera
         torch.cuda.reset_peak_memory_stats(network.device)
         try:
             step = min(time_step(network, row.name, SIDE, precision, batch) for _ in range(3))
-            minute = 60 * batch / seconds(lambda b=batch: octaves(network, row, precision, b))
+            stats, units = made_up(row), tuple(at % row.channels for at in range(batch))
+            spent = seconds(partial(octaves_of, network, stats, 1.0, units, batch, precision))
+            minute = 60 * batch / spent
         except torch.OutOfMemoryError:
             yield f"  {batch:5}   does not fit"
             return
@@ -70,34 +71,6 @@ def rows(network: Network, row: LayerInfo, precision: str, peak: float) -> Itera
             f"  {batch:5}   {1e3 * step / batch:19.3f}   {rate / peak:5.0%}   {minute:14.0f}   "
             f"{memory:7.1f}"
         )
-
-
-def octaves(network: Network, row: LayerInfo, precision: str, batch: int) -> None:
-    """One batch of units by `octaves`, scored."""
-    stats = made_up(row)
-    settings = Settings(
-        recipe=RECIPES["octaves"],
-        size=SIDE,
-        seed=0,
-        batch=batch,
-        precisions=dict.fromkeys((56, 112, 224), precision),
-        natural_hf=1.0,
-    )
-    channels = tuple(channel % row.channels for channel in range(batch))
-    block = Block(layer=row.name, first=0, last=batch - 1, channels=channels)
-    material = Material(
-        natural={row.name: stats},
-        best_image=lambda _: np.full((SIDE, SIDE, 3), 128, np.uint8),
-        earlier=lambda _: [],
-        magnitude=np.zeros((3, 0, 0), np.float32),
-    )
-    render_block(network, block, settings, material)
-
-
-def made_up(row: LayerInfo) -> LayerStats:
-    """Statistics that let every picture pass: only time counts here."""
-    means = np.random.default_rng(0).normal(size=(10, row.channels)).astype(np.float32)
-    return channel_statistics(row, SIDE, means, means, np.zeros(means.shape, np.int32))
 
 
 def seconds(action: Callable[[], object]) -> float:

@@ -176,11 +176,21 @@ def article() -> None:
 
 
 def octaves_of(
-    network: Network, stats: LayerStats, hf: float, units: tuple[int, ...]
+    network: Network,
+    stats: LayerStats,
+    hf: float,
+    units: tuple[int, ...],
+    batch: int = CPU_BATCH,
+    precision: str = "fp32",
 ) -> tuple[Rendering, ...]:
     """The units of one layer by `octaves`, scored and judged."""
     settings = Settings(
-        recipe=RECIPES["octaves"], size=224, seed=0, batch=CPU_BATCH, precisions={}, natural_hf=hf
+        recipe=RECIPES["octaves"],
+        size=224,
+        seed=0,
+        batch=batch,
+        precisions=dict.fromkeys((56, 112, 224), precision),
+        natural_hf=hf,
     )
     block = Block(layer=stats.layer, first=0, last=len(units) - 1, channels=units)
     material = Material(
