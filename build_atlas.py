@@ -137,9 +137,14 @@ def stop_on_signals() -> None:
 
     The second signal ends the process at once: what is committed is on the disk already. An
     exception that is raised while the callback of a weak reference or a finaliser runs is printed
-    and lost (seen in 2 of 20 runs), so it is raised again until it is on its way.
+    and lost (seen in 2 of 20 runs), so such a stop is not printed, and it is raised again until it
+    is on its way.
     """
     met: list[int] = []
+
+    def lost(error: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(error.exc_value, KeyboardInterrupt):
+            sys.__unraisablehook__(error)
 
     def stop(number: int, _frame: FrameType | None) -> None:
         if met:
@@ -152,6 +157,7 @@ def stop_on_signals() -> None:
         if not is_stopping(sys.exception()):
             raise KeyboardInterrupt(128 + met[0])
 
+    sys.unraisablehook = lost
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGALRM, again)
