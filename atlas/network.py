@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from .allocator import keep_freed_memory
 from .errors import InputError
 from .layouts import MAPS, to_maps
 from .models import Model
@@ -85,6 +86,8 @@ class Network:
         device: torch.device,
         compiled: bool = False,
     ) -> None:
+        if device.type == "cpu":
+            keep_freed_memory()
         self.info = model.info
         self.device = device
         self.weights_sha256 = model.info.weights_sha256

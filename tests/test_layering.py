@@ -15,10 +15,10 @@ LEVELS = (
     ("errors", "records", "config", "files"),
     # One noun each, of values, files or tensors.
     (
-        *("adam", "blocks", "codec", "drafts", "headers", "imagefiles", "imagetensors"),
+        *("adam", "allocator", "blocks", "codec", "drafts", "headers", "imagefiles"),
+        *("imagetensors", "blueprints", "classes", "cluster", "comparing", "layouts", "pixels"),
         *("objectives", "progress", "ranking", "recipes", "redirect", "serve", "trace"),
         *("transforms", "weights", "addresses", "captions", "sheets", "sitetree", "views"),
-        *("blueprints", "classes", "cluster", "comparing", "layouts", "pixels"),
     ),
     # A network's table; what is optimised; what a page shows; how a picture is decoded; the cache.
     (

@@ -1,11 +1,13 @@
 """Scaling, measured within one run: `make bench-scale`.
 
     python -m tests.bench.scale [--parts ray,memory] [--units 100,500,2000] [--blocks 12]
+        [--rounds 3]
 
 Prints, on this machine:
-- ray: units a minute of two Ray processes on two cores against one on one core (EfficientNet-Lite0,
-  blocks of equal work, fp32, fixed batch, one thread a process), and that both rendered the same
-  bytes; the clock runs from the first committed block to the last, so that starting does not count;
+- ray: units a minute of two Ray processes on two cores against one on one core, the driver and
+  Ray's own processes on the same cores (EfficientNet-Lite0, blocks of equal work, fp32, fixed
+  batch, one thread a process), and that both rendered the same bytes; the clock runs from the first
+  committed block of each process to its last, so that starting does not count;
 - memory: seconds and peak memory of a build with 100, 500 and 2,000 units over all building blocks
   at 48 px and a network input of 96 px, few steps and one attempt, each in a process of its own.
 """
@@ -14,6 +16,7 @@ import argparse
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -45,13 +48,14 @@ def main() -> None:
     parser.add_argument("--parts", default="ray,memory")
     parser.add_argument("--units", default="100,500,2000", help="of the memory part")
     parser.add_argument("--blocks", type=int, default=12, help="of the Ray part")
+    parser.add_argument("--rounds", type=int, default=3, help="of the Ray part")
     parser.add_argument("--build", default="", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.build:
         print(json.dumps(one_build(Path(args.build), int(args.units))))
         return
     parts: dict[str, Callable[[], None]] = {
-        "ray": lambda: ray_part(args.blocks),
+        "ray": lambda: ray_part(args.blocks, args.rounds),
         "memory": lambda: memory_part([int(count) for count in args.units.split(",")]),
     }
     print(f"{describe_device(torch.device('cpu'))}, torch {torch.__version__}", flush=True)
@@ -86,27 +90,32 @@ def settings(folder: Path, name: str, **changes: object) -> Config:
 # --- Ray -----------------------------------------------------------------------------------------
 
 
-def ray_part(blocks: int) -> None:
-    """One process on one core against two on two."""
+def ray_part(blocks: int, rounds: int) -> None:
+    """One process on one core against two on two, in turns, since machines are noisy."""
     torch.set_num_threads(1)
     shorten(share=0.5, steps=16, seeds=1)
     workers.BLOCK_UNITS = BLOCK
-    with tempfile.TemporaryDirectory() as name:
-        folder, rates, made = Path(name), {}, {}
-        for processes in (1, 2):
-            config = settings(
-                *(folder, f"{processes}"),
-                layers=(LAYER,),
-                units=BLOCK * blocks,
-                size=112,
-                engine="ray",
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(rounds):
+        made = []
+        for processes in rates:
+            with tempfile.TemporaryDirectory() as name:
+                config = settings(
+                    *(Path(name), f"{processes}"),
+                    layers=(LAYER,),
+                    units=BLOCK * blocks,
+                    size=112,
+                    engine="ray",
+                )
+                rates[processes].append(timed_build(config, processes))
+                made.append(rendered(config))
+            print(
+                f"ray: {processes} process(es): {rates[processes][-1]:7.1f} units/min", flush=True
             )
-            rates[processes] = timed_build(config, processes)
-            made[processes] = rendered(config)
-            print(f"ray: {processes} process(es): {rates[processes]:7.1f} units/min", flush=True)
-        assert len(made[1]) == blocks
-        assert made[1] == made[2], "the bytes differ"
-        print(f"ray: 2 against 1: {rates[2] / rates[1]:.2f} x; {blocks} blocks, equal bytes")
+        assert len(made[0]) == blocks
+        assert made[0] == made[1], "the bytes differ"
+    one, two = (statistics.median(rates[processes]) for processes in rates)
+    print(f"ray: 2 against 1: {two / one:.2f} x (medians of {rounds}); equal bytes", flush=True)
 
 
 def timed_build(config: Config, processes: int) -> float:
@@ -122,6 +131,8 @@ def timed_build(config: Config, processes: int) -> float:
         moments.append(time.perf_counter())
 
     head = {"num_cpus": processes, "object_store_memory": 200_000_000, "include_dashboard": False}
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(cores)[:processes])  # Ray's processes and ours inherit it
     started = Cluster(initialize_head=True, head_node_args=head)
     os.environ["RAY_ADDRESS"] = started.address
     Store.write_renderings = noted  # type: ignore[method-assign]
@@ -131,10 +142,10 @@ def timed_build(config: Config, processes: int) -> float:
         Store.write_renderings = write  # type: ignore[method-assign]
         del os.environ["RAY_ADDRESS"]
         started.shutdown()
-    # The first block of each process may have waited for the other one to start; the last ones
-    # may be done by one process alone.
-    first, last = processes - 1, len(moments) - processes
-    return 60 * BLOCK * (last - first) / (moments[last] - moments[first])
+        os.sched_setaffinity(0, cores)
+    # From the first block of each process to its last, the mean over the processes.
+    first, last = (statistics.mean(some) for some in (moments[:processes], moments[-processes:]))
+    return 60 * BLOCK * (len(moments) - processes) / (last - first)
 
 
 def rendered(config: Config) -> dict[str, bytes]:
