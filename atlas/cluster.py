@@ -318,9 +318,7 @@ def open_pool(
 @contextmanager
 def connected() -> Iterator[Any]:
     """Ray, connected; the connection ends with the block, and a cluster of our own with it."""
-    ray = import_ray()
-    address = ray_address()
-    require_reachable(address)
+    ray, address = require_cluster()
     with signals_kept():
         try:
             ray.init(
@@ -337,6 +335,17 @@ def connected() -> Iterator[Any]:
     finally:
         with signals_kept():
             ray.shutdown()
+
+
+def require_cluster() -> tuple[Any, str]:
+    """Ray and the address of the cluster, before anything is computed for it.
+
+    Raises:
+        InputError: Ray is not installed, or nothing listens at the address.
+    """
+    ray, address = import_ray(), ray_address()
+    require_reachable(address)
+    return ray, address
 
 
 def import_ray() -> Any:

@@ -33,7 +33,7 @@ from .pages import (
     write_plan,
 )
 from .progress import Progress
-from .rendering import choose_recipes, render_units
+from .rendering import check_workers, choose_recipes, render_units
 from .store import Store
 from .work import choose_layers, open_work, peek_work
 
@@ -41,6 +41,7 @@ from .work import choose_layers, open_work, peek_work
 def build(config: Config, progress: Progress) -> int:
     """Make or complete the atlas of one model and write its site."""
     check_compare(config)
+    check_workers(config)
     with open_work(config, progress) as work:
         layers = choose_layers(work)
         stats = rank_layers(work, layers)
@@ -66,6 +67,7 @@ def rank(config: Config, progress: Progress) -> int:
 def render(config: Config, progress: Progress) -> int:
     """Only the renderings, from a ranking that is in the cache."""
     check_compare(config)
+    check_workers(config)
     with open_work(config, progress) as work:
         layers = choose_layers(work)
         missing = [layer.name for layer in layers if not work.store.has_stats(layer.name)]

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from . import tuning
-from .cluster import LostError, open_pool
-from .config import fingerprint
+from .cluster import LostError, open_pool, require_cluster
+from .config import Config, fingerprint
 from .errors import InputError
 from .files import require_free
 from .imagetensors import decode_view, fit, to_pixels, to_tensor
@@ -59,6 +59,16 @@ RENDERING_VERSION = 2
 LEAST_NATURAL_HF = 1e-4
 MAGNITUDE_IMAGES = 256
 """Sample images whose mean magnitude `phase` uses, evenly spread over the set."""
+
+
+def check_workers(config: Config) -> None:
+    """Refuse an --engine that is not there; at the start of a build.
+
+    Raises:
+        InputError: Ray is not installed, or its cluster does not answer.
+    """
+    if config.engine == "ray":
+        require_cluster()
 
 
 def choose_recipes(work: Work) -> tuple[Recipe, ...]:
