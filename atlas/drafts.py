@@ -1,5 +1,6 @@
 """What goes into the optimisation of a batch of units, and what comes out of it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -68,7 +69,11 @@ class Job:
 
 
 class Log:
-    """What is remembered of each unit while a batch is optimised; no step waits for it."""
+    """What is remembered of each unit while a batch is optimised; no step waits for it.
+
+    Attributes:
+        top: (N,) objective above the natural mean at which no gradient could move an image.
+    """
 
     def __init__(self, units: int, device: torch.device) -> None:
         self.values: list[Tensor] = []
@@ -76,6 +81,7 @@ class Log:
         self.octave_steps: list[int] = []
         self.finite = torch.ones(units, dtype=torch.bool, device=device)
         self.ever_moved = torch.zeros(units, dtype=torch.bool, device=device)
+        self.top = torch.full((units,), math.inf, device=device)
 
     def add(self, value: Tensor) -> None:
         self.values.append(value)
@@ -83,6 +89,10 @@ class Log:
 
     def moved(self, moved: Tensor) -> None:
         self.ever_moved |= moved
+
+    def stuck(self, value: Tensor, stuck: Tensor) -> None:
+        above = stuck & (value > 0)
+        self.top = torch.where(above, torch.minimum(self.top, value), self.top)
 
     def end_octave(self, steps: int, images: Tensor) -> None:
         self.octave_steps.append(steps)

@@ -154,7 +154,7 @@ class Climb:
         adam = Adam(self.images.parameters, learning_rate)
         for step in range(len(self.maps)):
             value = self.ascend(step)
-            revive(self.images.parameters, partial(self.ascend, step), self.log)
+            revive(self.images.parameters, value, partial(self.ascend, step), self.log)
             self.log.add(value)
             self.images.step(adam)
 
@@ -167,16 +167,24 @@ class Climb:
         return value.detach()
 
 
-def revive(parameters: Tensor, ascend: Callable[[], object], log: Log) -> None:
-    """Give images whose whole gradient is zero a redirected one; the others keep their own."""
+def revive(parameters: Tensor, value: Tensor, ascend: Callable[[], object], log: Log) -> None:
+    """Give images whose whole gradient is zero a redirected one; the others keep their own.
+
+    An image at which that was zero too, because its unit is saturated everywhere, is not asked
+    again at the same `value` (N,): a second pass at each of most steps of ReLU6 layers.
+    """
     plain = parameters.grad
     assert plain is not None
-    still = plain.flatten(1).abs().amax(1) == 0  # (N,)
-    if not bool(still.any()):
-        log.moved(~still)
-        return
-    with redirected():
-        ascend()
-    assert parameters.grad is not None
-    log.moved(parameters.grad.flatten(1).abs().amax(1) > 0)
-    parameters.grad = torch.where(still.view(-1, *[1] * (plain.dim() - 1)), parameters.grad, plain)
+    moved = plain.flatten(1).abs().amax(1) != 0  # (N,); NaN moves too
+    silent = ~moved & ~(value >= log.top)
+    if bool(silent.any()):
+        with redirected():
+            ascend()
+        assert parameters.grad is not None
+        woken = silent & (parameters.grad.flatten(1).abs().amax(1) > 0)
+        log.stuck(value, silent & ~woken)
+        moved |= woken
+        parameters.grad = torch.where(
+            woken.view(-1, *[1] * (plain.dim() - 1)), parameters.grad, plain
+        )
+    log.moved(moved)

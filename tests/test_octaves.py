@@ -131,7 +131,7 @@ def revived(function: Callable[[Tensor], Tensor], start: Tensor) -> tuple[Tensor
         (parameters.grad,) = torch.autograd.grad(-value.sum(), parameters)
 
     ascend()
-    revive(parameters, ascend, log)
+    revive(parameters, function(parameters).detach(), ascend, log)
     assert parameters.grad is not None
     return parameters.grad, log
 
@@ -153,6 +153,29 @@ def test_image_that_no_activation_can_revive_never_moves() -> None:
     gradient, log = revived(lambda x: (0 * x).sum(1), torch.ones(2, 3))
     assert not gradient.any()
     assert log.ever_moved.tolist() == [False, False]
+
+
+def test_saturated_image_is_not_redirected_again_at_the_same_value() -> None:
+    parameters = torch.tensor([[7.0, 8.0], [-1.0, -1.0]]).requires_grad_()
+    log, passes = Log(2, torch.device("cpu")), []
+
+    def ascend() -> Tensor:
+        passes.append(1)
+        value = torch.nn.functional.relu6(parameters).mean(1) - 1  # as standardised: 5 and -1
+        (parameters.grad,) = torch.autograd.grad(-value.sum(), parameters)
+        return value.detach()
+
+    for _ in range(2):
+        revive(parameters, ascend(), ascend, log)
+        assert parameters.grad is not None
+        assert parameters.grad.tolist() == [[0, 0], [-0.5, -0.5]]  # the silent one always gets one
+    assert len(passes) == 4
+    with torch.no_grad():
+        parameters[1] = 9.0
+    for _ in range(2):
+        revive(parameters, ascend(), ascend, log)
+    assert len(passes) == 7, "both are saturated: one redirected pass for the second, then none"
+    assert log.ever_moved.tolist() == [False, True]
 
 
 def test_nan_is_no_silence() -> None:
