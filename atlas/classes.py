@@ -43,9 +43,9 @@ def find_classes(
             continue
         same = [index for index, name in enumerate(lower) if name == word.lower()]
         if not same:
-            hint = closest(word.lower(), lower)
+            hint, allowed = closest(word.lower(), lower), "names, or " if names else ""
             raise UsageError(
-                f"{option}: there is no class {word!r}{hint}; allowed: names, or 0 to {count - 1}"
+                f"{option}: there is no class {word!r}{hint}; allowed: {allowed}0 to {count - 1}"
             )
         found += same
     return tuple(dict.fromkeys(found))

@@ -21,7 +21,7 @@ from .measuring import VIEW_SHARE, choose_units, has_samples, unranked_layers, w
 from .network import Network
 from .octaves import octave_sides
 from .ranking import channel_statistics
-from .recipes import FourierRecipe, Octave, Recipe, steps_at_full_size
+from .recipes import FourierRecipe, Octave, Recipe, picture_side, steps_at_full_size
 from .records import CLASSES, LayerInfo, LayerStats
 from .render import render
 from .rendering import missing_blocks, recipes_for
@@ -120,6 +120,11 @@ def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo])
     rows = [row(layer, chosen[layer.name], items, recipes, seconds) for layer in layers]
     units = sum(one.units for one in rows)
     pictures = sum(one.renderings + one.cached for one in rows)
+    pixels = sum(
+        len(chosen[layer.name]) * picture_side(recipe, work.config.size) ** 2
+        for layer in layers
+        for recipe in recipes_for(layer, recipes)
+    )
     return Forecast(
         rows=tuple(rows),
         images=images,
@@ -127,8 +132,8 @@ def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo])
         lenses=looking,
         lens_images=lenses,
         site=0.5 + 0.012 * pictures + 0.25 * work.config.lenses,
-        cache_bytes=cache_bytes(work, layers, pictures),
-        site_bytes=site_bytes(work, units, pictures),
+        cache_bytes=cache_bytes(work, layers, pixels),
+        site_bytes=site_bytes(work, units, pictures, pixels),
     )
 
 
@@ -192,18 +197,18 @@ VIEW, LENS, UNIT_PAGE = 30_000, 1_000_000, 80_000
 images (measured on the embedded default)."""
 
 
-def cache_bytes(work: Work, layers: Sequence[LayerInfo], pictures: int) -> float:
+def cache_bytes(work: Work, layers: Sequence[LayerInfo], pixels: int) -> float:
     """Size of the cache in the end."""
     images = len(work.images.items)
     channels = sum(layer.channels for layer in wanted_layers(work, layers))
-    pixels = 6.0 * work.config.size**2  # float16, three colours
-    return pictures * pixels + images * (2 * channels + VIEW) + LENS * work.config.lenses
+    pictures = 6.0 * pixels  # float16, three colours
+    return pictures + images * (2 * channels + VIEW) + LENS * work.config.lenses
 
 
-def site_bytes(work: Work, units: int, pictures: int) -> float:
+def site_bytes(work: Work, units: int, pictures: int, pixels: int) -> float:
     """Size of the model's pages in the end."""
-    picture = 0.75 * work.config.size**2 + 12_000  # JPEG, thumbnail, sheet
-    return units * UNIT_PAGE + pictures * picture + LENS * work.config.lenses
+    shown = 0.75 * pixels + 12_000 * pictures  # JPEG; thumbnail, sheet
+    return units * UNIT_PAGE + shown + LENS * work.config.lenses
 
 
 # --- how fast -------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from .looking import lens_fingerprint, lens_images
 from .progress import Progress
 from .ranking import rank_channels
 from .recipes import Recipe, digest
-from .records import CLASSES, LayerAtlas, LayerInfo, ModelAtlas, Pictures, Rendering, RunInfo, Unit
+from .records import CLASSES, LayerAtlas, LayerInfo, ModelAtlas, Pictures, Rendering, RunInfo
 from .reference import read_reference
 from .rendering import recipes_for, rendering_fingerprint
 from .sitetree import link_targets, read_manifest
@@ -147,7 +147,7 @@ def read_any_plan(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read ({error}); delete it and build again") from error
 
 
-def gather(store: Store, plan: Mapping[str, Any], failures: Mapping[Unit, Rendering]) -> ModelAtlas:
+def gather(store: Store, plan: Mapping[str, Any], failures: Sequence[Rendering]) -> ModelAtlas:
     """Everything the pages show, read from the cache."""
     model, table = store.read_network()
     reference = read_reference(Path(plan["reference"])) if plan["reference"] else None
@@ -157,7 +157,7 @@ def gather(store: Store, plan: Mapping[str, Any], failures: Mapping[Unit, Render
     for name, channels in plan["layers"].items():
         stats = store.read_stats(name)
         done = [one[name][c] for one in finished for c in channels if c in one.get(name, {})]
-        failed = [one for unit, one in failures.items() if unit.layer == name]
+        failed = [one for one in failures if one.unit.layer == name]
         layers.append(
             LayerAtlas(
                 info=by_name[name],
@@ -274,7 +274,7 @@ def open_other(plan: Mapping[str, Any], ours: ModelAtlas, cache: Path) -> Iterat
         )
     theirs = read_plan(path)
     with Store.read(path.parent / theirs["key"]) as store:
-        other = Other(atlas=gather(store, theirs, {}), pictures=pictures_of(store, theirs))
+        other = Other(atlas=gather(store, theirs, ()), pictures=pictures_of(store, theirs))
         check_comparable(ours, other.atlas)
         yield other
 
@@ -302,7 +302,7 @@ def is_stale(site: Path, page: str) -> bool:
 def write_pages(
     store: Store,
     plan: Mapping[str, Any],
-    failures: Mapping[Unit, Rendering],
+    failures: Sequence[Rendering],
     config: Config,
     progress: Progress,
 ) -> None:
@@ -331,7 +331,7 @@ def rewrite(path: Path, config: Config, progress: Progress) -> None:
     try:
         plan = read_plan(path)
         with Store.read(path.parent / plan["key"]) as store:
-            write_model_pages(store, plan, {}, config, progress)
+            write_model_pages(store, plan, (), config, progress)
     except AtlasError as error:
         progress.warn(f"the pages of {name} could not be written again: {error}")
 
@@ -339,7 +339,7 @@ def rewrite(path: Path, config: Config, progress: Progress) -> None:
 def write_model_pages(
     store: Store,
     plan: Mapping[str, Any],
-    failures: Mapping[Unit, Rendering],
+    failures: Sequence[Rendering],
     config: Config,
     progress: Progress,
 ) -> SiteReport:

@@ -98,7 +98,7 @@ def site(config: Config, progress: Progress) -> int:
     for path in plans:
         plan = read_plan(path)
         with Store.read(path.parent / plan["key"]) as store:
-            write_pages(store, plan, {}, config, progress)
+            write_pages(store, plan, (), config, progress)
     return 0
 
 
@@ -116,7 +116,7 @@ def export(config: Config, progress: Progress) -> int:
     with Store.read(path.parent / plan["key"]) as store:
         for text in store.quarantined:
             progress.warn(text)
-        atlas, pictures = gather(store, plan, {}), pictures_of(store, plan)
+        atlas, pictures = gather(store, plan, ()), pictures_of(store, plan)
         report = write_export(Path(config.out), atlas, pictures, __version__)
     progress.say(
         f"{shown(report.path)}: {report.layers} layers, {report.units} units, "

@@ -278,6 +278,13 @@ def pyramid_sizes(recipe: PixelRecipe | UpscaleRecipe, size: int) -> tuple[int, 
     return tuple(side for side in sides if side <= limit)
 
 
+def picture_side(recipe: Recipe, size: int) -> int:
+    """Side in pixels of a finished picture; recipes that grow end near `size`, not on it."""
+    if isinstance(recipe, PixelRecipe | UpscaleRecipe):
+        return pyramid_sizes(recipe, size)[-1]
+    return size
+
+
 def steps_at_full_size(recipe: Recipe) -> float:
     """About how many gradient steps at the full size a picture costs.
 

@@ -35,6 +35,7 @@ from .recipes import (
     facet,
     find_recipes,
     negative,
+    picture_side,
 )
 from .records import CLASSES, LayerInfo, LayerStats, Rendering, Unit
 from .tasks import (
@@ -134,21 +135,24 @@ def render_units(
     layers: Sequence[LayerInfo],
     stats: Mapping[str, LayerStats],
     chosen: Mapping[str, Sequence[int]],
-) -> dict[Unit, Rendering]:
+) -> list[Rendering]:
     """Render every chosen unit of this shard that the cache does not hold.
 
     Returns:
-        The units that failed, each with a rendering that says why; they are tried again next time.
+        The renderings that failed, each of which says why; they are tried again next time.
     """
     todo = missing_blocks(work, recipes, layers, chosen)
     if not todo:
-        return {}
+        return []
     units = sum(len(item.block.channels) for item in todo)
     if work.config.units == "all":
         work.progress.say(f"--units all: {units} renderings; `build_atlas.py plan` says how long")
-    require_free(work.store.folder, units * 6 * work.config.size**2)
+    pixels = sum(
+        len(item.block.channels) * picture_side(item.recipe, work.config.size) ** 2 for item in todo
+    )
+    require_free(work.store.folder, 6 * pixels)
     nature = gather_nature(work, recipes, stats)
-    failures: dict[Unit, Rendering] = {}
+    failures: list[Rendering] = []
     with (
         open_workers(work, layers, nature) as workers,
         work.progress.units(units, sum(item.cost for item in todo)),
@@ -157,7 +161,7 @@ def render_units(
         if work.config.engine == "ray":  # many workers: before the first block, by one for all
             stage.measure(todo)
         for _, wave in itertools.groupby(todo, key=lambda item: item.wave):
-            failures |= stage.render(wave)
+            failures += stage.render(wave)
     return failures
 
 
@@ -224,13 +228,13 @@ class Stage:
         self.workers = workers
         self.nature = nature
 
-    def render(self, items: Iterable[Item]) -> dict[Unit, Rendering]:
+    def render(self, items: Iterable[Item]) -> list[Rendering]:
         """Render and commit blocks that need nothing of one another; returns what failed."""
-        failures: dict[Unit, Rendering] = {}
+        failures: list[Rendering] = []
         for task, rendered in self.workers.map(map(self.task, items)):
             if isinstance(rendered, LostError):
                 rendered = self.lost(task, rendered)
-            failures |= self.commit(task.item, rendered)
+            failures += self.commit(task.item, rendered)
         return failures
 
     def task(self, item: Item) -> Task:
@@ -243,7 +247,7 @@ class Stage:
             earlier=self.earlier_pictures(item.recipe, units) if item.wave else {},
         )
 
-    def commit(self, item: Item, rendered: Rendered) -> dict[Unit, Rendering]:
+    def commit(self, item: Item, rendered: Rendered) -> list[Rendering]:
         """Keep the renderings of a block; returns its failures."""
         work, renderings = self.work, rendered.renderings
         failed = [one for one in renderings if one.status == "failed"]
@@ -262,7 +266,7 @@ class Stage:
         )
         for one in failed:
             work.progress.warn(f"{one.unit} failed: {one.reason}")
-        return {one.unit: one for one in failed}
+        return failed
 
     def lost(self, task: Task, error: LostError) -> Rendered:
         """The failures of a block that no worker survived.

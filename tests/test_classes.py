@@ -44,6 +44,8 @@ def test_unknown_class_is_answered_with_the_closest_names() -> None:
         find_classes("--classes", ("tabbi",), NAMES, 4)
     with pytest.raises(UsageError, match="no class '4'"):
         find_classes("--classes", ("4",), NAMES, 4)
+    with pytest.raises(UsageError, match="no class 'cat'; allowed: 0 to 3"):
+        find_classes("--classes", ("cat",), (), 4)
 
 
 def test_a_class_without_a_name_is_called_by_its_number() -> None:

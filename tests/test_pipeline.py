@@ -17,6 +17,7 @@ from atlas.imagetensors import to_pixels
 from atlas.progress import Progress
 from atlas.records import Unit
 from atlas.store import Store
+from atlas.workers import Settings
 
 Tiny = Callable[..., Config]
 
@@ -162,6 +163,21 @@ def test_one_failing_unit_leaves_the_others_and_is_listed(
     monkeypatch.setattr(tasks, "render_block", real)
     assert build(config) == 0
     assert "failed" not in {unit["status"] for unit in units(config)}
+
+
+def test_unit_that_fails_in_two_recipes_says_both_reasons(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_network: object, _block: object, settings: Settings, *_: object) -> object:
+        raise ValueError(f"cursed by {settings.recipe.name}")
+
+    monkeypatch.setattr(tasks, "render_block", fails)
+    config = tiny(layers=("relu1",), units=1, recipe=("octaves", "pyramid"))
+    assert build(config) == 1
+    (unit,) = units(config)
+    page = next(config.site.glob(f"*/relu1/{unit['channel']}.html")).read_text()
+    assert "cursed by octaves" in page
+    assert "cursed by pyramid" in page
 
 
 def test_strict_stops_at_the_first_failing_unit(

@@ -15,6 +15,7 @@ from atlas.recipes import (
     facet,
     find_recipes,
     negative,
+    picture_side,
     pyramid_sizes,
     sign_of,
     steps_at_full_size,
@@ -68,6 +69,12 @@ def test_filter_visualizer_has_the_12_sizes_of_its_source_cut_to_whole_pixels() 
     assert pyramid_sizes(visualizer(), 224) == pyramid_sizes(visualizer(), 448) == FILTER_VISUALIZER
     assert pyramid_sizes(visualizer(), 112) == tuple(one for one in FILTER_VISUALIZER if one <= 204)
     assert pyramid_sizes(visualizer(), 8) == (56,)
+
+
+def test_side_of_a_finished_picture() -> None:
+    sides = {name: picture_side(RECIPES[name], 224) for name in ("octaves", "ascent")}
+    assert sides == {"octaves": 224, "ascent": 224}
+    assert picture_side(visualizer(), 224) == FILTER_VISUALIZER[-1] == 408
 
 
 def test_pyramid_plus_is_the_pyramid_with_jitter_and_levels_only() -> None:
