@@ -100,6 +100,17 @@ def test_360_px_are_enough_without_sideways_scroll_or_tiny_targets(
     assert found == []
 
 
+def test_every_page_begins_at_the_top(
+    site: Site, page: Page, pages_of_each_type: dict[str, str]
+) -> None:
+    tops = {}
+    for kind, path in pages_of_each_type.items():
+        page.goto(site.http + path)
+        tops[kind] = page.evaluate("() => document.body.getBoundingClientRect().top")
+    del tops["404"]  # its few lines stand in the middle
+    assert set(tops.values()) == {0}, tops
+
+
 def test_a_full_page_screenshot_and_print_show_every_row(site: Site, page: Page) -> None:
     page.goto(f"{site.http}synthetic/index.html")
     page.emulate_media(media="print")
