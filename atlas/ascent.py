@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .drafts import Draft, Job, Log
+from .drafts import Draft, Job, Log, has_gradient
 from .imagetensors import seen_at
 from .network import Network, Run, spatial_mean
 from .pixels import draw_rolls, opposite, own_channels, rolled
@@ -80,7 +80,7 @@ class Slope:
         scores = own_channels(means, self.job.channels)
         (gradient,) = torch.autograd.grad(scores.sum(), x)
         self.log.add(scores.detach())
-        self.log.moved(gradient.flatten(1).abs().amax(1) > 0)
+        self.log.moved(has_gradient(gradient))
         gradient = gradient - 2 * self.recipe.penalty * pixels
         return unit_length(gradient) if self.recipe.unit_length else gradient
 

@@ -119,6 +119,11 @@ class Log:
         return drafts
 
 
+def has_gradient(gradients: Tensor) -> Tensor:
+    """(N,) whether an image has any gradient; NaN is one, and shows that something is wrong."""
+    return gradients.flatten(1).abs().amax(1) != 0
+
+
 def last_finite(snapshots: Sequence[NDArray[np.float32]], size: int) -> NDArray[np.float32]:
     """The last snapshot without NaN at the full size, or mid-grey where there is none."""
     final = snapshots[-1]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .adam import Adam
-from .drafts import Draft, Job, Log
+from .drafts import Draft, Job, Log, has_gradient
 from .imagetensors import fit, seen_at, to_tensor
 from .network import Network, Reduce, Run, keep, spatial_mean
 from .objectives import (
@@ -175,13 +175,13 @@ def revive(parameters: Tensor, value: Tensor, ascend: Callable[[], object], log:
     """
     plain = parameters.grad
     assert plain is not None
-    moved = plain.flatten(1).abs().amax(1) != 0  # (N,); NaN moves too
+    moved = has_gradient(plain)
     silent = ~moved & ~(value >= log.top)
     if bool(silent.any()):
         with redirected():
             ascend()
         assert parameters.grad is not None
-        woken = silent & (parameters.grad.flatten(1).abs().amax(1) > 0)
+        woken = silent & has_gradient(parameters.grad)
         log.stuck(value, silent & ~woken)
         moved |= woken
         parameters.grad = torch.where(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .adam import Adam
-from .drafts import Draft, Job, Log
+from .drafts import Draft, Job, Log, has_gradient
 from .imagetensors import seen_at
 from .network import Network, keep, spatial_mean
 from .pixels import draw_rolls, own_channels, rolled
@@ -102,7 +102,7 @@ def descend(
         value = loss(pixels)
         (gradient,) = torch.autograd.grad(value.sum(), pixels)
         log.add(-value.detach())
-        log.moved(gradient.flatten(1).abs().amax(1) > 0)
+        log.moved(has_gradient(gradient))
         pixels.grad = gradient.add(pixels.detach(), alpha=decay) if decay else gradient
         adam.step()
     return pixels.detach()

@@ -183,3 +183,14 @@ def test_nan_is_no_silence() -> None:
     gradient, log = revived(lambda x: (x**2).sum(1), start)
     assert gradient[1].tolist() == [-2, -2, -2]
     assert log.ever_moved.tolist()[1]
+
+
+def test_nan_in_a_redirected_gradient_is_not_hidden() -> None:
+    parameters, log = torch.ones(1, 3, requires_grad=True), Log(1, torch.device("cpu"))
+    parameters.grad = torch.zeros(1, 3)
+
+    def ascend() -> None:
+        parameters.grad = torch.full((1, 3), float("nan"))
+
+    revive(parameters, torch.ones(1), ascend, log)
+    assert parameters.grad.isnan().all()

@@ -42,7 +42,7 @@ from atlas.network import Network
 from atlas.ranking import rank_channels
 from atlas.recipes import RECIPES, PixelRecipe, pyramid_sizes
 from atlas.records import LayerStats, ModelInfo, Rendering
-from atlas.reference import packaged_reference, read_reference
+from atlas.reference import Reference, packaged_reference, read_reference
 from atlas.scoring import score_images
 from atlas.tuning import CPU_BATCH, choose_precisions, describe_device, time_step
 from atlas.workers import Block, Material, Settings, render_block
@@ -150,7 +150,7 @@ def article() -> None:
     """`octaves` against the article's loop, EfficientNet-Lite0 blocks.4.2."""
     layer = "blocks.4.2"
     model = load_model(Config())
-    reference = read_reference(packaged_reference("efficientnet_lite0") or Path())
+    reference = packaged()
     stats, hf = reference.stats[layer], reference.samples.hf_median
     units = tuple(int(channel) for channel in rank_channels(stats, "mean")[:10])
     pyramid = RECIPES["pyramid"]
@@ -201,6 +201,11 @@ def octaves_of(
     return render_block(network, block, settings, material)
 
 
+def packaged() -> Reference:
+    """The statistics of 250 photographs that come with the package."""
+    return read_reference(packaged_reference("efficientnet_lite0") or Path())
+
+
 # --- every layer ---------------------------------------------------------------------------------
 
 
@@ -209,7 +214,7 @@ def each_layer() -> None:
     model = load_model(Config())
     layers = select_layers(model.layers, ("blocks",))
     network = Network(model, [layer.name for layer in layers], torch.device("cpu"))
-    reference = read_reference(packaged_reference("efficientnet_lite0") or Path())
+    reference = packaged()
     print("layers: EfficientNet-Lite0, octaves, 8 units of each at 224 px", flush=True)
     total = 0.0
     for layer in layers:
