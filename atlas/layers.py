@@ -1,7 +1,7 @@
 """The table of what can be looked at in a network, and how rows of it are picked.
 
-`layer_table` makes it from one forward run on noise: hooks see what each module puts out, a `Trace`
-what happens between them. `select_layers` picks rows by group, name or glob.
+`layer_table` makes it from one forward run on a photograph: hooks see what each module puts out, a
+`Trace` what happens between them. `select_layers` picks rows by group, name or glob.
 """
 
 import fnmatch
@@ -24,7 +24,7 @@ GROUPS = ("blocks", "children", "all")
 """Selections of layers that have a name of their own."""
 
 
-def layer_table(network: nn.Module, input_size: int, channels: int = 3) -> tuple[LayerInfo, ...]:
+def layer_table(network: nn.Module, images: Tensor) -> tuple[LayerInfo, ...]:
     """List what can be looked at: every module call that puts out a map of activations.
 
     Tokens count where they are those of a grid, which the run itself shows. A module called several
@@ -32,8 +32,7 @@ def layer_table(network: nn.Module, input_size: int, channels: int = 3) -> tuple
 
     Args:
         network: in eval mode, on the CPU.
-        input_size: side in pixels of the square input.
-        channels: of the input.
+        images: (N, C, H, W), normalised, of the size that the network is for; the first is run.
 
     Returns:
         Rows in order of completion, with their groups; then the class scores, where the network
@@ -42,7 +41,7 @@ def layer_table(network: nn.Module, input_size: int, channels: int = 3) -> tuple
     Raises:
         InputError: the network fails on such an input, or has no such module.
     """
-    images = probe(input_size, channels)
+    images = images[:1]
     trace = Trace(images)
     recorder = Recorder(trace)
     try:
@@ -68,12 +67,6 @@ def layer_table(network: nn.Module, input_size: int, channels: int = 3) -> tuple
         replace(other, index=index) for index, other in enumerate(recorder.others, len(layers))
     ]
     return (*layers, *others)
-
-
-def probe(input_size: int, channels: int) -> Tensor:
-    """(1, channels, size, size) noise, always the same: on zeros many layers are alike."""
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(1, channels, input_size, input_size, generator=generator)
 
 
 class Recorder:

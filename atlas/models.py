@@ -23,6 +23,7 @@ from .models_torchvision import (
     torchvision_network,
     torchvision_weights,
 )
+from .probes import probe_images
 from .records import LayerInfo, ModelInfo
 from .weights import (
     checked_file,
@@ -119,7 +120,7 @@ def load_model(config: Config) -> Model:
     size, channels = config.input_size or plan.input_size, len(plan.mean)
     mean = per_channel("--mean", config.mean or plan.mean, channels)
     std = per_channel("--std", config.std or plan.std, channels)
-    layers = layer_table(network, size, channels)
+    layers = layer_table(network, probe_images(size, size, mean, std))
     by_file = path is not None and not is_own(config.model)
     info = ModelInfo(
         name=config.atlas_name,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from atlas.errors import AtlasError
 from atlas.layers import layer_table
 from atlas.models_torchvision import torchvision_network
+from atlas.probes import probe_images
 from atlas.records import LayerInfo
 
 
@@ -33,7 +34,7 @@ def names(layers: tuple[LayerInfo, ...]) -> list[str]:
 @cache
 def random_layers(name: str, size: int = 128) -> tuple[LayerInfo, ...]:
     """The layer table of a torchvision model with random weights."""
-    return layer_table(torchvision_network(name).network.eval(), size)
+    return layer_table(torchvision_network(name).network.eval(), probe_images(size, size))
 
 
 class Small(nn.Module):
@@ -52,4 +53,4 @@ class Small(nn.Module):
 def table_of(
     forward: Callable[[Small, Tensor], object], **parts: nn.Module
 ) -> tuple[LayerInfo, ...]:
-    return layer_table(Small(forward, **parts).eval(), 16)
+    return layer_table(Small(forward, **parts).eval(), probe_images(16, 16))

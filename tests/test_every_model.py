@@ -30,6 +30,7 @@ from atlas.models_torchvision import (
     torchvision_weights,
 )
 from atlas.network import Network
+from atlas.probes import probe_images
 from atlas.recipes import FourierRecipe, Octave
 from atlas.records import LayerInfo, ModelInfo
 from atlas.render import render
@@ -141,7 +142,7 @@ def model_of(plan: Blueprint, side: int) -> Model:
         std=plan.std,
         class_names=plan.class_names,
     )
-    table = layer_table(plan.network, side, len(plan.mean))
+    table = layer_table(plan.network, probe_images(side, side, plan.mean, plan.std))
     return Model(info=info, network=plan.network, layers=table)
 
 
@@ -207,7 +208,7 @@ def test_blocks_and_multiply_adds_are_the_published_ones(name: str, blocks: int)
     with uninitialised():
         plan = torchvision_network(name)
     fill(plan.network)
-    table = layer_table(plan.network.eval(), plan.input_size)
+    table = layer_table(plan.network.eval(), probe_images(plan.input_size, plan.input_size))
     scores = class_layer(table)
     assert scores is not None
     assert scores.multiply_adds / 1e9 == pytest.approx(weights.meta["_ops"], rel=0.01)

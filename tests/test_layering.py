@@ -17,7 +17,7 @@ LEVELS = (
     (
         *("adam", "allocator", "blocks", "codec", "drafts", "headers", "imagefiles"),
         *("imagetensors", "blueprints", "classes", "cluster", "comparing", "layouts", "pixels"),
-        *("objectives", "progress", "ranking", "recipes", "redirect", "serve", "trace"),
+        *("objectives", "probes", "progress", "ranking", "recipes", "redirect", "serve", "trace"),
         *("transforms", "weights", "addresses", "captions", "sheets", "sitetree", "views"),
     ),
     # A network's table; what is optimised; what a page shows; how a picture is decoded; the cache.

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from atlas.errors import InputError, UsageError
 from atlas.layers import class_layer, layer_table, readout_layer, select_layers
+from atlas.probes import probe_images
 from tests.helpers import tiny_network
 from tests.layer_tables import Small, message, names, random_layers, row, table_of
 
@@ -30,11 +31,14 @@ def test_tiny_network_table_by_hand() -> None:
             layer.stride,
             layer.multiply_adds,
         )
-        for layer in layer_table(tiny_network(), 16)
+        for layer in layer_table(tiny_network(), probe_images(16, 16))
         if layer.groups
     ]
     assert got == expected
-    assert names(select_layers(layer_table(tiny_network(), 16), ["blocks"])) == ["relu1", "relu2"]
+    assert names(select_layers(layer_table(tiny_network(), probe_images(16, 16)), ["blocks"])) == [
+        "relu1",
+        "relu2",
+    ]
 
 
 def test_googlenet_children_are_conv1_to_inception5b() -> None:
@@ -98,7 +102,7 @@ class Tokens(nn.Module):
 
 def test_tokens_are_placed_on_the_grid_of_their_patches() -> None:
     """16 px in patches of 4: a grid of 4 × 4; behind attention each sees the whole image."""
-    layers = layer_table(Tokens(front=2).eval(), 16)
+    layers = layer_table(Tokens(front=2).eval(), probe_images(16, 16))
     got = {
         one.name: (one.layout, one.channels, one.height, one.width, one.receptive_field, one.stride)
         for one in layers
@@ -114,11 +118,11 @@ def test_tokens_are_placed_on_the_grid_of_their_patches() -> None:
 
 
 def test_tokens_without_others_are_a_grid_too() -> None:
-    assert row(layer_table(Tokens(front=0).eval(), 16), "join").layout == "NLC"
+    assert row(layer_table(Tokens(front=0).eval(), probe_images(16, 16)), "join").layout == "NLC"
 
 
 def test_tokens_that_are_no_grid_are_refused_by_name_with_their_shape() -> None:
-    layers = layer_table(Tokens(front=1, behind=3).eval(), 16)
+    layers = layer_table(Tokens(front=1, behind=3).eval(), probe_images(16, 16))
     assert "join" not in names(layers), "16 patches, one before and three behind"
     text = message(UsageError, lambda: select_layers(layers, ["patch", "join"]))
     assert "join (Identity) puts out (N, 20, 8)" in text
@@ -184,7 +188,7 @@ def test_unused_modules_and_tuple_outputs_have_no_row() -> None:
 
 def test_failure_names_the_module_and_leaves_no_hooks() -> None:
     network = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Sequential(nn.ReLU(), nn.Conv2d(5, 2, 3)))
-    text = message(InputError, lambda: layer_table(network, 16))
+    text = message(InputError, lambda: layer_table(network, probe_images(16, 16)))
     assert "module '1.1'" in text
     assert "RuntimeError" in text
     assert not any(module._forward_hooks for module in network.modules())
@@ -192,7 +196,7 @@ def test_failure_names_the_module_and_leaves_no_hooks() -> None:
 
 def test_network_without_maps_says_what_its_outputs_are() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 5))
-    text = message(InputError, lambda: layer_table(network, 16))
+    text = message(InputError, lambda: layer_table(network, probe_images(16, 16)))
     assert "0 (N, 768), 1 (N, 5)" in text
     assert "convolutional" in text
 
@@ -252,7 +256,7 @@ def test_one_score_is_no_classifier() -> None:
 
 
 def test_groups_names_and_globs_select_in_forward_order() -> None:
-    layers = layer_table(tiny_network(), 16)
+    layers = layer_table(tiny_network(), probe_images(16, 16))
     assert names(select_layers(layers, ["relu2", "conv?", "pool"])) == [
         "conv1",
         "pool",
@@ -264,7 +268,7 @@ def test_groups_names_and_globs_select_in_forward_order() -> None:
 
 
 def test_pattern_that_selects_nothing_names_the_closest() -> None:
-    layers = layer_table(tiny_network(), 16)
+    layers = layer_table(tiny_network(), probe_images(16, 16))
     text = message(UsageError, lambda: select_layers(layers, ["relu1", "konv2"]))
     assert "'konv2'; closest: conv2" in text
     assert "build_atlas.py layers" in text

@@ -16,6 +16,7 @@ from atlas.errors import InputError
 from atlas.layers import layer_table
 from atlas.models import Model, load_model
 from atlas.network import Network, conv_norm_pairs, fold_batch_norm, keep, module_path, spatial_mean
+from atlas.probes import probe_images
 from tests.helpers import calibrate, calibrated_googlenet, network_of, tiny_network
 
 
@@ -214,7 +215,7 @@ def test_layer_without_a_map_says_what_it_is(
 def network_with_table(plain: nn.Module, layers: Sequence[str], side: int = 16) -> Network:
     """`plain` as the engine sees it, with its layer table."""
     network = network_of(plain, [], side)
-    table = layer_table(plain.eval(), side)
+    table = layer_table(plain.eval(), probe_images(side, side))
     model = Model(info=network.info, network=plain.requires_grad_(False), layers=table)
     return Network(model, layers, torch.device("cpu"))
 
@@ -491,7 +492,7 @@ def test_compiled_blocks_give_the_same_activations_and_gradients() -> None:
     plain = nn.Sequential(OrderedDict(zip(names, (stem, *blocks), strict=True)))
     plain.eval().requires_grad_(False)
     info = network_of(plain, ["second"]).info
-    model = Model(info=info, network=plain, layers=layer_table(plain, 16))
+    model = Model(info=info, network=plain, layers=layer_table(plain, probe_images(16, 16)))
     images = noise(2).requires_grad_()
     results = []
     for compiled in (False, True):

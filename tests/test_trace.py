@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from atlas.layers import class_layer, layer_table
+from atlas.probes import probe_images
 from atlas.records import LayerInfo
 from atlas.trace import described, einsum_multiply_adds, only_map
 from tests.layer_tables import Small, names, random_layers, row, table_of
@@ -65,7 +66,7 @@ def test_receptive_field_is_what_gradients_reach() -> None:
             nn.Conv2d(2, 2, 3, groups=2),
         )
 
-    table = layer_table(network(), 95)
+    table = layer_table(network(), probe_images(95, 95))
     assert influence(network(), "3", 95) == row(table, "3").receptive_field == 9 + 8 * 2 + 8
 
 

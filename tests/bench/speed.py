@@ -39,6 +39,7 @@ from atlas.imagetensors import fit, to_pixels
 from atlas.layers import layer_table, select_layers
 from atlas.models import Model, load_model
 from atlas.network import Network
+from atlas.probes import probe_images
 from atlas.ranking import rank_channels
 from atlas.recipes import RECIPES, PixelRecipe, pyramid_sizes
 from atlas.records import LayerStats, ModelInfo, Rendering
@@ -88,7 +89,7 @@ def engine() -> None:
     plain = torchvision.models.googlenet(weights=None, init_weights=False, aux_logits=False).eval()
     plain.requires_grad_(False)
     model = as_model(plain)
-    rows = {row.name: row for row in layer_table(plain, side)}
+    rows = {row.name: row for row in layer_table(plain, probe_images(side, side))}
     work = 2 * 2 * rows[layer].multiply_adds  # forward and backward to the image
     whole = best_of(lambda: whole_step(plain, layer, side))  # before ours keeps freed memory
     network = Network(model, [layer], torch.device("cpu"))
@@ -123,7 +124,7 @@ def as_model(network: nn.Module) -> Model:
         std=(0.229, 0.224, 0.225),
         class_names=(),
     )
-    return Model(info=info, network=network, layers=layer_table(network, 224))
+    return Model(info=info, network=network, layers=layer_table(network, probe_images(224, 224)))
 
 
 def whole_step(network: nn.Module, layer: str, side: int) -> None:
