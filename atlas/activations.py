@@ -1,14 +1,16 @@
 """One pass over the sample images: statistics of every channel of every layer at once."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .errors import AtlasError, InputError, one_line
 from .imagetensors import to_tensor
-from .network import Network
+from .network import Network, Run
 from .ranking import channel_statistics
 from .records import LayerInfo, LayerStats, Readout
 
@@ -30,7 +32,23 @@ def summarise(activations: Tensor) -> Tensor:
     return torch.stack([flat.double().mean(2), peak.double(), place.double()], 2)
 
 
-@torch.no_grad()
+Tables = Mapping[str, NDArray[np.float32]]
+"""Layer → (N, C, 3): mean, maximum and its place of every channel on every image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What one pass over N images has shown.
+
+    Attributes:
+        tables: of every layer.
+        unusable: images that have no answer → why; their rows hold NaN.
+    """
+
+    tables: Tables
+    unusable: Mapping[int, str]
+
+
 def measure_layers(
     network: Network, layers: Sequence[LayerInfo], images: Iterable[NDArray[np.uint8]]
 ) -> Iterator[LayerStats]:
@@ -44,20 +62,81 @@ def measure_layers(
     Yields:
         The statistics of each layer, in the order of `layers`.
     """
-    parts: dict[str, list[NDArray[np.float32]]] = {layer.name: [] for layer in layers}
-    with network.tap({layer.name: summarise for layer in layers}) as run:
-        for batch in batches(images, PASS_BATCH):
-            for name, summary in run(to_tensor(batch).to(network.device)).items():
-                parts[name].append(summary.cpu().numpy().astype(np.float32))
+    yield from statistics(network, layers, observe(network, layers, images).tables)
+
+
+def statistics(
+    network: Network, layers: Sequence[LayerInfo], tables: Tables
+) -> Iterator[LayerStats]:
+    """The statistics of each layer, in the order of `layers`, from the tables of a pass."""
     for layer in layers:
-        table = np.concatenate(parts.pop(layer.name))  # (N, C, 3)
+        table = tables[layer.name]  # (N, C, 3)
         yield channel_statistics(
             layer,
             network.info.input_size,
             means=table[..., 0],
             peaks=table[..., 1],
-            places=table[..., 2].astype(np.int32),
+            places=np.nan_to_num(table[..., 2]).astype(np.int32),
         )
+
+
+@torch.no_grad()
+def observe(
+    network: Network, layers: Sequence[LayerInfo], images: Iterable[NDArray[np.uint8]]
+) -> Observed:
+    """Run all images once.
+
+    An image on which the network fails, or on which channels are not finite that are so on most
+    images, is unusable. Where most images are, it is the channels' fault and no image's.
+
+    Raises:
+        InputError: the rows of a layer are not the images, or the network fails on every image.
+    """
+    parts: dict[str, list[NDArray[np.float32]]] = {layer.name: [] for layer in layers}
+    failed: dict[int, str] = {}
+    count = 0
+    with network.tap({layer.name: summarise for layer in layers}) as run:
+        for batch in batches(images, PASS_BATCH):
+            for summaries in answers(run, to_tensor(batch).to(network.device)):
+                if isinstance(summaries, str):
+                    failed[count] = summaries
+                    summaries = {
+                        layer.name: torch.full((1, layer.channels, 3), torch.nan)
+                        for layer in layers
+                    }
+                for name, summary in summaries.items():
+                    parts[name].append(summary.cpu().numpy().astype(np.float32))
+                count += len(next(iter(summaries.values()))) if summaries else len(batch)
+    if count and len(failed) == count:
+        raise InputError(f"the network fails on every image; on the first: {failed[0]}")
+    tables = {layer.name: np.concatenate(parts.pop(layer.name)) for layer in layers}
+    return Observed(tables=tables, unusable=failed | not_finite(tables, failed))
+
+
+def answers(run: Run, images: Tensor) -> Iterator[Mapping[str, Tensor] | str]:
+    """What a batch shows; where the network fails on it, what each image does, or why not."""
+    try:
+        yield run(images)
+    except (AtlasError, torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:  # anything may happen in somebody's network
+        if len(images) == 1:
+            yield f"the network fails on it with {one_line(error)}"
+            return
+        for place in range(len(images)):
+            yield from answers(run, images[place : place + 1])
+
+
+def not_finite(tables: Tables, failed: Mapping[int, str]) -> dict[int, str]:
+    """Images that make channels not finite which are finite on most of them → why."""
+    found: dict[int, str] = {}
+    for name, table in tables.items():
+        finite = np.asarray(np.isfinite(table[..., :2]).all(2))  # (N, C)
+        usual = finite.mean(0) > 0.5
+        for image in np.flatnonzero(~finite[:, usual].all(1)).tolist():
+            found.setdefault(image, f"gives values that are not finite in layer {name}")
+    most = len(found) > len(next(iter(tables.values()), [])) / 2
+    return {} if most else {one: why for one, why in found.items() if one not in failed}
 
 
 def batches(images: Iterable[NDArray[np.uint8]], size: int) -> Iterator[list[NDArray[np.uint8]]]:

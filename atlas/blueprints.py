@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from .errors import InputError, one_line
+
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Normalisation of one's own colour network unless --mean and --std say otherwise."""
 
@@ -42,3 +44,21 @@ def imagenet_names() -> tuple[str, ...]:
     from torchvision.models import ResNet50_Weights
 
     return tuple(ResNet50_Weights.DEFAULT.meta["categories"])
+
+
+def set_evaluating(network: nn.Module) -> None:
+    """Put a network into eval mode, also where its own `train` or `eval` forgets modules.
+
+    Raises:
+        InputError: it refuses.
+    """
+    try:
+        network.eval()
+    except Exception as error:  # programs of torch.export do
+        raise InputError(
+            f"{type(network).__name__} cannot be put into eval mode ({one_line(error)}); a program "
+            f"of torch.export has no modules to look into: give the nn.Module it was made from"
+        ) from error
+    for module in network.modules():
+        if module.training:
+            module.training = False

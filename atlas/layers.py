@@ -7,7 +7,7 @@
 import fnmatch
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .blocks import ends_of_runs, find_blocks
+from .calling import Habits, called
 from .errors import InputError, UsageError, closest, one_line
 from .layouts import CHANNELS_LAST, MAPS, to_maps, token_layout
 from .records import CLASSES, LayerInfo
@@ -45,8 +46,8 @@ def layer_table(network: nn.Module, images: Tensor) -> tuple[LayerInfo, ...]:
     trace = Trace(images)
     recorder = Recorder(trace)
     try:
-        with torch.no_grad(), recorder.attached(network), trace:
-            network(images)
+        with torch.no_grad(), called(Habits()), recorder.attached(network), trace:
+            recorder.output = network(images)
     except Exception as error:  # anything may happen in somebody's network
         place = (recorder.running or [""])[-1]
         raise InputError(
@@ -61,7 +62,7 @@ def layer_table(network: nn.Module, images: Tensor) -> tuple[LayerInfo, ...]:
             f"{tuple(images.shape)}; outputs were: {', '.join(seen) or 'no module was called'}; "
             f"this atlas is for convolutional networks and transformers on a grid of patches"
         )
-    rows = grouped(network, recorder.rows)
+    rows = grouped(network, recorder.rows, recorder.modules)
     layers = (*with_readout(rows, recorder.readouts()), *class_row(recorder))
     others = [
         replace(other, index=index) for index, other in enumerate(recorder.others, len(layers))
@@ -74,6 +75,7 @@ class Recorder:
 
     Attributes:
         rows: in order of completion, without groups.
+        modules: paths of the modules of the rows.
         means: (C,) spatial means of each row, on this input.
         output: what the network itself returned.
         last_linear: input and output of the linear map that was called last.
@@ -84,6 +86,7 @@ class Recorder:
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self.rows: list[LayerInfo] = []
+        self.modules: list[str] = []
         self.means: list[Tensor] = []
         self.output: object = None
         self.last_linear: tuple[Tensor, Tensor] | None = None
@@ -93,19 +96,18 @@ class Recorder:
 
     @contextmanager
     def attached(self, network: nn.Module) -> Iterator[None]:
-        """Hooks on every module inside the block, none after it."""
-        handles = []
-        for name, module in network.named_modules():
-            before, after = partial(self.begin, name), partial(self.end, name)
-            handles += [
-                module.register_forward_pre_hook(before),
-                module.register_forward_hook(after),
-            ]
-        try:
+        """Hooks on every module inside the block, none after it.
+
+        Those inside a ScriptModule take no hooks and cannot be looked at.
+        """
+        with ExitStack() as handles:
+            for name, module in network.named_modules():
+                with suppress(RuntimeError):
+                    before = module.register_forward_pre_hook(partial(self.begin, name))
+                    handles.callback(before.remove)
+                    after = module.register_forward_hook(partial(self.end, name))
+                    handles.callback(after.remove)
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def begin(self, name: str, module: nn.Module, inputs: object) -> None:
         self.running.append(name)
@@ -116,7 +118,6 @@ class Recorder:
             assert isinstance(output, Tensor)
             self.last_linear = (inputs[0], output)
         if not name:
-            self.output = output
             return
         call, self.calls[name] = self.calls[name], self.calls[name] + 1
         row = self.row(f"{name}:{call}" if call else name, type(module).__name__, output)
@@ -124,6 +125,7 @@ class Recorder:
             self.others.append(row)
             return
         self.rows.append(row)
+        self.modules.append(name)
         found = only_map(output)
         assert isinstance(found, Tensor)
         self.means.append(to_maps(found, row.layout, (row.height, row.width)).mean((2, 3))[0])
@@ -208,21 +210,22 @@ def shape_of(output: object, layout: str, view: View) -> tuple[int, int, int]:
 # --- groups and selection ------------------------------------------------------------------------
 
 
-def grouped(network: nn.Module, rows: Sequence[LayerInfo]) -> tuple[LayerInfo, ...]:
-    """The rows with the groups they belong to."""
-    names = [base(row) for row in rows]
-    blocks = set(find_blocks(network, set(names)) or ends_of_runs(network, names))
+def grouped(
+    network: nn.Module, rows: Sequence[LayerInfo], modules: Sequence[str]
+) -> tuple[LayerInfo, ...]:
+    """The rows, each of a call of one of `modules`, with the groups they belong to."""
+    blocks = set(find_blocks(network, set(modules)) or ends_of_runs(network, modules))
     children = {name for name, _ in network.named_children()}
     return tuple(
         replace(
             row,
             groups=(
-                *(("blocks",) if base(row) in blocks else ()),
-                *(("children",) if base(row) in children else ()),
+                *(("blocks",) if name in blocks else ()),
+                *(("children",) if name in children else ()),
                 "all",
             ),
         )
-        for row in rows
+        for row, name in zip(rows, modules, strict=True)
     )
 
 
@@ -248,11 +251,6 @@ def class_layer(layers: Sequence[LayerInfo]) -> LayerInfo | None:
 def readout_layer(layers: Sequence[LayerInfo]) -> LayerInfo | None:
     """The row whose spatial means the classifier reads, where there is one."""
     return next((layer for layer in layers if "readout" in layer.groups), None)
-
-
-def base(row: LayerInfo) -> str:
-    """The module path of a row, without the number of its call."""
-    return row.name.split(":")[0]
 
 
 def select_layers(layers: Sequence[LayerInfo], patterns: Sequence[str]) -> tuple[LayerInfo, ...]:

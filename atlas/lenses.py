@@ -15,9 +15,10 @@ from torch import Tensor
 from .config import fingerprint
 from .fooling import choose_target, fool, top_predictions
 from .imagetensors import to_tensor
-from .network import Network, Reduce, spatial_mean
+from .network import Network, spatial_mean
 from .records import CLASSES, FeatureMaps, FoolingImage, Lens
 from .saliency import saliency, smoothgrad
+from .tapping import Reduce
 
 MAPS = 8
 """Channels of each layer whose maps are kept."""
@@ -51,6 +52,9 @@ def look(
     lenses = []
     for index, picture in pictures.items():
         scores, maps = first_pass(network, picture, layers, classes > 0)
+        if CLASSES in network.without_gradient:
+            lenses.append(plain_lens(index, scores, maps))
+            continue
         noise = noise_generator(network, index, seed)
         plain, smooth = saliency_maps(network, picture, scores, noise)
         lenses.append(
@@ -64,6 +68,19 @@ def look(
             )
         )
     return lenses
+
+
+def plain_lens(index: int, scores: NDArray[np.float32], maps: tuple[FeatureMaps, ...]) -> Lens:
+    """What can be said of an image without gradients of the class scores."""
+    nothing = np.zeros((0, 0), np.float16)
+    return Lens(
+        image=index,
+        predictions=top_predictions(scores),
+        saliency=nothing,
+        smoothgrad=nothing,
+        fooling=None,
+        maps=maps,
+    )
 
 
 @torch.no_grad()

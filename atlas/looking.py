@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 from . import tuning
 from .classes import find_classes, varied_samples
 from .config import fingerprint
-from .files import require_free
+from .errors import CacheError, one_line
+from .files import require_free, shown
 from .imagetensors import decode_view, fit
 from .layers import class_layer
 from .lenses import look
 from .network import Network
-from .records import CLASSES, LayerInfo
+from .records import CLASSES, LayerInfo, Lens
 from .work import Work, target_words
 
 LENSES_VERSION = 1
@@ -48,8 +49,30 @@ def maps_of(layers: Sequence[LayerInfo]) -> list[LayerInfo]:
     return [layer for layer in layers if layer.name != CLASSES]
 
 
-def look_at_images(work: Work, layers: Sequence[LayerInfo]) -> None:
-    """Look at every image that gets a page and is not in the cache, block by block."""
+def look_at_images(work: Work, layers: Sequence[LayerInfo]) -> int:
+    """Look at every image that gets a page and is not in the cache.
+
+    Whatever goes wrong with it, the renderings are there and get their pages.
+
+    Returns:
+        How many images could not be looked at; they have no page, and are tried again next time.
+
+    Raises:
+        CacheError: the cache cannot be written.
+    """
+    try:
+        return look_at_missing(work, layers)
+    except CacheError:
+        raise
+    except Exception as error:
+        if work.config.strict:
+            raise
+        work.progress.warn(f"there are no new image pages: {one_line(error)}")
+        return 1
+
+
+def look_at_missing(work: Work, layers: Sequence[LayerInfo]) -> int:
+    """The same, block by block, for those that the cache does not hold."""
     chosen, mark = lens_images(work), lens_fingerprint(work, layers)
     if len(chosen) < work.config.lenses:
         work.progress.say(f"{len(chosen)} sample images, so {len(chosen)} image pages")
@@ -59,19 +82,36 @@ def look_at_images(work: Work, layers: Sequence[LayerInfo]) -> None:
     ours = blocks[part - 1 :: parts]
     todo = [[image for image in block if image not in done] for block in ours]
     if not any(todo):
-        return
+        return 0
     require_free(work.store.folder, sum(map(len, todo)) * IMAGE_BYTES)
     names = [layer.name for layer in maps_of(layers)]
     scores = class_layer(work.store.read_network()[1])
     taps = [*names, scores.name] if scores else names
     network = Network(work.model(), taps, tuning.choose_device(work.config.device))
+    failed = 0
     with work.progress.lenses(sum(map(len, todo))) as looked:
         for images in filter(None, todo):
-            pictures = {image: seen_picture(work, image) for image in images}
-            classes = scores.channels if scores else 0
-            found = look(network, pictures, names, classes, target(work, classes), work.config.seed)
-            work.store.write_lenses(images[0], images[-1], mark, found)
+            found = [lens for image in images for lens in look_at(work, network, image, names)]
+            if found:
+                work.store.write_lenses(images[0], images[-1], mark, found)
+            failed += len(images) - len(found)
             looked(len(images))
+    return failed
+
+
+def look_at(work: Work, network: Network, image: int, layers: Sequence[str]) -> list[Lens]:
+    """What the network makes of one image; nothing, and a warning, where that fails."""
+    scores = class_layer(work.store.read_network()[1])
+    classes = scores.channels if scores else 0
+    pictures = {image: seen_picture(work, image)}
+    try:
+        return look(network, pictures, layers, classes, target(work, classes), work.config.seed)
+    except Exception as error:  # whatever it is, it is this image's; the others go on
+        if work.config.strict:
+            raise
+        name = work.store.read_samples().samples[image].name
+        work.progress.warn(f"no page of image {shown(name)}: {one_line(error)}")
+        return []
 
 
 def seen_picture(work: Work, image: int) -> NDArray[np.uint8]:

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import tuning
-from .activations import measure_layers, read_readout
+from .activations import Observed, observe, read_readout, statistics
 from .classes import find_classes, likely_classes
 from .errors import InputError
 from .files import require_free
@@ -155,20 +156,53 @@ def measure(work: Work, layers: Sequence[LayerInfo]) -> None:
     require_free(work.store.folder, matrix + VIEW_BYTES * count)
     device = tuning.choose_device(work.config.device)
     network = Network(work.model(), [layer.name for layer in layers], device)
+    say_how(work, network)
     seen, began = Seen(), time.perf_counter()
     stream = work.progress.images(read_images(work, info.input_size, seen), count)
-    stats = list(measure_layers(network, layers, stream))
+    observed = observe(network, layers, stream)
     spent = time.perf_counter() - began
-    work.progress.say(f"ranked over {len(seen.samples)} images in {spent:.1f} s")
+    kept = usable_images(work, seen, observed)
+    work.progress.say(f"ranked over {len(kept)} images in {spent:.1f} s")
+    seen.keep(kept)
     samples = seen.sample_set(work.images)
-    if work.store.has("samples") and work.store.read_samples() != samples:
+    if work.store.has("samples") and work.store.read_samples().samples != samples.samples:
         raise InputError("an image changed or vanished while it was read; run the same again")
     for first in range(0, len(seen.views), VIEWS_BLOCK):
         if not work.store.has_view(first):
             work.store.write_views(first, seen.views[first : first + VIEWS_BLOCK])
-    for one in stats:
+    tables = {name: table[kept] for name, table in observed.tables.items()}
+    for one in statistics(network, layers, tables):
         work.store.write_stats(one)
-    work.store.write_samples(samples)
+    if not work.store.has("samples"):
+        work.store.write_samples(samples)
+
+
+def say_how(work: Work, network: Network) -> None:
+    """Say what a network needs, and with -v which shortcuts it does not take."""
+    if network.needs:
+        work.progress.warn(network.needs)
+    if network.fallback and work.config.verbose:
+        work.progress.say(f"slower, so that the answers are the network's own: {network.fallback}")
+
+
+def usable_images(work: Work, seen: "Seen", observed: Observed) -> list[int]:
+    """The images that count, by their place in the pass; names those that do not.
+
+    Where an earlier pass over other layers has decided, it stays decided.
+
+    Raises:
+        InputError: with --strict, for the first that does not.
+    """
+    if work.store.has("samples"):
+        known = {(one.name, one.sha256) for one in work.store.read_samples().samples}
+        return [i for i, one in enumerate(seen.samples) if (one.name, one.sha256) in known]
+    for image, reason in sorted(observed.unusable.items()):
+        name = seen.samples[image].name
+        if work.config.strict:
+            raise InputError(f"{name}: {reason} (--strict stops at the first)")
+        work.progress.warn(f"left out {name}: {reason}")
+        seen.skipped.append(SkippedFile(name=name, reason=reason))
+    return [i for i in range(len(seen.samples)) if i not in observed.unusable]
 
 
 def keep_readout(work: Work) -> None:
@@ -190,6 +224,12 @@ class Seen:
         self.skipped: list[SkippedFile] = []
         self.views: list[bytes] = []
         self.hf: list[float] = []
+
+    def keep(self, kept: Sequence[int]) -> None:
+        """Forget all images but these, and number them anew."""
+        self.samples = [replace(self.samples[old], index=new) for new, old in enumerate(kept)]
+        self.views = [self.views[old] for old in kept]
+        self.hf = [self.hf[old] for old in kept]
 
     def sample_set(self, images: ImageSet) -> SampleSet:
         """The sample set of the pass."""

@@ -14,6 +14,7 @@ from .audit import key_folders, read_key
 from .config import fingerprint
 from .errors import CacheError
 from .files import atomic_write, escape_name, require_free, require_writable, shown, unescape_name
+from .keys import known_key
 from .pages import PLAN, read_plan
 from .store import Store, read_bytes
 
@@ -69,7 +70,7 @@ def merge_cache(folder: Path, cache: Path) -> Merged:
         require_writable(cache)
         require_free(cache, size)
         targets = [
-            stack.enter_context(Store.open(cache, source.model, source.store.key))
+            stack.enter_context(Store.open(cache, source.model, key_of(source, cache)))
             for source in sorted(suited, key=lambda one: not target_of(one, cache).exists())
         ]
         by_folder = {target.folder: target for target in targets}
@@ -162,11 +163,17 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 def target_of(source: Source, cache: Path) -> Path:
     """Where the results of a source belong."""
-    return cache / escape_name(source.model) / source.folder.name
+    name = fingerprint(key_of(source, cache))[:16]
+    return cache / escape_name(source.model) / name
+
+
+def key_of(source: Source, cache: Path) -> dict[str, Any]:
+    """The key of a source, as the cache has it."""
+    return known_key(cache / escape_name(source.model), source.store.key)
 
 
 def copy_plan(source: Source, cache: Path) -> None:
     """Show what the source shows, where the cache has no plan for the model yet."""
-    there, here = source.folder.parent / PLAN, target_of(source, cache).parent / PLAN
+    there, here = source.folder.parent / PLAN, cache / escape_name(source.model) / PLAN
     if there.exists() and not here.exists() and read_plan(there)["key"] == source.folder.name:
         atomic_write(here, read_bytes(there))

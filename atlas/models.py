@@ -10,7 +10,8 @@ from pathlib import Path
 
 from torch import nn
 
-from .blueprints import Blueprint
+from .behaviour import describe_behaviour
+from .blueprints import DEFAULT_INPUT_SIZE, Blueprint, set_evaluating
 from .config import EMBEDDED_MODEL, Config
 from .errors import INSTALL, InputError, UsageError
 from .files import sha256_file
@@ -70,11 +71,18 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A network ready to be looked at: eval mode, float32, on the CPU, no gradients of weights."""
+    """A network ready to be looked at: eval mode, float32, on the CPU, no gradients of weights.
+
+    Attributes:
+        info, network, layers: what it is, itself, and its table.
+        behaviour: of one's own network, see `describe_behaviour`; () where a library's name says
+            what is computed.
+    """
 
     info: ModelInfo
     network: nn.Module
     layers: tuple[LayerInfo, ...]
+    behaviour: tuple[float, ...] = ()
 
 
 def identify(config: Config) -> Identity:
@@ -116,11 +124,13 @@ def load_model(config: Config) -> Model:
     if path:
         weights = part_of(weights, plan.part)
         load_weights(plan.network, named_for(plan.network, weights, config.model), path)
-    network = plan.network.cpu().float().eval().requires_grad_(False)
-    size, channels = config.input_size or plan.input_size, len(plan.mean)
+    network, size = plan.network, config.input_size or plan.input_size
+    prepare(network)
+    channels = len(plan.mean)
     mean = per_channel("--mean", config.mean or plan.mean, channels)
     std = per_channel("--std", config.std or plan.std, channels)
-    layers = layer_table(network, probe_images(size, size, mean, std))
+    images = probe_images(size, size, mean, std)
+    layers = layer_table(network, images)
     by_file = path is not None and not is_own(config.model)
     info = ModelInfo(
         name=config.atlas_name,
@@ -136,7 +146,20 @@ def load_model(config: Config) -> Model:
     )
     if not path:
         check_digest(config, info.weights_sha256)
-    return Model(info=info, network=network, layers=layers)
+    behaviour = describe_behaviour(network, images) if is_own(config.model) else ()
+    return Model(info=info, network=network, layers=layers, behaviour=behaviour)
+
+
+def prepare(network: nn.Module) -> None:
+    """Bring a network to eval mode, float32 and the CPU, without gradients of its weights.
+
+    Every step by itself: networks override these methods and forget to return themselves.
+    """
+    set_evaluating(network)
+    network.cpu()
+    network.float()
+    for weight in network.parameters():
+        weight.requires_grad_(False)
 
 
 def check_digest(config: Config, got: str) -> None:
@@ -231,7 +254,7 @@ def find_blueprint(config: Config) -> Blueprint:
         UsageError: --channels for a network that is not one's own.
     """
     if is_own(config.model):
-        return own_network(config.model, config.channels)
+        return own_network(config.model, config.channels, config.input_size or DEFAULT_INPUT_SIZE)
     if config.channels not in (0, 3):
         raise UsageError(
             f"--channels {config.channels}: {config.model} takes 3; a network of your own that "

@@ -5,12 +5,24 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-from .blueprints import GREY_MEAN, GREY_STD, IMAGENET_MEAN, IMAGENET_STD, Blueprint
+from .blueprints import (
+    GREY_MEAN,
+    GREY_STD,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Blueprint,
+    set_evaluating,
+)
+from .calling import Habits, called
 from .errors import InputError, closest, one_line
+from .probes import probe_images
+from .surroundings import kept
 
 
 def is_own(name: str) -> bool:
@@ -18,24 +30,30 @@ def is_own(name: str) -> bool:
     return ":" in name and not name.startswith("timm/")
 
 
-def own_network(name: str, channels: int) -> Blueprint:
+def own_network(name: str, channels: int, input_size: int) -> Blueprint:
     """The user's own network: import the module, call the callable without arguments.
 
-    torch is seeded for the call, so that an untrained network is the same one in every run.
+    torch is seeded for the call, so that an untrained network is the same one in every run. What
+    the code changes around it is changed back; its folder stays importable, for what it imports
+    later.
 
     Args:
         name: as given to --model.
-        channels: of its input; 0: its first convolution says.
+        channels: of its input; 0: the network itself shows it.
+        input_size: side in pixels of the input.
 
     Raises:
         InputError: it cannot be imported, fails, or does not return an `nn.Module`.
     """
     module_name, _, attribute = name.partition(":")
-    with folder_on_path(os.getcwd()), torch.random.fork_rng(devices=[]):
+    with kept(), folder_on_path(os.getcwd()), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = import_own(name, module_name)
         network = call_own(name, find_own(name, module, attribute))
-    channels = channels or input_channels(name, network)
+        set_evaluating(network)
+        channels = channels or input_channels(name, network, input_size)
+        if has_lazy_weights(network):
+            first_pass(network, channels, input_size)
     return Blueprint(
         network=network,
         title=attribute,
@@ -47,13 +65,15 @@ def own_network(name: str, channels: int) -> Blueprint:
 
 @contextmanager
 def folder_on_path(folder: str) -> Iterator[None]:
-    """Let modules of `folder` be imported inside the block."""
+    """Let modules of `folder` be imported, inside the block before all others."""
     sys.path.insert(0, folder)
     importlib.invalidate_caches()
     try:
         yield
     finally:
         sys.path.remove(folder)
+        if folder not in sys.path:
+            sys.path.append(folder)
 
 
 def import_own(name: str, module_name: str) -> object:
@@ -97,18 +117,48 @@ def call_own(name: str, build: Callable[[], object]) -> nn.Module:
     return network
 
 
-def input_channels(name: str, network: nn.Module) -> int:
-    """Channels of the input: those of the first convolution, 3 where there is none.
+# --- what its input is ---------------------------------------------------------------------------
+
+
+def input_channels(name: str, network: nn.Module, input_size: int) -> int:
+    """Channels of the input: 3 where colour images pass, else what the first convolution takes.
+
+    The first is the one that is called first, whatever the order of registration.
 
     Raises:
         InputError: another number than 1 or 3.
     """
-    convolutions = (module for module in network.modules() if isinstance(module, nn.Conv2d))
-    first = next(convolutions, None)
-    channels = first.in_channels if first and first.in_channels else 3
+    called_first: list[int] = []
+
+    def note(module: nn.Module, _inputs: object) -> None:
+        called_first.append(cast(nn.Conv2d, module).in_channels)
+
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    handles = [module.register_forward_pre_hook(note) for module in convolutions]
+    try:
+        first_pass(network, 3, input_size)
+        return 3
+    except Exception:  # on purpose any: then its convolutions tell
+        channels = next(iter([*called_first, *(one.in_channels for one in convolutions)]), 3) or 3
+    finally:
+        for handle in handles:
+            handle.remove()
     if channels not in (1, 3):
         raise InputError(
             f"model {name}: its first convolution takes {channels} channels; allowed: 1 or 3, "
             f"and --channels where the network makes its {channels} of them itself"
         )
     return channels
+
+
+@torch.no_grad()
+def first_pass(network: nn.Module, channels: int, input_size: int) -> None:
+    """Run two photographs, in the course of which lazy modules get their shapes."""
+    zeros, ones = (0.0,) * channels, (1.0,) * channels
+    with called(Habits()):
+        network(probe_images(input_size, input_size, zeros, ones)[:2])
+
+
+def has_lazy_weights(network: nn.Module) -> bool:
+    """Whether weights still wait for a first pass to have a shape."""
+    return any(is_lazy(weight) for weight in (*network.parameters(), *network.buffers()))

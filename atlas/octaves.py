@@ -10,7 +10,7 @@ from torch import Tensor
 from .adam import Adam
 from .drafts import Draft, Job, Log, has_gradient
 from .imagetensors import fit, seen_at, to_tensor
-from .network import Network, Reduce, Run, keep, spatial_mean
+from .network import Network, Run, keep, spatial_mean
 from .objectives import (
     Objective,
     company_objective,
@@ -29,6 +29,7 @@ from .parameterization import (
 )
 from .recipes import FourierRecipe
 from .redirect import redirected
+from .tapping import Reduce
 from .transforms import apply_geometry, draw_geometry
 
 

@@ -7,9 +7,9 @@ lead to its pages.
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from .audit import read_key
 from .comparepages import Other
 from .comparing import check_comparable
 from .config import Config, canonical_json
-from .errors import AtlasError, InputError, UsageError, closest
+from .errors import AtlasError, InputError, UsageError, closest, one_line
 from .files import atomic_write, escape_name, shown, unescape_name
 from .gallery import SiteReport, write_site
 from .looking import lens_fingerprint, lens_images
@@ -305,16 +305,21 @@ def write_pages(
     failures: Sequence[Rendering],
     config: Config,
     progress: Progress,
-) -> None:
-    """Write the site of one model and say what changed; then of those that compare with it."""
+) -> int:
+    """Write the site of one model and say what changed; then of those that compare with it.
+
+    Returns:
+        How many kinds of pages had to be left out.
+    """
     folder = store.folder.parent
-    report = write_model_pages(store, plan, failures, config, progress)
+    report, left_out = write_model_pages(store, plan, failures, config, progress)
     for path in sorted(folder.parent.glob(f"*/{PLAN}")):
         model = path.parent.name
         page = f"{model}/{comparison_page(folder.name)}"
         changed = report.written or report.removed or is_stale(config.site, page)
         if changed and compares_with(path, folder) and read_manifest(config.site / model):
             rewrite(path, config, progress)
+    return left_out
 
 
 def rewrite(path: Path, config: Config, progress: Progress) -> None:
@@ -336,32 +341,68 @@ def rewrite(path: Path, config: Config, progress: Progress) -> None:
         progress.warn(f"the pages of {name} could not be written again: {error}")
 
 
+PARTS: tuple[tuple[str, Mapping[str, Any]], ...] = (
+    ("image pages", {"lenses": ()}),
+    ("class pages", {"classes": None}),
+    ("image and class pages", {"lenses": (), "classes": None}),
+)
+"""What a site is written without where it cannot be written whole: never without its units."""
+
+
 def write_model_pages(
     store: Store,
     plan: Mapping[str, Any],
     failures: Sequence[Rendering],
     config: Config,
     progress: Progress,
-) -> SiteReport:
-    """Write the site of one model and say what changed."""
-    atlas, cache = gather(store, plan, failures), store.folder.parent.parent
+) -> tuple[SiteReport, int]:
+    """Write the site of one model and say what changed, and how many kinds of pages it lacks."""
+    whole, cache = gather(store, plan, failures), store.folder.parent.parent
     with ExitStack() as stack:
         try:
-            other = stack.enter_context(open_other(plan, atlas, cache))
+            other = stack.enter_context(open_other(plan, whole, cache))
         except AtlasError as error:
-            progress.warn(f"{atlas.model.name} has no compare page: {error}")
+            progress.warn(f"{whole.model.name} has no compare page: {error}")
             other = None
-        report = write_site(
-            atlas,
-            pictures_of(store, plan),
-            site=config.site,
-            labels=read_labels(Path(LABELS)),
-            site_url=config.site_url,
-            templates=[],
-            other=other,
-        )
+
+        def write(atlas: ModelAtlas) -> SiteReport:
+            return write_site(
+                atlas,
+                pictures_of(store, plan),
+                site=config.site,
+                labels=read_labels(Path(LABELS)),
+                site_url=config.site_url,
+                templates=[],
+                other=other,
+            )
+
+        report, lacks = write_what_can_be(whole, write, config, progress)
     say_report(report, config, progress)
-    return report
+    return report, lacks
+
+
+def write_what_can_be(
+    whole: ModelAtlas, write: Callable[[ModelAtlas], SiteReport], config: Config, progress: Progress
+) -> tuple[SiteReport, int]:
+    """Write a site; where a kind of pages fails, without it. A finished rendering is shown always.
+
+    Returns:
+        What `write` returned, and how many kinds of pages are left out.
+    """
+    try:
+        return write(whole), 0
+    except AtlasError:
+        raise
+    except Exception as error:  # whatever it is, it must not hide the units
+        if config.strict:
+            raise
+        first = error
+    for kind, without in PARTS:
+        with suppress(Exception):
+            report = write(replace(whole, **without))
+            progress.warn(f"the site is without its {kind}: {one_line(first)}")
+            return report, 1
+    raise first
 
 
 def say_report(report: SiteReport, config: Config, progress: Progress) -> None:

@@ -49,9 +49,9 @@ def build(config: Config, progress: Progress) -> int:
         recipes = choose_recipes(work)
         plan = write_plan(work, recipes, layers, chosen)
         failures = render_units(work, recipes, layers, stats, chosen)
-        look_at_images(work, layers)
-        write_pages(work.store, plan, failures, config, progress)
-    return 1 if failures else 0
+        unseen = look_at_images(work, layers)
+        left_out = write_pages(work.store, plan, failures, config, progress)
+    return 1 if failures or unseen or left_out else 0
 
 
 def rank(config: Config, progress: Progress) -> int:
@@ -78,8 +78,8 @@ def render(config: Config, progress: Progress) -> int:
         recipes = choose_recipes(work)
         write_plan(work, recipes, layers, chosen)
         failures = render_units(work, recipes, layers, stats, chosen)
-        look_at_images(work, layers)
-    return 1 if failures else 0
+        unseen = look_at_images(work, layers)
+    return 1 if failures or unseen else 0
 
 
 def plan(config: Config, progress: Progress) -> int:

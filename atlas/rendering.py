@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from . import tuning
 from .cluster import LostError, open_pool, require_cluster
 from .config import Config, fingerprint
-from .errors import InputError
+from .errors import InputError, one_line
 from .files import require_free
 from .imagetensors import decode_view, fit, to_pixels, to_tensor
 from .measuring import companions, distinct_images, natural_samples, natural_stats
@@ -278,7 +278,7 @@ class Stage:
             raise error
         block, name = task.item.block, task.item.recipe.name
         units = [Unit(layer=block.layer, channel=channel) for channel in block.channels]
-        failed = tuple(failed_rendering(unit, name, error) for unit in units)
+        failed = tuple(failed_rendering(unit, name, one_line(error)) for unit in units)
         return Rendered(renderings=failed, device=self.workers.device, seconds=0.0)
 
     def settings(self, item: Item) -> Settings:

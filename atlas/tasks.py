@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from . import tuning
 from .config import Config
-from .errors import AtlasError, InputError
+from .errors import AtlasError, InputError, one_line
 from .imagetensors import decode_view
 from .models import load_model
 from .network import Network
@@ -162,6 +162,8 @@ class Renderer:
 
     def guarded(self, block: Block, settings: Settings, material: Material) -> Sequence[Rendering]:
         """Render a block; if that fails, each unit alone, so that one takes no other with it."""
+        if block.layer in self.network.without_gradient:
+            return self.failed(block, settings, NO_GRADIENT)
         try:
             return render_block(self.network, block, settings, material)
         except AtlasError:
@@ -170,10 +172,20 @@ class Renderer:
             if self.config.strict:
                 raise
             if len(block.channels) == 1:
-                unit = Unit(layer=block.layer, channel=block.channels[0])
-                return [failed_rendering(unit, settings.recipe.name, error)]
+                return self.failed(block, settings, one_line(error))
         alone = [replace(block, channels=(channel,)) for channel in block.channels]
         return [one for part in alone for one in self.guarded(part, settings, material)]
+
+    def failed(self, block: Block, settings: Settings, reason: str) -> list[Rendering]:
+        """The units of a block that cannot be rendered, each of which says why."""
+        units = [Unit(layer=block.layer, channel=channel) for channel in block.channels]
+        return [failed_rendering(unit, settings.recipe.name, reason) for unit in units]
+
+
+NO_GRADIENT = (
+    "no gradient of this layer reaches the image (detach(), integers or rounding in front of it), "
+    "so nothing can be optimised"
+)
 
 
 class Workers(Protocol):

@@ -10,7 +10,7 @@ import socket
 import stat
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -312,7 +312,23 @@ def size(tensor: Tensor) -> str:
 def digest_tensors(network: nn.Module) -> str:
     """SHA-256 over names, types, shapes and bytes of all weights and buffers, in order."""
     digest = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
-        digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    for name, value in network.state_dict().items():
+        digest.update(name.encode() + b"\0")
+        for part in bytes_of(value):
+            digest.update(part)
     return digest.hexdigest()
+
+
+def bytes_of(value: object) -> Iterator[bytes]:
+    """What tells a value of a state_dict from others; quantised modules keep more than tensors."""
+    if isinstance(value, tuple | list):
+        for part in value:
+            yield from bytes_of(part)
+    elif isinstance(value, Tensor):
+        yield f"{value.dtype}\0{tuple(value.shape)}\0".encode()
+        if value.is_quantized:
+            yield repr(value.qscheme()).encode()
+            value = value.dequantize()
+        yield value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes()
+    else:
+        yield repr(value).encode()

@@ -20,8 +20,10 @@ from .errors import InputError
 from .files import escape_name, require_writable
 from .images import find_images
 from .imageset import ImageSet
+from .keys import BEHAVIOUR, known_key
 from .layers import class_layer, select_layers
 from .models import Identity, Model, identify, load_model
+from .models_own import is_own
 from .progress import Progress
 from .recipes import find_recipes
 from .records import LayerInfo, RunInfo
@@ -110,11 +112,14 @@ class Plain:
 
     def key(self) -> dict[str, Any]:
         """Everything that changes the statistics."""
-        return {
+        key: dict[str, Any] = {
             "ranking": RANKING_VERSION,
             "model": asdict(self.identity),
             "images": self.images.sha256,
         }
+        if is_own(self.config.model):
+            key[BEHAVIOUR] = list(self.model().behaviour)
+        return known_key(self.config.cache / escape_name(self.config.atlas_name), key)
 
     def work(self, store: Store) -> Work:
         """The run on a cache that is open."""

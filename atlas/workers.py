@@ -348,9 +348,8 @@ def part_of(job: Job, indices: Sequence[int]) -> Job:
     )
 
 
-def failed_rendering(unit: Unit, recipe: str, error: Exception) -> Rendering:
-    """The record of a unit whose rendering ended in an exception: no pixels, and why."""
-    text = str(error).strip().partition("\n")[0]
+def failed_rendering(unit: Unit, recipe: str, reason: str) -> Rendering:
+    """The record of a unit that could not be rendered: no pixels, and why."""
     nothing = float("nan")
     return Rendering(
         unit=unit,
@@ -358,7 +357,7 @@ def failed_rendering(unit: Unit, recipe: str, error: Exception) -> Rendering:
         image=np.zeros((3, 0, 0), np.float16),
         snapshots=NO_SNAPSHOTS,
         status="failed",
-        reason=f"{type(error).__name__}: {text}",
+        reason=reason,
         scores=Scores(activation=nothing, reach=nothing, select=0, robust=nothing, hf=nothing),
         objective=np.zeros(0, np.float32),
         octave_steps=(),

@@ -15,14 +15,33 @@ LEVELS = (
     ("errors", "records", "config", "files"),
     # One noun each, of values, files or tensors.
     (
-        *("adam", "allocator", "blocks", "codec", "drafts", "headers", "imagefiles"),
+        *(
+            "adam",
+            "allocator",
+            "behaviour",
+            "blocks",
+            "calling",
+            "codec",
+            "drafts",
+            "headers",
+            "imagefiles",
+        ),
         *("imagetensors", "blueprints", "classes", "cluster", "comparing", "layouts", "pixels"),
         *("objectives", "probes", "progress", "ranking", "recipes", "redirect", "serve", "trace"),
+        "surroundings",
         *("transforms", "weights", "addresses", "captions", "sheets", "sitetree", "views"),
     ),
     # A network's table; what is optimised; what a page shows; how a picture is decoded; the cache.
     (
-        *("layers", "models_own", "models_timm", "models_torchvision"),
+        *(
+            "behaviour",
+            "folding",
+            "layers",
+            "tapping",
+            "models_own",
+            "models_timm",
+            "models_torchvision",
+        ),
         "parameterization",
         "charts",
         "exhibit",
@@ -34,7 +53,9 @@ LEVELS = (
         "export",
     ),
     # A name made into a network; pages made into a site; which pictures; results kept.
-    ("models", "frontpages", "modelpages", "imageset", "decoders", "store"),
+    ("habits", "keys", "models", "frontpages", "modelpages", "imageset", "decoders", "store"),
+    # What a network needs, and what may be done with it.
+    ("shortcuts",),
     ("network", "classpages", "comparepages", "imagepages", "photographs"),
     # What is done with a network: the pass over images, the two engines, scores, timing.
     (

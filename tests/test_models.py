@@ -368,6 +368,7 @@ def test_own_network_is_imported_from_the_current_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path_before = list(sys.path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     code = "def net():\n    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU()).train()\n"
     name = own_module(tmp_path, code)
     model = load_model(Config(model=f"{name}:net", mean=(0.5,), input_size=9))
@@ -377,7 +378,9 @@ def test_own_network_is_imported_from_the_current_folder(
     assert (model.info.title, model.info.input_size) == ("net", 9)
     assert [(layer.channels, layer.height) for layer in model.layers] == [(2, 7), (2, 7)]
     assert model.info.weights_sha256 == again.info.weights_sha256, "untrained weights are seeded"
-    assert sys.path == path_before
+    assert sys.path == [*path_before, str(tmp_path)], (
+        "for what forward() imports, behind all others"
+    )
 
 
 def test_own_network_is_identified_by_loading_it() -> None:

@@ -13,10 +13,12 @@ from torchvision.models import VisionTransformer
 
 from atlas.config import Config
 from atlas.errors import InputError
+from atlas.folding import conv_norm_pairs, fold_batch_norm
 from atlas.layers import layer_table
 from atlas.models import Model, load_model
-from atlas.network import Network, conv_norm_pairs, fold_batch_norm, keep, module_path, spatial_mean
+from atlas.network import Network, keep, spatial_mean
 from atlas.probes import probe_images
+from atlas.tapping import module_path
 from tests.helpers import calibrate, calibrated_googlenet, network_of, tiny_network
 
 
@@ -133,6 +135,7 @@ def test_in_place_relu_after_a_tap_does_not_reach_the_tapped_values() -> None:
         return body.last(F.relu(body.conv(images), inplace=True))
 
     body = Body(forward, conv=nn.Conv2d(3, 2, 1), last=nn.Conv2d(2, 2, 1))
+    nn.init.constant_(body.get_submodule("conv").bias, -0.5)  # type: ignore[arg-type]
     network = network_of(body, ["conv", "last"])
     with torch.no_grad(), network.tap({"conv": spatial_mean, "last": keep}) as run:
         got = run(noise(1))["conv"]
@@ -155,7 +158,7 @@ def test_reused_module_is_tapped_by_call() -> None:
         both = run(noise(1))
     torch.testing.assert_close(both["relu"], first.mean((2, 3)))
     torch.testing.assert_close(both["relu:1"], second.mean((2, 3)))
-    assert module_path("layer1.0.relu:2") == ("layer1.0.relu", 2)
+    assert module_path(body, "layer1.0.relu:2") == ("layer1.0.relu", 2)
 
 
 @pytest.mark.parametrize("where", ["body", "reduce", "network", "name"])

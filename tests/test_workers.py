@@ -411,7 +411,7 @@ def test_units_silent_on_noise_come_alive_and_only_the_dead_one_is_dead(
 
 def test_failed_unit_is_recorded_with_its_reason_and_no_pixels() -> None:
     unit = Unit(layer="a", channel=1)
-    one = failed_rendering(unit, "octaves", ValueError("no\nmore"))
+    one = failed_rendering(unit, "octaves", "ValueError: no")
     assert (one.unit, one.status, one.reason) == (unit, "failed", "ValueError: no")
     assert one.image.size == 0
     assert np.isnan(one.scores.reach)

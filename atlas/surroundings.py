@@ -1,0 +1,58 @@
+"""What code of somebody else may change of the program around it, and how that is undone.
+
+Modules of users change the working folder, torch's default type or the handling of signals for
+their own purposes, some of them only by being imported. Start at `kept`.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
+    (os.getcwd, os.chdir),
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_default_device, lambda _: torch.set_default_device(None)),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+    (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+    (
+        lambda: torch.backends.cudnn.benchmark,
+        lambda on: setattr(torch.backends.cudnn, "benchmark", on),
+    ),
+    (np.geterr, lambda kinds: np.seterr(**kinds)),
+    (lambda: sys.stdout, lambda stream: setattr(sys, "stdout", stream)),
+    (lambda: sys.stderr, lambda stream: setattr(sys, "stderr", stream)),
+)
+"""Pairs that read a setting and set it again."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Whatever code does inside the block, the settings are afterwards as before.
+
+    What it prints goes to the messages: the output of a command is data.
+    """
+    before = [read() for read, _ in SETTINGS]
+    handlers = [signal.getsignal(number) for number in SIGNALS]
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        for (read, write), value in zip(SETTINGS, before, strict=True):
+            if read() != value:
+                write(value)
+        for number, handler in zip(SIGNALS, handlers, strict=True):
+            if signal.getsignal(number) != handler:
+                signal.signal(number, handler)
