@@ -15,17 +15,7 @@ LEVELS = (
     ("errors", "records", "config", "files"),
     # One noun each, of values, files or tensors.
     (
-        *(
-            "adam",
-            "allocator",
-            "behaviour",
-            "blocks",
-            "calling",
-            "codec",
-            "drafts",
-            "headers",
-            "imagefiles",
-        ),
+        *("adam", "allocator", "blocks", "calling", "codec", "drafts", "headers", "imagefiles"),
         *("imagetensors", "blueprints", "classes", "cluster", "comparing", "layouts", "pixels"),
         *("objectives", "probes", "progress", "ranking", "recipes", "redirect", "serve", "trace"),
         "surroundings",
