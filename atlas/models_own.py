@@ -49,7 +49,7 @@ def own_network(name: str, channels: int, input_size: int) -> Blueprint:
     with kept(), folder_on_path(os.getcwd()), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = import_own(name, module_name)
-        network = call_own(name, find_own(name, module, attribute))
+        network = uncompiled(call_own(name, find_own(name, module, attribute)))
         set_evaluating(network)
         channels = channels or input_channels(name, network, input_size)
         if has_lazy_weights(network):
@@ -115,6 +115,17 @@ def call_own(name: str, build: Callable[[], object]) -> nn.Module:
             f"model {name}: it must return a torch.nn.Module, got {type(network).__name__}"
         )
     return network
+
+
+def uncompiled(network: nn.Module) -> nn.Module:
+    """The network without torch.compile, inside whose code no hook is called."""
+    for module in network.modules():
+        module._compiled_call_impl = None
+        for name, child in module.named_children():
+            original = getattr(child, "_orig_mod", child)
+            if original is not child and name != "_orig_mod":
+                setattr(module, name, original)
+    return cast(nn.Module, getattr(network, "_orig_mod", network))
 
 
 # --- what its input is ---------------------------------------------------------------------------
