@@ -25,6 +25,7 @@ def disturb(folder: Path) -> None:
     np.seterr(all="raise")
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     warnings.simplefilter("error")
+    raise ZeroDivisionError
 
 
 @pytest.mark.filterwarnings("ignore:Anomaly Detection")
@@ -33,7 +34,6 @@ def test_settings_are_as_before_also_after_an_exception(tmp_path: Path) -> None:
     errors = np.geterr()
     with pytest.raises(ZeroDivisionError), kept():
         disturb(tmp_path)
-        raise ZeroDivisionError
     assert os.getcwd() == folder
     assert torch.zeros(1).dtype == torch.float32
     assert torch.zeros(1).device.type == "cpu"
