@@ -4,6 +4,7 @@ Class scores are a layer like any other (`records.CLASSES`), one channel a class
 about them is that they compete, so that scores turn into probabilities.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -77,12 +78,20 @@ def spread_classes(count: int, number: int = 10) -> tuple[int, ...]:
 def varied_samples(samples: Sequence[Sample], count: int) -> tuple[int, ...]:
     """`count` sample images that differ most in where they come from, in order of their index.
 
-    First one crop of every distinct file, then a second one of each, and so on.
+    First one crop of every distinct file, of which first one of every folder, then a second one of
+    each, and so on; then a second crop of every file. Where more folders are left than pages, the
+    pages are spread evenly over them.
     """
-    seen: dict[str, int] = {}
-    turns = []
+    rounds: dict[tuple[int, int], list[int]] = {}
+    crops: Counter[str] = Counter()
+    files: Counter[tuple[int, str]] = Counter()
     for sample in samples:
-        turn = seen.get(sample.sha256, 0)
-        seen[sample.sha256] = turn + 1
-        turns.append((turn, sample.index))
-    return tuple(sorted(index for _, index in sorted(turns)[:count]))
+        crop, folder = crops[sample.sha256], sample.name.rpartition("/")[0]
+        rounds.setdefault((crop, files[crop, folder]), []).append(sample.index)
+        crops[sample.sha256] += 1
+        files[crop, folder] += 1
+    chosen: list[int] = []
+    for _, found in sorted(rounds.items()):
+        left = min(count - len(chosen), len(found))
+        chosen += [found[at * len(found) // left] for at in range(left)]
+    return tuple(sorted(chosen))

@@ -79,3 +79,30 @@ def test_samples_come_from_as_many_files_as_possible() -> None:
     assert varied_samples(samples, 3) == (0, 3, 4)
     assert varied_samples(samples, 4) == (0, 1, 3, 4)
     assert varied_samples(samples, 9) == (0, 1, 2, 3, 4)
+
+
+def files(*names: str) -> list[Sample]:
+    """Distinct files of these paths."""
+    rows = enumerate(names)
+    return [Sample(index=index, name=one, sha256=one, box=(0, 0, 1, 1)) for index, one in rows]
+
+
+def test_samples_come_from_every_folder_in_turn() -> None:
+    samples = files("a/0", "a/1", "a/2", "b/0", "b/1", "c/d/0", "top")
+    assert varied_samples(samples, 4) == (0, 3, 5, 6)
+    assert varied_samples(samples, 6) == (0, 1, 3, 4, 5, 6)
+    assert varied_samples(samples, 7) == (0, 1, 2, 3, 4, 5, 6)
+
+
+def test_samples_are_spread_over_more_folders_than_are_wanted() -> None:
+    samples = files(*(f"{folder}/{name}" for folder in "abcdefgh" for name in "01"))
+    assert varied_samples(samples, 4) == (0, 4, 8, 12)  # a, c, e, g
+
+
+def test_one_file_in_two_folders_counts_once() -> None:
+    same = [
+        Sample(index=0, name="a/0", sha256="x", box=(0, 0, 1, 1)),
+        Sample(index=1, name="b/0", sha256="x", box=(0, 0, 1, 1)),
+        Sample(index=2, name="b/1", sha256="y", box=(0, 0, 1, 1)),
+    ]
+    assert varied_samples(same, 2) == (0, 2)
