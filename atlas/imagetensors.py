@@ -15,6 +15,19 @@ def to_tensor(images: Sequence[NDArray[np.uint8]]) -> Tensor:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
 
 
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in grey, for pixels as they are stored.
+
+Source: ITU-R BT.601, as in torchvision's Grayscale and PIL's convert("L"), which one-channel
+networks were trained with."""
+
+
+def luminance(images: Tensor) -> Tensor:
+    """Images (N, 3, H, W) as a network of one channel sees them, (N, 1, H, W)."""
+    shares = torch.tensor(LUMINANCE, dtype=images.dtype, device=images.device)
+    return (images * shares.view(3, 1, 1)).sum(1, keepdim=True)
+
+
 def to_pixels(image: NDArray[np.float16]) -> NDArray[np.uint8]:
     """The 8-bit picture (H, W, 3) of a rendering (3, H, W) in [0, 1]: what pages show."""
     wide = np.nan_to_num(image.astype(np.float32), nan=0.5)

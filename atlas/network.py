@@ -19,6 +19,7 @@ from .calling import Habits
 from .errors import InputError
 from .folding import shared_copy
 from .habits import find_gradients, find_habits, refuses
+from .imagetensors import luminance
 from .layouts import MAPS, to_maps
 from .models import Model
 from .probes import probe_images
@@ -238,7 +239,7 @@ class Network:
     def normalise(self, images: Tensor) -> Tensor:
         """Images in [0, 1] as the network expects them."""
         if images.shape[1] != len(self._mean):
-            images = images.mean(1, keepdim=True)  # a one-channel network sees luminance
+            images = luminance(images)
         return (images - self._mean) / self._std
 
 

@@ -8,9 +8,12 @@ in the batch. Scores, retries and statuses come later.
 from dataclasses import replace
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from .ascent import render_ascent
 from .drafts import Draft, Job
+from .imagetensors import luminance
 from .network import Network
 from .octaves import render_octaves
 from .pyramid import render_pixels, render_upscaled
@@ -24,10 +27,15 @@ def render(network: Network, recipe: Recipe, job: Job) -> list[Draft]:
 
 
 def grey(draft: Draft) -> Draft:
-    """The draft as a network of one channel sees it: all it knows is the mean of the colours."""
-    flat = [image.mean(0, keepdims=True) for image in (draft.image, *draft.snapshots)]
-    image, *snapshots = (np.repeat(one, 3, axis=0) for one in flat)
+    """The draft as a network of one channel sees it: all it knows is the luminance."""
+    image, *snapshots = map(in_grey, (draft.image, *draft.snapshots))
     return replace(draft, image=image, snapshots=tuple(snapshots))
+
+
+def in_grey(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The luminance of (3, H, W) in all three colours."""
+    flat: NDArray[np.float32] = luminance(torch.from_numpy(image)[None])[0].numpy()
+    return np.repeat(flat, 3, axis=0)
 
 
 def render_colours(network: Network, recipe: Recipe, job: Job) -> list[Draft]:

@@ -296,7 +296,8 @@ def test_one_channel_network_sees_luminance() -> None:
     network = network_of(nn.Sequential(nn.Conv2d(1, 2, 1)), ["0"], mean=(0.4,), std=(0.5,))
     conv = network.network.get_submodule("0")
     images = noise(2)
-    grey = (images.mean(1, keepdim=True) - 0.4) / 0.5
+    red, green, blue = images.split(1, 1)
+    grey = (0.299 * red + 0.587 * green + 0.114 * blue - 0.4) / 0.5
     torch.testing.assert_close(outputs(network, "0", images), conv(grey))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from atlas.config import Config
@@ -33,7 +34,7 @@ from atlas.recipes import (
     negative,
 )
 from atlas.records import LayerStats
-from atlas.render import render
+from atlas.render import in_grey, render
 from tests.helpers import (
     calibrated_googlenet,
     job_of,
@@ -255,6 +256,16 @@ def test_bad_values_of_one_unit_leave_the_others_bit_equal(
     alone = draw(clean, stats, short(recipe), [0, 3], size_for(recipe))
     for draft, wanted in zip(drafts[::2], alone, strict=True):
         assert np.array_equal(draft.image, wanted.image)
+
+
+def test_grey_is_what_pil_makes_of_the_colours() -> None:
+    colours = np.random.default_rng(0).random((3, 4, 5), np.float32)
+    grey = in_grey(colours)
+    assert np.array_equal(grey[0], grey[1])
+    assert np.array_equal(grey[0], grey[2])
+    eight_bits = Image.fromarray(np.uint8(colours * 255).transpose(1, 2, 0))
+    wanted = np.asarray(eight_bits.convert("L")) / 255
+    assert np.abs(grey[0] - wanted).max() < 2 / 255  # both round
 
 
 def test_pictures_of_a_grey_network_are_grey() -> None:
