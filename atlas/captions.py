@@ -7,7 +7,7 @@ beforehand. `shown` stands between all text of others and the page.
 import math
 import re
 
-from .records import Scores
+from .records import CentralCrop, Scores
 
 UNSHOWABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
@@ -147,6 +147,21 @@ def reach(value: float | None) -> str:
     if value is not None and math.isfinite(value) and value >= BEYOND:
         return "beyond"
     return number(math.nan if value is None else value)
+
+
+def crop_sentence(crop: CentralCrop, side: int) -> str:
+    """Which part of a picture the network sees, and how large.
+
+    Args:
+        crop: the part.
+        side: of the network's input.
+    """
+    share = "all" if crop.share == 1 else f"{crop.share:.4g}"
+    part = f"central square of {share} of the shorter side"
+    if crop.squash:
+        part = f"central {share} of both sides, squashed into a square"
+    text = f"{part}, resized to {side} px by area means"
+    return f"{text}; pictures prepared for {side} px are not resized" if crop.prepared else text
 
 
 def images_sentence(images: int, distinct: int, reference: str = "") -> str:

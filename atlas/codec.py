@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .records import (
+    CentralCrop,
     FeatureMaps,
     FoolingImage,
     LayerInfo,
@@ -191,7 +192,9 @@ def samples_from_json(value: dict[str, Any]) -> SampleSet:
     samples = tuple(Sample(**{**row, "box": tuple(row["box"])}) for row in value["samples"])
     skipped = tuple(SkippedFile(**row) for row in value["skipped"])
     credits = tuple(value.get("credits", ()))
-    return SampleSet(**{**value, "samples": samples, "skipped": skipped, "credits": credits})
+    crop = CentralCrop(**value["crop"]) if value.get("crop") else None
+    tuples = {"samples": samples, "skipped": skipped, "credits": credits}
+    return SampleSet(**{**value, **tuples, "crop": crop})
 
 
 def readout_to_datasets(readout: Readout) -> dict[str, Array]:

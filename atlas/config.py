@@ -41,6 +41,8 @@ class Config:
     weights_sha256: str = ""
     images: str = "sample"
     max_pixels: int = MAX_PIXELS
+    crop: float = 0
+    follow_links: bool = False
     layers: tuple[str, ...] = ("blocks",)
     units: int | Literal["all"] = 10
     rank: str = "mean"
@@ -117,6 +119,7 @@ class Config:
                 raise UsageError(f"--{name} takes one or three numbers, got {values}")
         if any(value <= 0 for value in self.std):
             raise UsageError(f"--std must be above 0, got {self.std}")
+        check_pixels(self.mean, self.std)
 
 
 def check_choice(option: str, value: str, allowed: Sequence[str]) -> None:
@@ -130,6 +133,44 @@ def check_range(option: str, value: int, low: int, high: int) -> None:
     """Raise a UsageError unless low <= value <= high."""
     if not low <= value <= high:
         raise UsageError(f"{option} must be from {low} to {high}, got {value}")
+
+
+def check_pixels(mean: Sequence[float], std: Sequence[float]) -> None:
+    """Raise a UsageError that says what is meant for numbers that pixels in [0, 1] cannot have.
+
+    Legal are a mean in [0, 1] and a spread in (0, 1]: 0 and 1/255 make pixels from 0 to 255, .5 and
+    .5 from -1 to 1.
+    """
+    if all(0 <= value <= 1 for value in mean) and all(value <= 1 for value in std):
+        return
+    hint = "" if min(mean, default=0) < 0 else f"; did you mean {typed_input(*meant(mean, std))}?"
+    raise UsageError(
+        f"{typed_input(mean, std)}: pixels are in [0, 1], so a mean is too and no std is above 1"
+        f"{hint}"
+    )
+
+
+def meant(mean: Sequence[float], std: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Mean and spread in [0, 1] of numbers for pixels from 0 to 255, or that lack their point."""
+    largest = max((*mean, *(2 * value for value in std)))  # no spread is above half the range
+    if largest > 255 and {*std} != {255.0}:
+        return [put_point(value) for value in mean], [put_point(value) for value in std]
+    in_bytes = max(mean, default=0) > 1
+    means = [value / 255 for value in mean] if in_bytes else [*mean]
+    fits = max(std, default=0) < 1
+    return means, [*std] if fits else [value / 255 for value in std]
+
+
+def put_point(value: float) -> float:
+    """406 → .406; what is not above 1 has its point."""
+    return value / 10 ** len(str(int(value))) if value > 1 else value
+
+
+def typed_input(mean: Sequence[float], std: Sequence[float]) -> str:
+    """The options as they are typed, with four digits at most."""
+    options = {"--mean": mean, "--std": std}
+    texts = {name: ",".join(f"{value:.4g}" for value in options[name]) for name in options}
+    return " ".join(f"{name} {text}" for name, text in texts.items() if text)
 
 
 # --- from text to values -------------------------------------------------------------------------
@@ -184,6 +225,17 @@ def parse_numbers(option: str, text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError:
         raise UsageError(f"{option} takes one or three numbers, got {text!r}") from None
+
+
+def parse_share(option: str, text: str) -> float:
+    """Read a number above 0 and at most 1."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 < share <= 1:
+        raise UsageError(f"{option} takes a number above 0 and at most 1, got {text!r}")
+    return share
 
 
 def parse_text(option: str, text: str) -> str:
@@ -275,6 +327,20 @@ OPTIONS: tuple[Option, ...] = (
         metavar="N",
         help="pixels of the largest sample image that is decoded; larger ones are skipped",
         parse=parse_integer,
+    ),
+    Option(
+        name="crop",
+        metavar="SHARE",
+        help="side of the central square that the network sees, over the shorter side of the "
+        "picture; 0: as the published weights were evaluated, and for your own network all of it",
+        parse=parse_share,
+    ),
+    Option(
+        name="follow-links",
+        metavar="",
+        help="use pictures and folders that links in the folder of --images lead to, wherever "
+        "they are",
+        parse=parse_flag,
     ),
     Option(
         name="layers",

@@ -25,10 +25,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from .errors import InputError
 from .imagefiles import read_file
-from .pictures import Crop, Cut, Pixels, at_full_size, cut, decode, spare_factor
+from .pictures import Pixels, decode
+from .records import CentralCrop
+from .squares import Crop, Cut, at_full_size, cut, spare_factor
 
 Decoder = Callable[[bytes, int], Pixels]
 """Turns the bytes of a file into (H, W, 3) RGB, given the most pixels that are allowed."""
@@ -51,6 +54,7 @@ class Task:
     root: str
     sha256: str
     crops: tuple[Crop, ...]
+    centre: CentralCrop
     size: int
     view_size: int
     max_pixels: int
@@ -65,13 +69,14 @@ def perform(task: Task, decoder: Decoder) -> list[Cut]:
     data = read_file(Path(task.path), Path(task.root))
     if hashlib.sha256(data).hexdigest() != task.sha256:
         raise InputError("changed after the run had begun")
-    factor = spare_factor(data, task.crops, max(task.size, task.view_size))
-    if decoder is decode and factor > 1:
+    factor, side = 1, max(task.size, task.view_size)
+    if decoder is decode:
+        factor = spare_factor(data, task.crops, task.centre, side)
         pixels = decode(data, task.max_pixels, factor)
-        pieces = [cut(pixels, crop, task.size, task.view_size) for crop in task.crops]
-        return [at_full_size(piece, factor) for piece in pieces]
-    pixels = decoder(data, task.max_pixels)
-    return [cut(pixels, crop, task.size, task.view_size) for crop in task.crops]
+    else:
+        pixels = decoder(data, task.max_pixels)
+    pieces = [cut(pixels, crop, task.centre, task.size, task.view_size) for crop in task.crops]
+    return [at_full_size(piece, factor) for piece in pieces]
 
 
 def perform_all(
@@ -227,6 +232,7 @@ def serve(pipe_descriptor: int, decoder: str, time_limit: float) -> None:
         time_limit: seconds per task; at twice that the worker ends itself, should nobody else.
     """
     cv2.setNumThreads(1)
+    Image.MAX_IMAGE_PIXELS = None  # ours is checked before
     module, _, name = decoder.partition(":")
     function: Decoder = getattr(importlib.import_module(module), name)
     silence_libraries()
@@ -263,7 +269,7 @@ def task_from_json(data: bytes) -> Task:
     """The task that `asdict` and JSON made lists of."""
     value = json.loads(data)
     crops = tuple(crop if crop == "centre" else tuple(crop) for crop in value["crops"])
-    return Task(**{**value, "crops": crops})
+    return Task(**{**value, "crops": crops, "centre": CentralCrop(**value["centre"])})
 
 
 def send_result(pipe: Connection, result: Result) -> None:

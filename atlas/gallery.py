@@ -304,14 +304,14 @@ def provenance_markup(atlas: ModelAtlas, environment: jinja2.Environment) -> Mar
     """The part that stands on every page of a model, rendered once."""
     page = Page(path="", kind="provenance", title="", description="")
     recipes = list(atlas.digests.items())
-    sentence = images_sentence(atlas)
-    return Markup(
-        render(
-            environment,
-            page,
-            {"atlas": atlas, "recipes": recipes, "images_sentence": sentence},
-        )
-    )
+    crop = atlas.samples.crop
+    values = {
+        "atlas": atlas,
+        "recipes": recipes,
+        "images_sentence": images_sentence(atlas),
+        "crop_sentence": captions.crop_sentence(crop, atlas.model.input_size) if crop else "",
+    }
+    return Markup(render(environment, page, values))
 
 
 def images_sentence(atlas: ModelAtlas) -> str:

@@ -21,14 +21,20 @@ class Header:
         kind: the format by content.
         height, width: largest extent of any frame, before `orientation` is applied.
         orientation: EXIF orientation that is left to apply, 1 to 8.
-        premultiplied: whether OpenCV delivers colours already multiplied by alpha.
+        frame: y0, x0, y1, x1 of the first frame where it may be smaller than the picture.
+        clear: the one shade of a grey picture that is transparent; -1 for none.
+        by_pillow: whether Pillow decodes it; OpenCV otherwise.
+        opaque: whether a channel beside the colours is something else than their opacity.
     """
 
     kind: str
     height: int
     width: int
     orientation: int = 1
-    premultiplied: bool = False
+    frame: tuple[int, int, int, int] | None = None
+    clear: int = -1
+    by_pillow: bool = False
+    opaque: bool = False
 
 
 TRUNCATED = "is truncated"
@@ -46,13 +52,41 @@ def read_header(data: bytes) -> Header:
                 return parse(data)
             except (struct.error, IndexError) as error:
                 raise InputError(TRUNCATED) from error
-    raise InputError(f"is {describe(data)}, not a PNG, JPEG, GIF, BMP, WebP or TIFF picture")
+    raise InputError(f"is {describe(data)}, not a PNG, JPEG, GIF, BMP, WebP, TIFF or PPM picture")
+
+
+def looks_like_picture(start: bytes, named: bool) -> bool:
+    """Whether a file that begins so is a picture, though its name does not say so.
+
+    Args:
+        start: its first bytes.
+        named: whether it has a suffix; raw photographs and slides are files like TIFF, of which
+            only a small picture for looking would be decoded, and have suffixes of their own.
+    """
+    if start.startswith(b"BM") and start[6:10] != bytes(4):  # text that begins so
+        return False
+    parsers = [parse for pattern, parse in PARSERS if pattern.match(start)]
+    return bool(parsers) and not (named and parse_tiff in parsers)
+
+
+FOREIGN = (
+    (re.compile(rb"....ftypavi[fs]", re.DOTALL), "an AVIF picture"),
+    (re.compile(rb"....ftyp(hei|hev|mif|msf)", re.DOTALL), "a HEIF picture"),
+    (re.compile(rb"\0\0\0\x0cjP  "), "a JPEG 2000 picture"),
+    (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), "a JPEG XL picture"),
+    (re.compile(rb"P[Ff]\s"), "a PFM picture of floating-point numbers"),
+    (re.compile(rb"P7\s"), "a PAM picture"),
+    (re.compile(rb"\0\x05\x16\x07"), "an AppleDouble file of macOS"),
+)
 
 
 def describe(data: bytes) -> str:
-    """A guess at what a file is that is no picture."""
+    """A guess at what a file is that is not read."""
     if not data:
         return "empty"
+    for pattern, name in FOREIGN:
+        if pattern.match(data):
+            return name
     start = data[:512].lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html")):
         return "a web page"
@@ -61,7 +95,8 @@ def describe(data: bytes) -> str:
 
 def parse_png(data: bytes) -> Header:
     """Walk the chunks of a PNG to its end, checking the sums of those that matter."""
-    at, height, width, orientation = 8, 0, 0, 1
+    at, height, width, orientation, clear = 8, 0, 0, 1, -1
+    bits, colour = 8, -1
     while True:
         length, kind = struct.unpack_from(">I4s", data, at)
         (checksum,) = struct.unpack_from(">I", data, at + 8 + length)
@@ -69,11 +104,16 @@ def parse_png(data: bytes) -> Header:
         if not kind[0] & 0x20 and zlib.crc32(body, zlib.crc32(kind)) != checksum:
             raise InputError("is damaged: a checksum does not match")
         if kind == b"IHDR":
-            width, height = struct.unpack_from(">II", body)
+            width, height, bits, colour = struct.unpack_from(">IIBB", body)
         elif kind == b"eXIf":
             orientation = exif_orientation(bytes(body))
+        elif kind == b"tRNS" and colour == 0:  # OpenCV leaves this one out, for grey alone
+            (shade,) = struct.unpack_from(">H", body)
+            clear = shade * 255 // (2**bits - 1) if bits < 8 else shade
         elif kind == b"IEND":
-            return Header(kind="PNG", height=height, width=width, orientation=orientation)
+            return Header(
+                kind="PNG", height=height, width=width, orientation=orientation, clear=clear
+            )
         at += 12 + length
 
 
@@ -105,13 +145,14 @@ def parse_jpeg(data: bytes) -> Header:
 def parse_gif(data: bytes) -> Header:
     """Walk the blocks of a GIF to its trailer; a frame may be larger than the screen it names."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
-    at = 13 + gif_palette(flags)
+    at, frame = 13 + gif_palette(flags), None
     while True:
         block = data[at]
         if block == 0x3B:
-            return Header(kind="GIF", height=height, width=width)
+            return Header(kind="GIF", height=height, width=width, frame=frame)
         if block == 0x2C:
             left, top, across, down, flags = struct.unpack_from("<HHHHB", data, at + 1)
+            frame = frame or (top, left, top + down, left + across)
             width, height = max(width, left + across), max(height, top + down)
             at = gif_after(data, at + 11 + gif_palette(flags))
         elif block == 0x21:
@@ -133,23 +174,22 @@ def gif_after(data: bytes, at: int) -> int:
 
 
 def parse_bmp(data: bytes) -> Header:
-    """Read the size of a BMP and whether all its rows are there."""
-    offset, header = struct.unpack_from("<II", data, 10)
-    if header == 12:
-        width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
-        compression = 0
-    else:
-        width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
-    height = abs(height)  # negative: rows from top to bottom
-    if width <= 0 or bits not in (1, 4, 8, 16, 24, 32):
-        raise InputError(f"is damaged: {width} pixels wide, {bits} bits each")
-    row = (width * bits + 31) // 32 * 4
-    needed = (
-        offset + row * height if compression in (0, 3) else struct.unpack_from("<I", data, 2)[0]
-    )
-    if len(data) < needed <= offset + 4 * MAX_PIXELS:
-        raise InputError(TRUNCATED)
-    return Header(kind="BMP", height=height, width=width)
+    """Read the size of a BMP. OpenCV takes unusual bit fields for the usual ones."""
+    (header,) = struct.unpack_from("<I", data, 14)
+    width, height = struct.unpack_from("<HH" if header == 12 else "<ii", data, 18)
+    if width <= 0:
+        raise InputError(f"is damaged: {width} pixels wide")
+    return Header(kind="BMP", height=abs(height), width=width, by_pillow=True)  # < 0: from the top
+
+
+PNM_START = re.compile(rb"P[1-6](?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,9})\s")
+
+
+def parse_pnm(data: bytes) -> Header:
+    """Read the size of a PBM, PGM or PPM. OpenCV reads some of them by chance only."""
+    match = PNM_START.match(data)
+    assert match
+    return Header(kind="PPM", height=int(match[2]), width=int(match[1]), by_pillow=True)
 
 
 def parse_webp(data: bytes) -> Header:
@@ -157,7 +197,7 @@ def parse_webp(data: bytes) -> Header:
     end = 8 + struct.unpack_from("<I", data, 4)[0]
     if len(data) < end:
         raise InputError(TRUNCATED)
-    at, size, orientation = 12, (0, 0), 1
+    at, size, orientation, frame = 12, (0, 0), 1, None
     while at + 8 <= end:
         kind, length = struct.unpack_from("<4sI", data, at)
         body = data[at + 8 : at + 8 + length]
@@ -167,8 +207,10 @@ def parse_webp(data: bytes) -> Header:
             orientation = exif_orientation(body.removeprefix(b"Exif\0\0"))
         elif kind in WEBP_SIZES:
             size = tuple(map(max, size, WEBP_SIZES[kind](body)))  # type: ignore[assignment]
+        if kind == b"ANMF":
+            frame = frame or webp_box(body)
         at += 8 + length + length % 2
-    return Header(kind="WebP", height=size[0], width=size[1], orientation=orientation)
+    return Header(kind="WebP", height=size[0], width=size[1], orientation=orientation, frame=frame)
 
 
 def webp_lossy(body: bytes) -> tuple[int, int]:
@@ -195,6 +237,13 @@ def webp_frame(body: bytes) -> tuple[int, int]:
     return height + 1, width + 1
 
 
+def webp_box(body: bytes) -> tuple[int, int, int, int]:
+    """(y0, x0, y1, x1) of one frame of an animation; its place is given in pairs of pixels."""
+    (x,), (y,) = (struct.unpack("<I", body[at : at + 3] + b"\0") for at in (0, 3))
+    height, width = webp_frame(body)
+    return 2 * y, 2 * x, 2 * y + height, 2 * x + width
+
+
 WEBP_SIZES = {
     b"VP8 ": webp_lossy,
     b"VP8L": webp_lossless,
@@ -202,47 +251,74 @@ WEBP_SIZES = {
     b"ANMF": webp_frame,
 }
 
-TIFF_TYPES = {1: "B", 3: "H", 4: "I"}
-"""TIFF number types that matter here: byte, short, long."""
+TIFF_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
+"""TIFF number types that matter here: byte, short, long, and the long of BigTIFF."""
 
 TIFF_MAX_VALUES = 1 << 20
 
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
+
 
 def parse_tiff(data: bytes) -> Header:
-    """Read the first picture of a TIFF: its size, whether its data are there, what OpenCV misreads.
+    """Read the first picture of a TIFF: its size, whether its data are there, who decodes it.
 
-    OpenCV applies the orientation of a TIFF itself and delivers 8-bit alpha premultiplied.
+    Both libraries apply the orientation of a TIFF themselves. OpenCV keeps all 16 bits, and is
+    right for plain grey and RGB only: it takes any fourth channel for opacity, and planes of 16
+    bits for pixels, with whatever lay in memory between them.
     """
     tags = tiff_tags(data)
     width, height = tags.get(256, (0,))[0], tags.get(257, (0,))[0]
-    bits, colour, channels = (tags.get(tag, (1,)) for tag in (258, 262, 277))
-    if max(bits) > 16:
-        raise InputError(f"has {max(bits)} bits a channel; 8 and 16 are understood")
-    if channels[0] == 2 or (colour[0] == 5 and max(bits) > 8):
-        raise InputError(
-            "has a kind of colour that is not understood (grey with alpha, 16-bit CMYK)"
-        )
+    check_tiff_colours(tags)
     if tags.get(322, (0,))[0] * tags.get(323, (0,))[0] > MAX_PIXELS:
         raise InputError("is damaged: its tiles are larger than any picture")
     for starts, lengths in ((273, 279), (324, 325)):
         ends = map(sum, zip(tags.get(starts, ()), tags.get(lengths, ()), strict=False))
         if max(ends, default=0) > len(data):
             raise InputError(TRUNCATED)
-    return Header(kind="TIFF", height=height, width=width, premultiplied=max(bits) <= 8)
+    bits, colour, channels = (tags.get(tag, (1,)) for tag in (258, 262, 277))
+    plain = (colour[0], channels[0]) in ((BLACK_IS_ZERO, 1), (RGB, 3))
+    return Header(
+        kind="TIFF",
+        height=height,
+        width=width,
+        by_pillow=max(bits) < 16 or not plain,
+        opaque=tags.get(338, (0,))[0] not in (1, 2),
+    )
+
+
+def check_tiff_colours(tags: dict[int, tuple[int, ...]]) -> None:
+    """Raise an InputError for what neither library decodes rightly, as generated files show."""
+    bits, colour, channels = (tags.get(tag, (1,)) for tag in (258, 262, 277))
+    if max(bits) > 16:
+        raise InputError(f"has {max(bits)} bits a channel; 8 and 16 are understood")
+    if not {*bits} <= {1, 2, 4, 8, 16} or len({*bits}) > 1:
+        raise InputError(f"has {bits} bits a channel; 8 and 16 are understood")
+    if not {*tags.get(339, (1,))} <= {1, 4}:
+        raise InputError("holds signed or floating-point numbers, whose white is not known")
+    if colour[0] not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR):
+        raise InputError("has a kind of colour that is not understood, such as Lab")
+    if colour[0] in (WHITE_IS_ZERO, BLACK_IS_ZERO) and channels[0] > 1 + len(tags.get(338, ())):
+        raise InputError(f"has {channels[0]} channels, of which none is said to be red or grey")
+    planes = tags.get(284, (1,))[0] == 2 and channels[0] > 1
+    if max(bits) == 16 and (planes or colour[0] == WHITE_IS_ZERO):
+        raise InputError("has 16 bits in separate planes, or white as 0, which is not understood")
 
 
 def tiff_tags(data: bytes) -> dict[int, tuple[int, ...]]:
-    """The whole numbers in the first directory of a TIFF file or an EXIF block."""
+    """The whole numbers in the first directory of a TIFF or BigTIFF file or an EXIF block."""
     order = "<" if data[:2] == b"II" else ">"
-    (at,) = struct.unpack_from(f"{order}I", data, 4)
-    (count,) = struct.unpack_from(f"{order}H", data, at)
+    large = b"+" in data[2:4]
+    number, count, header, step = ("Q", "Q", 8, 20) if large else ("I", "H", 4, 12)
+    (at,) = struct.unpack_from(f"{order}{number}", data, header)
+    (entries,) = struct.unpack_from(f"{order}{count}", data, at)
     tags: dict[int, tuple[int, ...]] = {}
-    for entry in range(at + 2, at + 2 + 12 * count, 12):
-        tag, kind, number = struct.unpack_from(f"{order}HHI", data, entry)
-        if kind in TIFF_TYPES and 0 < number <= TIFF_MAX_VALUES:
-            layout = f"{order}{number}{TIFF_TYPES[kind]}"
-            inside = struct.calcsize(layout) <= 4
-            start = entry + 8 if inside else struct.unpack_from(f"{order}I", data, entry + 8)[0]
+    first, room = at + struct.calcsize(f"{order}{count}"), struct.calcsize(f"{order}{number}")
+    for entry in range(first, first + step * entries, step):
+        tag, kind, length = struct.unpack_from(f"{order}HH{number}", data, entry)
+        if kind in TIFF_TYPES and 0 < length <= TIFF_MAX_VALUES:
+            layout, start = f"{order}{length}{TIFF_TYPES[kind]}", entry + 4 + room
+            if struct.calcsize(layout) > room:
+                (start,) = struct.unpack_from(f"{order}{number}", data, start)
             tags[tag] = struct.unpack_from(layout, data, start)
     return tags
 
@@ -262,5 +338,6 @@ PARSERS: tuple[tuple[re.Pattern[bytes], Callable[[bytes], Header]], ...] = (
     (re.compile(rb"GIF8[79]a"), parse_gif),
     (re.compile(rb"BM.{8}", re.DOTALL), parse_bmp),
     (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), parse_webp),
-    (re.compile(rb"II\*\0|MM\0\*"), parse_tiff),
+    (re.compile(rb"II[*+]\0|MM\0[*+]"), parse_tiff),
+    (PNM_START, parse_pnm),
 )

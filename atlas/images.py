@@ -19,8 +19,9 @@ from .decoders import Decoder, Task, perform_all
 from .imagefiles import nothing_usable
 from .imageset import ImageItem, ImageSet, find_in_folder
 from .photographs import find_photographs, imagenette_folder
-from .pictures import Cut, Pixels, decode
-from .records import Sample, SkippedFile
+from .pictures import Pixels, decode
+from .records import USUAL_CROP, CentralCrop, Sample, SkippedFile
+from .squares import Cut
 
 TIME_LIMIT = 10.0
 """Seconds that one file may take; the largest allowed JPEG takes about one."""
@@ -46,12 +47,19 @@ class Loaded:
     view: bytes
 
 
-def find_images(source: str, max_pixels: int = MAX_PIXELS) -> ImageSet:
+def find_images(
+    source: str,
+    max_pixels: int = MAX_PIXELS,
+    centre: CentralCrop = USUAL_CROP,
+    follow_links: bool = False,
+) -> ImageSet:
     """List the sample images of a source in an order that no file system decides.
 
     Args:
         source: "sample", "imagenette" or a folder, which is searched with its subfolders.
         max_pixels: larger pictures will be skipped.
+        centre: which part of a picture the network sees, where the source does not say.
+        follow_links: links out of the folder count.
 
     Raises:
         InputError: there is no such folder, no readable image in it, or no way to get the set.
@@ -61,8 +69,8 @@ def find_images(source: str, max_pixels: int = MAX_PIXELS) -> ImageSet:
     elif source == "imagenette":
         found = replace(find_in_folder(imagenette_folder()), title="Imagenette")
     else:
-        found = find_in_folder(Path(source).expanduser())
-    return replace(found, max_pixels=max_pixels)
+        found = find_in_folder(Path(source).expanduser(), follow_links)
+    return replace(found, max_pixels=max_pixels, centre=centre)
 
 
 def load(
@@ -125,6 +133,7 @@ def make_task(image_set: ImageSet, group: Sequence[ImageItem], size: int, view_s
         root=str(image_set.root),
         sha256=group[0].sha256,
         crops=tuple(item.crop for item in group),
+        centre=image_set.centre,
         size=size,
         view_size=view_size,
         max_pixels=image_set.max_pixels,

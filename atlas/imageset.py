@@ -8,8 +8,8 @@ from .config import MAX_PIXELS, fingerprint
 from .errors import InputError
 from .files import shown
 from .imagefiles import check_folder, list_images, nothing_usable, read_file, shown_name
-from .pictures import Crop
-from .records import SkippedFile
+from .records import USUAL_CROP, CentralCrop, SkippedFile
+from .squares import Crop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +38,13 @@ class ImageSet:
         title: what pages call the set.
         items: one per sample image, crops of one file side by side.
         skipped: files that were left out already.
-        sha256: identifies names, bytes, crops and the limit of the whole set.
-        root: the folder.
+        sha256: identifies names, bytes, crops and the limit of the whole set; not what the centre
+            is, which the network decides, so that two networks are compared over one set.
+        root: the folder that no file may lie outside of, by links.
         credits: one line of origin and licence for each photograph, where known.
         trusted: whether the files came with this package's own dependencies.
         max_pixels: larger pictures are skipped.
+        centre: what the crop "centre" means.
     """
 
     title: str
@@ -52,6 +54,7 @@ class ImageSet:
     credits: tuple[str, ...] = ()
     trusted: bool = False
     max_pixels: int = MAX_PIXELS
+    centre: CentralCrop = USUAL_CROP
     sha256: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,12 +63,21 @@ class ImageSet:
             identity.append(self.max_pixels)
         object.__setattr__(self, "sha256", fingerprint(identity))
 
+    @property
+    def crop(self) -> CentralCrop | None:
+        """How the squares are cut; None where each was chosen."""
+        return self.centre if any(item.crop == "centre" for item in self.items) else None
 
-def find_in_folder(root: Path) -> ImageSet:
+
+def find_in_folder(root: Path, follow_links: bool = False) -> ImageSet:
     """List the images of a folder and its subfolders, sorted by the bytes of their paths.
 
     Links to files inside the folder count as files; everything that is not a plain readable file
     (links that leave the folder or go round, FIFOs, sockets) is skipped with the reason.
+
+    Args:
+        root: the folder.
+        follow_links: links that leave the folder count too, also links to other folders.
 
     Raises:
         InputError: no such folder, or no readable image in it.
@@ -73,15 +85,17 @@ def find_in_folder(root: Path) -> ImageSet:
     check_folder(root)
     items: list[ImageItem] = []
     skipped: list[SkippedFile] = []
-    for path in list_images(root, skipped):
+    home = Path("/") if follow_links else root
+    paths, others = list_images(root, skipped, follow_links)
+    for path in paths:
         name = shown_name(path.relative_to(root))
         try:
-            digest = hashlib.sha256(read_file(path, root)).hexdigest()
+            digest = hashlib.sha256(read_file(path, home)).hexdigest()
         except InputError as error:
             skipped.append(SkippedFile(name=name, reason=str(error)))
         else:
             items.append(ImageItem(name=name, path=path, sha256=digest, crop="centre"))
     if not items:
-        raise nothing_usable(f"folder {shown(root)}", skipped)
+        raise nothing_usable(f"folder {shown(root)}", skipped, others)
     title = shown_name(Path(root.resolve().name or "/"))
-    return ImageSet(title=title, items=tuple(items), skipped=tuple(skipped), root=root)
+    return ImageSet(title=title, items=tuple(items), skipped=tuple(skipped), root=home)

@@ -243,6 +243,7 @@ class Seen:
             hf_p05=float(quantiles[1]),
             hf_p95=float(quantiles[2]),
             credits=images.credits,
+            crop=images.crop,
         )
 
 

@@ -17,15 +17,16 @@ from .errors import INSTALL, InputError, UsageError
 from .files import sha256_file
 from .layers import layer_table
 from .models_own import is_own, own_network
-from .models_timm import embedded_network, is_timm, timm_network
+from .models_timm import embedded_network, is_timm, timm_crop, timm_network
 from .models_torchvision import (
     check_torchvision_name,
     hub_path,
+    torchvision_crop,
     torchvision_network,
     torchvision_weights,
 )
 from .probes import probe_images
-from .records import LayerInfo, ModelInfo
+from .records import USUAL_CROP, CentralCrop, LayerInfo, ModelInfo
 from .weights import (
     checked_file,
     digest_tensors,
@@ -104,6 +105,21 @@ def identify(config: Config) -> Identity:
         input_size=config.input_size,
         channels=config.channels,
     )
+
+
+def central_crop(config: Config) -> CentralCrop:
+    """Which part of a picture the network of `config` sees, without building it.
+
+    Raises:
+        InputError: there is no such model.
+    """
+    if config.crop:
+        return CentralCrop(share=config.crop)
+    if is_own(config.model):
+        return CentralCrop(share=1.0, prepared=True)
+    if is_timm(config.model):
+        return timm_crop(config.model.removeprefix("timm/"))
+    return USUAL_CROP if config.model == EMBEDDED_MODEL else torchvision_crop(config.model)
 
 
 def load_model(config: Config) -> Model:

@@ -7,6 +7,7 @@ from typing import Any
 from .blueprints import Blueprint, imagenet_names
 from .config import EMBEDDED_MODEL
 from .errors import INSTALL, InputError, closest
+from .records import USUAL_CROP, CentralCrop
 from .weights import no_download
 
 
@@ -37,21 +38,11 @@ def timm_network(name: str, *, pretrained: bool) -> Blueprint:
     Raises:
         InputError: timm is missing, has no such model, no weights for it or cannot fetch them.
     """
-    timm = import_timm(f"timm/{name}")
-    architecture, _, tag = name.partition(".")
-    if not timm.is_model(architecture):
-        close = closest(architecture, timm.list_models())
-        raise InputError(f"model 'timm/{name}' is not in timm {timm.__version__}{close}")
-    tags = [entry.partition(".")[2] for entry in timm.list_pretrained(architecture + ".*")]
-    if tag and tag not in tags:
-        raise InputError(
-            f"timm has no weights {tag!r} of {architecture}; allowed: {', '.join(tags) or 'none'}"
-        )
-    published = timm.get_pretrained_cfg(name)
+    published = timm_config(name)
     if pretrained and not (published and published.has_weights):
         raise InputError(f"timm has no weights for {name}; give WEIGHTS=/path/to/file")
     try:
-        network = timm.create_model(name, pretrained=pretrained)
+        network = import_timm(f"timm/{name}").create_model(name, pretrained=pretrained)
     except Exception as error:  # timm, its hub and the network between fail in many ways
         wanted = published.hf_hub_id or Path(str(published.url)).name if published else name
         raise no_download(f"timm/{name}", wanted, "timm's cache", error) from error
@@ -66,6 +57,40 @@ def timm_network(name: str, *, pretrained: bool) -> Blueprint:
         std=tuple(facts["std"]),
         class_names=imagenet_names() if facts.get("num_classes") == 1000 else (),
     )
+
+
+def timm_config(name: str) -> Any:
+    """What timm says of the weights of a model; None where it knows none.
+
+    Raises:
+        InputError: timm is missing, or has no such model or no such weights.
+    """
+    timm = import_timm(f"timm/{name}")
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        close = closest(architecture, timm.list_models())
+        raise InputError(f"model 'timm/{name}' is not in timm {timm.__version__}{close}")
+    tags = [entry.partition(".")[2] for entry in timm.list_pretrained(architecture + ".*")]
+    if tag and tag not in tags:
+        raise InputError(
+            f"timm has no weights {tag!r} of {architecture}; allowed: {', '.join(tags) or 'none'}"
+        )
+    return timm.get_pretrained_cfg(name)
+
+
+def timm_crop(name: str) -> CentralCrop:
+    """What timm's own evaluation cuts out for a model.
+
+    Its mode `border` pads a picture to a square; no border is made here, the square lies within.
+
+    Raises:
+        InputError: as of `timm_config`.
+    """
+    published = timm_config(name)
+    if published is None:
+        return USUAL_CROP
+    share = min(1.0, float(published.crop_pct))  # a few are above 1: timm pads with black
+    return CentralCrop(share=share, squash=published.crop_mode == "squash")
 
 
 def import_timm(model: str) -> Any:

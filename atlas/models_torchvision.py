@@ -17,6 +17,7 @@ from torch import nn
 from .blueprints import DEFAULT_INPUT_SIZE, Blueprint
 from .config import EMBEDDED_MODEL
 from .errors import InputError, closest
+from .records import CentralCrop
 
 ZERO_EPS = (
     *("fasterrcnn_resnet50_fpn", "keypointrcnn_resnet50_fpn"),
@@ -88,6 +89,14 @@ def hub_path(name: str) -> Path:
     """Where torch.hub keeps the published weights of a torchvision model."""
     file = Path(urlparse(torchvision_weights(name).url).path).name
     return Path(torch.hub.get_dir()) / "checkpoints" / file
+
+
+def torchvision_crop(name: str) -> CentralCrop:
+    """What torchvision's own transforms cut out for a model; all where they cut nothing out."""
+    transforms = torchvision_weights(name).transforms()
+    if not hasattr(transforms, "crop_size"):
+        return CentralCrop(share=1.0)
+    return CentralCrop(share=min(1.0, transforms.crop_size[0] / transforms.resize_size[0]))
 
 
 def torchvision_network(name: str) -> Blueprint:

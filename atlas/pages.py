@@ -5,6 +5,8 @@ where other atlases compare themselves with this one, theirs are written again, 
 lead to its pages.
 """
 
+import csv
+import io
 import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +41,9 @@ PLAN_SCHEMA = 2
 """Raised whenever a plan of before cannot be read as it is."""
 
 LABELS = "labels.toml"
+
+LABEL_FOLDERS = (Path(__file__).parents[1], Path())
+"""Where people's labels are: beside `build_atlas.py`, and in the folder one is in, which wins."""
 
 
 def write_plan(
@@ -358,6 +363,9 @@ def write_model_pages(
 ) -> tuple[SiteReport, int]:
     """Write the site of one model and say what changed, and how many kinds of pages it lacks."""
     whole, cache = gather(store, plan, failures), store.folder.parent.parent
+    labels = all_labels(LABEL_FOLDERS)
+    for name in lost_labels(config.site / escape_name(whole.model.name), whole.model.name, labels):
+        progress.warn(f"the label of {name} is gone: it is in no {LABELS} here or by the program")
     with ExitStack() as stack:
         try:
             other = stack.enter_context(open_other(plan, whole, cache))
@@ -370,7 +378,7 @@ def write_model_pages(
                 atlas,
                 pictures_of(store, plan),
                 site=config.site,
-                labels=read_labels(Path(LABELS)),
+                labels=labels,
                 site_url=config.site_url,
                 templates=[],
                 other=other,
@@ -415,6 +423,25 @@ def say_report(report: SiteReport, config: Config, progress: Progress) -> None:
         f"{config.site / 'index.html'}: {report.written} files written, "
         f"{report.unchanged} unchanged, {report.bytes / 1e6:.0f} MB"
     )
+
+
+def all_labels(folders: Sequence[Path]) -> dict[str, str]:
+    """The labels in all of these folders; those of later ones win."""
+    labels: dict[str, str] = {}
+    for folder in folders:
+        labels |= read_labels(folder / LABELS)
+    return labels
+
+
+def lost_labels(folder: Path, model: str, labels: Mapping[str, str]) -> list[str]:
+    """Units that have a label on the model's pages of before, in `folder`, and have none now."""
+    try:
+        text = (folder / "units.csv").read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return []
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    named = [f"{model}/{row['layer']}:{row['channel']}" for row in rows if row.get("label")]
+    return [name for name in named if name not in labels]
 
 
 def read_labels(path: Path) -> dict[str, str]:

@@ -1,31 +1,19 @@
-"""The one rule by which a picture file becomes pixels, and the squares that are cut out of it.
+"""The one rule by which a picture file becomes pixels: start at `decode`."""
 
-Start at `decode` for a whole file and at `cut` for one square of it.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+import io
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 
 from .config import MAX_PIXELS
 from .errors import InputError
-from .headers import Header, read_header
+from .headers import TRUNCATED, Header, read_header
 
 Pixels = NDArray[np.uint8]
 Decoded = NDArray[np.integer[Any] | np.floating[Any]]
-Crop = tuple[int, int, int, int] | Literal["centre"]
-"""(y0, x0, y1, x1) in pixels of the decoded file, or the central square, see `centre_box`."""
-
-CENTRE = 224 / 256
-"""Side of the central square over the short side of the file: the usual evaluation crop."""
-
-VIEW_QUALITY = 88
-"""JPEG quality of the views; with 4:4:4, because 4:2:0 ruins saturated textures."""
-
 
 REDUCED = {
     1: cv2.IMREAD_UNCHANGED,
@@ -33,8 +21,7 @@ REDUCED = {
     4: cv2.IMREAD_REDUCED_COLOR_4 | cv2.IMREAD_IGNORE_ORIENTATION,
     8: cv2.IMREAD_REDUCED_COLOR_8 | cv2.IMREAD_IGNORE_ORIENTATION,
 }
-SPARE = 2
-"""A reduced JPEG keeps at least this many times the resolution that is wanted of its square."""
+"""OpenCV's ways to decode a JPEG at a part of its size."""
 
 
 def decode(data: bytes, max_pixels: int = MAX_PIXELS, factor: int = 1) -> Pixels:
@@ -42,11 +29,11 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS, factor: int = 1) -> Pixels
 
     The rule: the first frame; turned as its EXIF orientation says; 16 bits a channel scaled to 8
     (65535 becomes 255); grey repeated into three channels; CMYK converted; what is transparent
-    composited on white. Colour profiles are not applied, and the one transparent shade that a grey
-    PNG can name stays visible.
+    composited on white. Channels beside the colours that are not said to be opacity are left out.
+    Colour profiles are not applied.
 
     Args:
-        data: PNG, JPEG, GIF, BMP, WebP or TIFF, found by content.
+        data: PNG, JPEG, GIF, BMP, WebP, TIFF, PBM, PGM or PPM, found by content.
         max_pixels: larger pictures are refused from their header.
         factor: 2, 4 or 8 decodes a JPEG at that part of its size, which takes as much less time.
 
@@ -58,22 +45,54 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS, factor: int = 1) -> Pixels
     """
     header = read_header(data)
     check_size(header, max_pixels)
+    pixels = by_pillow(data, header) if header.by_pillow else by_opencv(data, header, factor)
+    return orient(on_page(pixels, header), header.orientation)
+
+
+def by_opencv(data: bytes, header: Header, factor: int) -> Pixels:
+    """Decode PNG, JPEG, GIF, WebP and plain 16-bit TIFF to (H, W, 3) RGB."""
     try:
         array = cv2.imdecode(np.frombuffer(data, np.uint8), REDUCED[factor])
     except cv2.error:
         array = None
     if array is None:
-        raise InputError(f"is a {header.kind} picture that cannot be decoded; it may be damaged")
-    return orient(to_rgb(array, header), header.orientation)
+        raise InputError(f"{undecodable(header)}; it may be damaged")
+    return to_rgb(array, header)
 
 
-def spare_factor(data: bytes, crops: Sequence[Crop], side: int) -> int:
-    """By how much a JPEG can be reduced while decoding, for its central square at `side` pixels."""
-    if not data.startswith(b"\xff\xd8") or any(crop != "centre" for crop in crops):
-        return 1
-    header = read_header(data)
-    short = min(header.height, header.width) * CENTRE
-    return max(factor for factor in REDUCED if factor == 1 or short / factor >= SPARE * side)
+def by_pillow(data: bytes, header: Header) -> Pixels:
+    """Decode BMP, PPM and all other TIFF to (H, W, 3) RGB."""
+    try:
+        with Image.open(io.BytesIO(data), formats=(header.kind,)) as image:
+            image.load()
+            if image.mode == "I":  # a grey PPM of more than 8 bits, scaled to 16
+                return to_rgb(np.asarray(image).astype(np.uint16), header)
+            if image.has_transparency_data and not header.opaque:
+                array = np.asarray(image.convert("RGBA"))
+                return on_white(array[..., :3], array[..., 3:])
+            return np.array(image.convert("RGB"))
+    except UnidentifiedImageError as error:  # its message holds an address in memory
+        reason = "it is damaged, or arranged in a way that is not understood"
+        raise InputError(f"{undecodable(header)}; {reason}") from error
+    except Exception as error:  # Pillow meets inputs that nobody thought of
+        if "truncated" in str(error):
+            raise InputError(TRUNCATED) from error
+        raise InputError(f"{undecodable(header)} ({error})") from error
+
+
+def undecodable(header: Header) -> str:
+    """The beginning of a reason."""
+    return f"is a {header.kind} picture that cannot be decoded"
+
+
+def on_page(pixels: Pixels, header: Header) -> Pixels:
+    """What lies around the first frame is page, not a background that the file may name."""
+    if header.frame is None:
+        return pixels
+    top, left, bottom, right = header.frame
+    page = np.full_like(pixels, 255)
+    page[top:bottom, left:right] = pixels[top:bottom, left:right]
+    return page
 
 
 def check_size(header: Header, max_pixels: int) -> None:
@@ -90,11 +109,11 @@ def to_rgb(array: Decoded, header: Header) -> Pixels:
     """Bring what OpenCV decoded, (H, W) or (H, W, C) in BGR order, to (H, W, 3) 8-bit RGB."""
     pixels = to_eight_bits(array)
     if pixels.ndim == 2:
-        pixels = pixels[..., None]  # (H, W, 1)
+        pixels = np.where(array == header.clear, np.uint8(255), pixels)[..., None]  # (H, W, 1)
     if pixels.shape[2] == 1:
         return np.repeat(pixels, 3, axis=2)
     if pixels.shape[2] == 4:
-        pixels = on_white(pixels[..., :3], pixels[..., 3:], header.premultiplied)
+        pixels = on_white(pixels[..., :3], pixels[..., 3:])
     return np.ascontiguousarray(pixels[..., 2::-1])
 
 
@@ -107,11 +126,10 @@ def to_eight_bits(array: Decoded) -> Pixels:
     raise InputError(f"holds {array.dtype} numbers; 8 and 16 bits a channel are understood")
 
 
-def on_white(colour: Pixels, alpha: Pixels, premultiplied: bool) -> Pixels:
+def on_white(colour: Pixels, alpha: Pixels) -> Pixels:
     """Composite on white: colour (H, W, 3) and alpha (H, W, 1), rounding to nearest."""
     opacity = alpha.astype(np.uint16)  # 255² + 127 still fits
-    part = np.minimum(colour, alpha) * np.uint16(255) if premultiplied else colour * opacity
-    mixed: Pixels = ((part + (255 - opacity) * 255 + 127) // 255).astype(np.uint8)
+    mixed: Pixels = ((colour * opacity + (255 - opacity) * 255 + 127) // 255).astype(np.uint8)
     return mixed
 
 
@@ -127,53 +145,3 @@ def orient(pixels: Pixels, orientation: int) -> Pixels:
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
     return np.ascontiguousarray(pixels)
-
-
-# --- cutting out ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
-    """One square of a file: where it was, its pixels for the network and its view for pages."""
-
-    box: tuple[int, int, int, int]
-    pixels: Pixels
-    view: bytes
-
-
-def at_full_size(piece: Cut, factor: int) -> Cut:
-    """A cut from a reduced picture with its box in pixels of the whole one."""
-    y0, x0, y1, x1 = piece.box
-    return replace(piece, box=(factor * y0, factor * x0, factor * y1, factor * x1))
-
-
-def centre_box(height: int, width: int) -> tuple[int, int, int, int]:
-    """The central square of 224/256 of the short side, as (y0, x0, y1, x1)."""
-    side = max(1, round(min(height, width) * CENTRE))
-    y, x = (height - side) // 2, (width - side) // 2
-    return y, x, y + side, x + side
-
-
-def cut(pixels: Pixels, crop: Crop, size: int, view_size: int) -> Cut:
-    """Cut one square out of a decoded file (H, W, 3)."""
-    box = centre_box(*pixels.shape[:2]) if crop == "centre" else crop
-    square = pixels[box[0] : box[2], box[1] : box[3]]
-    view = resize(square, min(view_size, len(square)))
-    return Cut(box=box, pixels=resize(square, size), view=encode_view(view))
-
-
-def resize(square: Pixels, size: int) -> Pixels:
-    """Resize a square to (size, size, 3): area means when shrinking, cubic when enlarging."""
-    method = cv2.INTER_AREA if size <= len(square) else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(square, (size, size), interpolation=method), np.uint8)
-
-
-def encode_view(pixels: Pixels) -> bytes:
-    """JPEG bytes of (H, W, 3) RGB pixels, without chroma subsampling."""
-    options = [
-        *(cv2.IMWRITE_JPEG_QUALITY, VIEW_QUALITY),
-        *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
-    ]
-    done, data = cv2.imencode(".jpg", pixels[..., ::-1], options)
-    assert done
-    return bytes(data)

@@ -14,12 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .imagetensors import luminance
+
 PHOTOGRAPHS = Path(__file__).parent / "data" / "probe.png"
 """Side by side, 128 px each: Eileen Collins (NASA, public domain), a cup of coffee (Rachel
 Michetti, CC0) and Chelsea the cat (Stéfan van der Walt, CC0); as in the wheel of scikit-image."""
-
-LUMINANCE = (0.299, 0.587, 0.114)
-"""Of red, green and blue. Source: ITU-R BT.601, as Pillow and torchvision make pictures grey."""
 
 
 @functools.cache
@@ -46,7 +45,7 @@ def probe_images(
     channels = len(mean)
     images = F.interpolate(read_photographs(), (height, width), mode="bilinear", antialias=True)
     if channels == 1:
-        images = (images * torch.tensor(LUMINANCE).view(3, 1, 1)).sum(1, keepdim=True)
+        images = luminance(images)
     else:
         images = images[:, [channel % 3 for channel in range(channels)]]
     return (images - as_planes(mean)) / as_planes(std)

@@ -6,7 +6,7 @@ spatial mean of its channel; *mean activation* is the mean of that over the samp
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
@@ -118,6 +118,29 @@ class Sample:
     box: tuple[int, int, int, int]
 
 
+USUAL_SHARE = 224 / 256
+"""Side of the usual evaluation crop over the side that the picture was resized to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CentralCrop:
+    """Which part of a picture the network sees, where nothing else is said of the picture.
+
+    Attributes:
+        share: side of the central square over the shorter side of the picture.
+        squash: the central part has the shape of the picture, and is squashed into a square.
+        prepared: a picture whose shorter side the usual resize has made for this input (256 px for
+            224) is cut at exactly the input size instead.
+    """
+
+    share: float
+    squash: bool = False
+    prepared: bool = False
+
+
+USUAL_CROP = CentralCrop(share=USUAL_SHARE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkippedFile:
     """A file of the image folder that is not a sample image, and why."""
@@ -138,6 +161,7 @@ class SampleSet:
         hf_median, hf_p05, hf_p95: share of energy above .25 cycles per pixel of the samples at the
             input size (the natural reference of HF).
         credits: one line of origin and licence for each photograph, where known.
+        crop: how the squares were cut; None where each was chosen, or where it was not noted.
     """
 
     title: str
@@ -148,6 +172,7 @@ class SampleSet:
     hf_p05: float
     hf_p95: float
     credits: tuple[str, ...] = ()
+    crop: CentralCrop | None = field(default=None, compare=False)  # older caches do not note it
 
     @property
     def distinct(self) -> int:

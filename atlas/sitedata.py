@@ -11,6 +11,7 @@ import io
 import json
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -277,6 +278,7 @@ def model_json(
         "parameters": model.parameters,
         "input_size": model.input_size,
         "images": atlas.samples.title,
+        "crop": asdict(atlas.samples.crop) if atlas.samples.crop else None,
         "provenance": provenance_json(atlas),
         "skipped": [{"name": file.name, "reason": file.reason} for file in atlas.samples.skipped],
         "credits": list(atlas.samples.credits),

@@ -22,11 +22,11 @@ from .images import find_images
 from .imageset import ImageSet
 from .keys import BEHAVIOUR, known_key
 from .layers import class_layer, select_layers
-from .models import Identity, Model, identify, load_model
+from .models import Identity, Model, central_crop, identify, load_model
 from .models_own import is_own
 from .progress import Progress
 from .recipes import find_recipes
-from .records import LayerInfo, RunInfo
+from .records import USUAL_CROP, LayerInfo, RunInfo
 from .reference import Reference, check_reference, packaged_reference, read_reference
 from .store import Store
 
@@ -102,21 +102,30 @@ def key_folder(config: Config, key: Mapping[str, object]) -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plain:
-    """A run before its cache is open: settings that were checked, images found, no network yet."""
+    """A run before its cache is open: settings that were checked, images found, no network yet.
+
+    Attributes:
+        grey: whether the network has one channel.
+    """
 
     config: Config
     images: ImageSet
     identity: Identity
     model: Callable[[], Model]
     progress: Progress
+    grey: bool = False
 
     def key(self) -> dict[str, Any]:
-        """Everything that changes the statistics."""
+        """Everything that changes the statistics; what is as it always was is not named."""
         key: dict[str, Any] = {
             "ranking": RANKING_VERSION,
             "model": asdict(self.identity),
             "images": self.images.sha256,
         }
+        if self.images.crop not in (None, USUAL_CROP):
+            key["crop"] = asdict(self.images.centre)
+        if self.grey:
+            key["grey"] = "luminance"
         if is_own(self.config.model):
             key[BEHAVIOUR] = list(self.model().behaviour)
         return known_key(self.config.cache / escape_name(self.config.atlas_name), key)
@@ -145,11 +154,16 @@ def prepare(config: Config, progress: Progress) -> Plain:
     find_recipes(tuple(name for name in config.recipe if name != "auto"))
     tuning.check_precision(config.precision, tuning.choose_device(config.device))
     identity = identify(config)
-    images = find_images(config.images, config.max_pixels)
+    crop = central_crop(config)
+    images = find_images(config.images, config.max_pixels, crop, config.follow_links)
     model = functools.cache(functools.partial(load_loudly, config, progress))
+    grey = False  # a network of one channel is always one's own, which has no digest yet
     if not identity.complete:
-        identity = identity.completed(model().info)
-    return Plain(config=config, images=images, identity=identity, model=model, progress=progress)
+        info = model().info
+        identity, grey = identity.completed(info), len(info.mean) == 1
+    return Plain(
+        config=config, images=images, identity=identity, model=model, progress=progress, grey=grey
+    )
 
 
 def load_loudly(config: Config, progress: Progress) -> Model:

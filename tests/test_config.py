@@ -27,6 +27,8 @@ GOOD: dict[str, tuple[str, object]] = {
     "weights_sha256": ("0123ABCD", "0123abcd"),
     "images": ("photos", "photos"),
     "max_pixels": ("1000", 1000),
+    "crop": ("0.875", 0.875),
+    "follow_links": ("true", True),
     "layers": ("layer1, blocks.* ,", ("layer1", "blocks.*")),
     "units": ("all", "all"),
     "rank": ("contrast", "contrast"),
@@ -144,6 +146,10 @@ def test_numbers_have_limits_that_are_allowed_themselves(key: str, low: int, hig
         ({"precision": "half"}, "--precision is 'half'; allowed: auto, fp32, bf16, fp16"),
         ({"mean": "0.5,x"}, "--mean takes one or three numbers, got '0.5,x'"),
         ({"mean": "0.5,0.5"}, "--mean takes one or three numbers"),
+        ({"crop": "0"}, "--crop takes a number above 0 and at most 1, got '0'"),
+        ({"crop": "1.5"}, "--crop takes a number above 0 and at most 1, got '1.5'"),
+        ({"crop": "nan"}, "--crop takes a number above 0 and at most 1"),
+        ({"crop": "half"}, "--crop takes a number above 0 and at most 1"),
         ({"mean": "nan"}, "--mean takes one or three numbers"),
         ({"std": "inf"}, "--std takes one or three numbers"),
         ({"std": "0"}, "--std must be above 0"),
@@ -175,10 +181,10 @@ def test_command_line_wins_over_file_and_file_over_defaults(tmp_path: Path) -> N
 
 
 def test_file_takes_lists_numbers_and_flags(tmp_path: Path) -> None:
-    text = 'layers = ["layer1", "layer2"]\nmean = [0.1, -0.2, 0.3]\nquiet = true\nunits = "all"\n'
+    text = 'layers = ["layer1", "layer2"]\nmean = [0.1, 0.2, 0.3]\nquiet = true\nunits = "all"\n'
     config = configure({}, toml(tmp_path / "a.toml", text + "input-size = 64\n"))
     assert config.layers == ("layer1", "layer2")
-    assert config.mean == (0.1, -0.2, 0.3)
+    assert config.mean == (0.1, 0.2, 0.3)
     assert config.quiet is True
     assert config.units == "all"
     assert config.input_size == 64
@@ -249,7 +255,8 @@ def test_default_command_is_short() -> None:
         Config(),
         Config(model="tests.helpers:tiny_network", images="my photos/it's here", units="all"),
         Config(layers=("features.*", "classifier"), recipe=("octaves", "pyramid"), rank="max"),
-        Config(mean=(-0.5, 0.25, 1e-7), std=(0.1,), input_size=64, batch=4, precision="bf16"),
+        Config(mean=(0.5, 0.25, 1e-7), std=(0.1,), input_size=64, batch=4, precision="bf16"),
+        Config(name="-5", crop=0.875, follow_links=True),
         Config(negative=True, snapshots=True, facets=2, size=96, seed=2**62),
         Config(classes=("207",), shard=(2, 3), lenses=0, target="great white shark", name="b 2"),
         Config(classes=("tabby", "tiger cat"), channels=1),
@@ -259,3 +266,42 @@ def test_default_command_is_short() -> None:
 )
 def test_command_line_means_the_same_when_it_is_read_again(config: Config) -> None:
     assert reread(command_line(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (  # torchvision's numbers times 255, as mmcv and detectron2 write them
+            {"mean": "123.675,116.28,103.53", "std": "58.395,57.12,57.375"},
+            "--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225",
+        ),
+        ({"mean": "127.5", "std": "127.5"}, "--mean 0.5 --std 0.5"),
+        ({"mean": "127.5"}, "--mean 0.5"),
+        ({"mean": "102", "std": "1"}, "--mean 0.4 --std 0.003922"),  # 1 / 255
+        ({"mean": "102", "std": "0.2"}, "--mean 0.4 --std 0.2"),
+        ({"mean": "0.485,0.456,406"}, "--mean 0.485,0.456,0.406"),
+        ({"mean": "485,456,406", "std": "229,224,225"}, "--mean 0.485,0.456,0.406 --std 0.229,"),
+        ({"std": "58.395"}, "--std 0.229"),
+        ({"std": "229"}, "--std 0.229"),
+        ({"mean": "0", "std": "255"}, "--mean 0 --std 1"),
+    ],
+)
+def test_numbers_that_no_pixel_can_have_are_refused_with_those_meant(
+    given: dict[str, str], meant: str
+) -> None:
+    text = message(**given)
+    assert "pixels are in [0, 1]" in text
+    assert f"did you mean {meant}" in text
+
+
+def test_a_negative_mean_is_refused() -> None:
+    assert "--mean -1: pixels are in [0, 1]" in message(mean="-1")
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"), [((0.0,), (1 / 255,)), ((0.0,), (1.0,)), ((0.5,), (0.5,)), ((1.0,), (1.0,))]
+)
+def test_inputs_from_0_to_255_and_from_minus_1_to_1_can_be_had(
+    mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
+    assert (Config(mean=mean, std=std).mean, Config(mean=mean, std=std).std) == (mean, std)

@@ -12,7 +12,9 @@ from PIL import Image
 
 from atlas import decoders
 from atlas.images import find_images, load
-from atlas.pictures import cut, decode, spare_factor
+from atlas.pictures import decode
+from atlas.records import USUAL_CROP
+from atlas.squares import cut, spare_factor
 
 from .picture_files import fill, reds
 
@@ -102,11 +104,11 @@ def test_a_large_jpeg_is_decoded_at_reduced_size_to_nearly_the_same_square(tmp_p
     path = tmp_path / "large.jpg"
     Image.fromarray(picture.astype(np.uint8)).save(path, quality=95, exif=exif)
     data = path.read_bytes()
-    assert spare_factor(data, ("centre",), 32) == 8
-    assert spare_factor(data, ("centre",), 100) == 2
-    assert spare_factor(data, ((0, 0, 9, 9),), 32) == 1
+    assert spare_factor(data, ("centre",), USUAL_CROP, 32) == 8
+    assert spare_factor(data, ("centre",), USUAL_CROP, 100) == 2
+    assert spare_factor(data, ((0, 0, 9, 9),), USUAL_CROP, 32) == 1
     (reduced,) = load(find_images(str(tmp_path)), 32, 32, workers=0)
-    whole = cut(decode(data), "centre", 32, 32)
+    whole = cut(decode(data), "centre", USUAL_CROP, 32, 32)
     error = np.square(reduced.pixels.astype(float) - whole.pixels).mean()
     assert 10 * np.log10(255**2 / error) > 30  # the square may lie 4 of 600 pixels beside
     assert np.abs(np.subtract(reduced.sample.box, whole.box)).max() <= 8

@@ -73,7 +73,7 @@ def test_a_set_that_cannot_be_used_says_what_to_do(tmp_path):
         ("missing", "No such file"),
         ("file.png", "is a file, not a folder"),
         ("empty", "holds no readable image; give --images"),
-        ("text", "holds no readable image; give --images"),
+        ("text", r"no readable image; 1 other file\(s\) are no picture by suffix or content; give"),
         ("links", r"no readable image; the first of 1: a\.png is a link that leads nowhere; give"),
         ("x\0y", "null byte"),
     ]:

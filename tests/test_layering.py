@@ -15,9 +15,9 @@ LEVELS = (
     ("errors", "records", "config", "files"),
     # One noun each, of values, files or tensors.
     (
-        *("adam", "allocator", "blocks", "calling", "codec", "drafts", "headers", "imagefiles"),
+        *("adam", "allocator", "blocks", "calling", "codec", "drafts", "headers"),
         *("imagetensors", "blueprints", "classes", "cluster", "comparing", "layouts", "pixels"),
-        *("objectives", "probes", "progress", "ranking", "recipes", "redirect", "serve", "trace"),
+        *("objectives", "progress", "ranking", "recipes", "redirect", "serve", "trace"),
         "surroundings",
         *("transforms", "weights", "addresses", "captions", "sheets", "sitetree", "views"),
     ),
@@ -25,10 +25,10 @@ LEVELS = (
     (
         *(
             "behaviour",
+            "probes",
             "folding",
             "layers",
             "tapping",
-            "models_own",
             "models_timm",
             "models_torchvision",
         ),
@@ -37,16 +37,18 @@ LEVELS = (
         "exhibit",
         "heatmaps",
         "sitedata",
-        "pictures",
+        *("pictures", "imagefiles"),
         "audit",
         "reference",
         "export",
     ),
     # A name made into a network; pages made into a site; which pictures; results kept.
-    ("habits", "keys", "models", "frontpages", "modelpages", "imageset", "decoders", "store"),
+    ("models_own",),
+    ("habits", "keys", "models", "frontpages", "modelpages", "squares", "store"),
     # What a network needs, and what may be done with it.
     ("shortcuts",),
-    ("network", "classpages", "comparepages", "imagepages", "photographs"),
+    ("network", "classpages", "comparepages", "imagepages", "imageset", "decoders"),
+    ("photographs",),
     # What is done with a network: the pass over images, the two engines, scores, timing.
     (
         *("gallery", "activations", "octaves", "pyramid", "ascent", "scoring", "tuning", "images"),

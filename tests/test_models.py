@@ -20,9 +20,10 @@ from atlas import models, models_torchvision, pipeline
 from atlas.config import Config, configure
 from atlas.errors import InputError, UsageError
 from atlas.layers import class_layer, select_layers
-from atlas.models import Model, identify, load_model
+from atlas.models import Model, central_crop, identify, load_model
 from atlas.models_torchvision import classifier, torchvision_network, torchvision_title
 from atlas.progress import Progress
+from atlas.records import USUAL_CROP, CentralCrop
 from atlas.weights import digest_tensors
 from tests.helpers import calibrated_googlenet, tiny_network
 from tests.layer_tables import message, names
@@ -494,3 +495,37 @@ def test_what_the_guide_shows_is_what_one_sees(
     assert capsys.readouterr().out in typed
     chosen = select_layers(load_model(config).layers, configure({}, "digits.toml").layers)
     assert names(chosen) == ["1", "4", "7"]
+
+
+# --- which part of a picture ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "crop"),
+    [
+        ("efficientnet_lite0", USUAL_CROP),
+        ("googlenet", USUAL_CROP),  # 224 of 256
+        ("resnet50", CentralCrop(share=224 / 232)),
+        ("inception_v3", CentralCrop(share=299 / 342)),
+        ("efficientnet_b7", CentralCrop(share=1.0)),  # 600 of 600
+        ("fcn_resnet50", CentralCrop(share=1.0)),  # nothing is cut off
+        ("ssd300_vgg16", CentralCrop(share=1.0)),
+        (TINY, CentralCrop(share=1.0, prepared=True)),
+    ],
+)
+def test_the_crop_is_that_of_the_published_weights(name: str, crop: CentralCrop) -> None:
+    assert central_crop(Config(model=name)) == crop
+    assert central_crop(Config(model=name, crop=0.5)) == CentralCrop(share=0.5)
+
+
+def test_the_crop_of_a_timm_model_is_its_own() -> None:
+    pytest.importorskip("timm")
+    crops = {
+        "resnet50.a1_in1k": CentralCrop(share=0.95),
+        "coat_lite_medium_384.in1k": CentralCrop(share=1.0, squash=True),
+        "tf_efficientnet_lite0.in1k": USUAL_CROP,
+    }
+    for name, crop in crops.items():
+        assert central_crop(Config(model=f"timm/{name}")) == crop
+    text = message(InputError, lambda: central_crop(Config(model="timm/resnet-50")))
+    assert "resnet50" in text

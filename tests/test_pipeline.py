@@ -8,16 +8,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
-from atlas import looking, measuring, pipeline, rendering, tasks
+from atlas import looking, measuring, pages, pipeline, rendering, tasks
+from atlas.blueprints import IMAGENET_MEAN, IMAGENET_STD
 from atlas.config import Config
 from atlas.errors import CheckError, InputError, UsageError
 from atlas.imagetensors import to_pixels
 from atlas.progress import Progress
 from atlas.records import Unit
 from atlas.store import Store
+from atlas.work import prepare
 from atlas.workers import Settings
+from tests.helpers import tiny_network
 
 Tiny = Callable[..., Config]
 
@@ -266,6 +270,60 @@ def test_bad_input_is_named_before_any_work(
     assert not (config.site / "index.html").exists()
 
 
+def test_statistics_of_pictures_of_the_input_size_are_those_of_all_their_pixels(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
+    for number, picture in enumerate(pictures):
+        cv2.imwrite(str(folder / f"{number}.png"), picture[..., ::-1])
+    config = tiny(images=str(folder), input_size=16, layers=("conv1",), recipe=("pyramid",))
+    build(config)
+    seen = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255
+    mean, std = (torch.tensor(one).view(3, 1, 1) for one in (IMAGENET_MEAN, IMAGENET_STD))
+    with torch.no_grad():
+        wanted = tiny_network().get_submodule("conv1")((seen - mean) / std).mean((0, 2, 3))
+    got = json.loads((only_model(config) / "conv1" / "layer.json").read_text())["mean"]
+    assert got == pytest.approx(wanted.tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("given", "share", "prepared", "says"),
+    [(0, 1.0, True, "square of all of the shorter side"), (0.5, 0.5, False, "square of 0.5 of")],
+)
+def test_pages_say_which_part_of_the_pictures_was_seen(
+    tiny: Tiny, given: float, share: float, prepared: bool, says: str
+) -> None:
+    config = tiny(layers=("relu1",), recipe=("pyramid",), units=1, crop=given)
+    build(config)
+    model = only_model(config)
+    crop = json.loads((model / "model.json").read_text())["crop"]
+    assert crop == {"share": share, "squash": False, "prepared": prepared}
+    assert says in (model / "index.html").read_text()
+
+
+def test_key_names_the_crop_and_grey_where_they_are_not_as_they_always_were(tiny: Tiny) -> None:
+    quiet = Progress(quiet=True)
+    usual = prepare(tiny(crop=0.875), quiet).key()
+    assert {*usual} == {"ranking", "model", "images"}
+    assert prepare(tiny(crop=0.5), quiet).key()["crop"]["share"] == 0.5
+    assert prepare(tiny(), quiet).key()["images"] == usual["images"], "atlases stay comparable"
+    grey = prepare(tiny(model="tests.test_pipeline:grey_network", crop=0.875), quiet).key()
+    assert grey["grey"] == "luminance"
+
+
+def test_key_of_the_embedded_photographs_knows_no_crop() -> None:
+    pytest.importorskip("skimage")
+    for crop in (0, 0.5):
+        key = prepare(Config(crop=crop), Progress(quiet=True)).key()
+        assert {*key} == {"ranking", "model", "images"}
+
+
+def grey_network() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
+
+
 def test_labels_reach_the_pages_and_unknown_ones_are_reported(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -278,6 +336,29 @@ def test_labels_reach_the_pages_and_unknown_ones_are_reported(
     build(config)
     assert "left edges" in (only_model(config) / "relu1" / "3.html").read_text()
     assert "relu1:99" in capsys.readouterr().err
+
+
+def test_labels_beside_the_program_count_and_those_here_win(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny(layers=("relu1",), units=4)
+    program, here = tmp_path / "program", tmp_path / "here"
+    for folder, texts in ((program, {3: "edges", 0: "colour"}), (here, {3: "left edges"})):
+        folder.mkdir()
+        lines = [f'"{config.model}/relu1:{unit}" = "{text}"\n' for unit, text in texts.items()]
+        (folder / "labels.toml").write_text("".join(lines))
+    monkeypatch.setattr(pages, "LABEL_FOLDERS", (program, Path()))
+    monkeypatch.chdir(here)
+    build(config)
+    units = json.loads((only_model(config) / "relu1" / "layer.json").read_text())["units"]
+    labels = {unit["channel"]: unit["label"] for unit in units if unit["label"]}
+    assert labels == {3: "left edges", 0: "colour"}
+    (program / "labels.toml").unlink()
+    capsys.readouterr()
+    build(config)
+    said = capsys.readouterr().err
+    assert f"the label of {config.model}/relu1:0 is gone: it is in no labels.toml" in said
+    assert "relu1:3" not in said
 
 
 def test_layers_prints_a_row_a_layer(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:

@@ -119,6 +119,7 @@ KEYED: dict[str, Callable[[Config, Path], Config]] = {
     "mean": lambda config, folder: replace(config, mean=(0.5,)),
     "std": lambda config, folder: replace(config, std=(0.5,)),
     "input size": lambda config, folder: replace(config, input_size=24),
+    "crop": lambda config, folder: replace(config, crop=0.5),
     "limit of pixels": lambda config, folder: replace(config, max_pixels=5000),
 }
 
