@@ -350,3 +350,31 @@ class Exits(Base):
 def make(name: str) -> nn.Module:
     """A fresh network by its name, seeded."""
     return seeded(globals()[name])()
+
+
+# --- pictures that a network cannot answer --------------------------------------------------------
+
+
+class DividesByDeviation(Base):
+    """NaN where a picture has one colour."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean, spread = x.mean((1, 2, 3), keepdim=True), x.std((1, 2, 3), keepdim=True)
+        return super().forward((x - mean) / spread)
+
+
+class RefusesBlack(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        if (x.flatten(1).amax(1) <= 0).any():
+            raise LookupError("a black picture")
+        return super().forward(x)
+
+
+class OneChannelNaN(Base):
+    """The third channel of `first` is NaN on every picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.no_grad():
+            assert self.first.bias is not None
+            self.first.bias[2] = torch.nan
