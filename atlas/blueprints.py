@@ -25,7 +25,6 @@ class Blueprint:
         title, source, licence, class_names: see `ModelInfo`.
         input_size: side in pixels.
         mean, std: one number per input channel; their number says how many channels there are.
-        part: the network is this part of a larger one whose weights file it takes, e.g. `backbone`.
     """
 
     network: nn.Module
@@ -36,7 +35,6 @@ class Blueprint:
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     class_names: tuple[str, ...] = ()
-    part: str = ""
 
 
 def imagenet_names() -> tuple[str, ...]:

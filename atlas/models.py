@@ -32,8 +32,6 @@ from .weights import (
     digest_tensors,
     download_weights,
     load_weights,
-    named_for,
-    part_of,
     read_weights,
 )
 
@@ -135,11 +133,9 @@ def load_model(config: Config) -> Model:
         download_weights(config.model, url, path, progress=not config.quiet)
     if path:
         check_digest(config, sha256_file(checked_file(path)))
-    weights = read_weights(path, published_name(config.model)) if path else {}
+    held = read_weights(path, published_name(config.model)) if path else None
     plan = find_blueprint(config)
-    if path:
-        weights = part_of(weights, plan.part)
-        load_weights(plan.network, named_for(plan.network, weights, config.model), path)
+    part = load_weights(plan.network, held, path, config.model) if path and held else ""
     network, size = plan.network, config.input_size or plan.input_size
     prepare(network)
     channels = len(plan.mean)
@@ -151,7 +147,9 @@ def load_model(config: Config) -> Model:
     info = ModelInfo(
         name=config.atlas_name,
         title=config.name or plan.title,
-        source=f"file {path.name}" if path and config.weights else plan.source,
+        source=", ".join(filter(None, [f"file {path.name}", part]))
+        if path and config.weights
+        else plan.source,
         weights_sha256=sha256_file(path) if path and by_file else digest_tensors(network),
         licence="" if config.weights else plan.licence,
         parameters=sum(weight.numel() for weight in network.parameters()),

@@ -168,7 +168,6 @@ def detector(name: str) -> Blueprint:
         input_size=fixed[0] if fixed else DEFAULT_INPUT_SIZE,
         mean=tuple(whole.transform.image_mean),
         std=tuple(whole.transform.image_std),
-        part="backbone",
         **published(name),
     )
 

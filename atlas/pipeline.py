@@ -21,7 +21,6 @@ from .layers import select_layers
 from .looking import look_at_images
 from .measuring import choose_units, rank_layers, save_reference
 from .merging import merge_cache
-from .models import load_model
 from .pages import (
     PLAN,
     check_compare,
@@ -35,7 +34,7 @@ from .pages import (
 from .progress import Progress
 from .rendering import check_workers, choose_recipes, render_units
 from .store import Store
-from .work import choose_layers, open_work, peek_work
+from .work import choose_layers, load_loudly, open_work, peek_work
 
 
 def build(config: Config, progress: Progress) -> int:
@@ -147,7 +146,7 @@ def merge(config: Config, progress: Progress, folders: Sequence[str]) -> int:
 def layers(config: Config, progress: Progress) -> int:
     """Print the layer table of the model."""
     progress.say(f"loading {config.model}")
-    table = load_model(config).layers
+    table = load_loudly(config, progress).layers
     rows: list[tuple[str, ...]] = [
         ("layer", "type", "channels", "height", "width", "receptive field", "multiply-adds")
     ]

@@ -1,7 +1,7 @@
-"""Weights files: fetch, check, read, fit to a network, digest. Start at `read_weights`.
+"""Weights files: fetch, check, read, load into a network, digest. Start at `read_weights`.
 
-Nothing in a file is run, and whatever may lie under a weights file's name instead of weights is
-told apart: a folder, a web page, a broken download, a whole network, a training checkpoint.
+Nothing in a file is run. What a file is, `formats` tells; which part of a checkpoint is meant,
+`checkpoints`.
 """
 
 import hashlib
@@ -12,23 +12,32 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
+from .checkpoints import (
+    COUNTER,
+    Copy,
+    DictStandIn,
+    Held,
+    StandIn,
+    State,
+    choice,
+    find_part,
+    left_over,
+    open_wrappers,
+    same_shape,
+    same_type,
+)
 from .config import EMBEDDED_MODEL
 from .errors import INSTALL, InputError, one_line
-from .files import sha256_file
+from .files import sha256_file, shown
+from .formats import TORCH, damaged, listed, recognise
 
 DOWNLOAD_TIMEOUT = 30
 """Seconds without an answer after which a download has failed; torch.hub itself waits for ever."""
-
-AUXILIARY = ("aux1.", "aux2.", "AuxLogits.", "aux_classifier.")
-"""Auxiliary classifiers of GoogLeNet, Inception and segmentation: used in training only."""
-
-WRAPPERS = ("module.", "_orig_mod.")
-"""What DataParallel and torch.compile write before every name."""
 
 
 def download_weights(model: str, url: str, path: Path, *, progress: bool) -> None:
@@ -97,39 +106,29 @@ def checked_file(path: Path) -> Path:
     return path
 
 
-def read_weights(path: Path, published: str = "") -> dict[str, Tensor]:
-    """Read a state_dict, running no code that a file may carry.
+def read_weights(path: Path, published: str = "") -> Held:
+    """Read what a file holds, running no code that it may carry.
 
     Args:
-        path: a .safetensors file, or whatever torch.save wrote.
+        path: a safetensors file, or whatever torch.save wrote.
         published: a file of this name must have the digest that its name holds.
 
-    Returns:
-        Name → tensor, floating-point ones as float32.
-
     Raises:
-        InputError: the file is not there, damaged, or something else than a state_dict.
+        InputError: the file is not there, damaged, or without tensors.
     """
-    check_content(checked_file(path))
+    form = recognise(checked_file(path))
     if path.name == published:
         check_published(path)
-    held = read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path)
-    return float_tensors(path, unwrapped(held))
-
-
-def check_content(path: Path) -> None:
-    """Refuse what often lies under a weights file's name: pages, pointers, broken downloads."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(64).lstrip()
-    except OSError as error:
-        raise InputError(f"weights {path} cannot be read: {error.strerror}") from error
-    if head.startswith(b"<"):
-        raise InputError(f"weights {path} are an HTML page, not weights; download the file itself")
-    if head.startswith(b"version https://git-lfs"):
+    held = open_wrappers(read_torch(path) if form == TORCH else read_safetensors(path), path)
+    if not held.tensors and held.objects:
+        raise python_object(path, held.objects[0])
+    if not held.tensors or "" in held.values:
+        found = f"({listed(list(held.values))})" if any(held.values) else ""
         raise InputError(
-            f"weights {path} are a Git LFS pointer; fetch the file with `git lfs pull`"
+            f"weights {path} hold no tensors with names {found or 'and nothing else'}; "
+            f"a state_dict is wanted (name → tensor), alone or in a checkpoint"
         )
+    return held
 
 
 def check_published(path: Path) -> None:
@@ -144,7 +143,7 @@ def check_published(path: Path) -> None:
 
 
 def read_safetensors(path: Path) -> object:
-    """The tensors of a .safetensors file."""
+    """The tensors of a safetensors file, whatever its suffix."""
     try:
         from safetensors.torch import load_file
     except ImportError as error:
@@ -152,102 +151,121 @@ def read_safetensors(path: Path) -> object:
     try:
         return load_file(path)
     except Exception as error:  # SafetensorError derives from Exception only
-        raise damaged(path, error) from error
+        raise damaged(path, "a safetensors file", error) from error
 
 
-def read_pickle(path: Path) -> object:
-    """What a .pth file holds, by torch's restricted unpickler."""
+def read_torch(path: Path) -> object:
+    """What torch.save wrote, by torch's restricted unpickler; of Python objects, stand-ins."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins(path)):
             warnings.simplefilter("ignore")  # a foreign pickle warns before it fails; we say why
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes raise anything from KeyError to struct.error
-        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        found = re.search(r"GLOBAL ([\w.]+)|Can only .* got <class '([\w.]+)", str(error))
         if found:
-            raise InputError(
-                f"weights {path} hold a Python object ({found.group(1)}), which could run code; "
-                f"save the state_dict alone: torch.save(network.state_dict(), file)"
-            ) from error
-        if "TorchScript" in str(error):
-            raise InputError(
-                f"weights {path} are a TorchScript program; save its state_dict() instead"
-            ) from error
-        raise damaged(path, error) from error
+            raise python_object(path, found.group(1) or found.group(2)) from error
+        raise damaged(path, "a file of torch.save", error) from error
 
 
-def damaged(path: Path, error: Exception) -> InputError:
-    """The error of a file that is cut short or no weights file at all."""
-    size = path.stat().st_size
-    reason = str(error).split(".")[0].splitlines()
-    detail = f"{type(error).__name__}: {reason[0]}" if reason else type(error).__name__
+def python_object(path: Path, name: str) -> InputError:
+    """The error of a file that holds an object, such as a whole network, in place of tensors."""
     return InputError(
-        f"weights {path} ({size:,} bytes) are cut short or no weights file ({detail}); "
-        f"copy or download the file again"
+        f"weights {path} hold a Python object ({shown(name)}), which could run code; "
+        f"save the state_dict alone: torch.save(network.state_dict(), file)"
     )
 
 
-def unwrapped(held: object) -> object:
-    """The state_dict inside a training checkpoint, or what was given."""
-    for key in ("state_dict", "model"):
-        if isinstance(held, Mapping) and isinstance(held.get(key), Mapping):
-            held = held[key]
-    return held
+def stand_ins(path: Path) -> list[Any]:
+    """For the name of each class and function in a file that torch does not know, a harmless one.
 
-
-def float_tensors(path: Path, held: object) -> dict[str, Tensor]:
-    """Check that it is a state_dict and make its floating-point tensors float32."""
-    if not isinstance(held, Mapping) or not held:
-        raise InputError(
-            f"weights {path} hold a {type(held).__name__} of no tensors; a state_dict is wanted"
-        )
-    if not all(isinstance(part, Tensor) for part in held.values()):
-        raise InputError(
-            f"weights {path} are no state_dict: they hold {', '.join(map(str, list(held)[:5]))}; "
-            f"a state_dict (name → tensor) is wanted, alone or under 'state_dict' or 'model'"
-        )
-    weights = OrderedDict(
-        (str(name), part.float() if part.is_floating_point() else part)
-        for name, part in held.items()
-    )
-    # The versions of its modules, by which torch knows how to load a file of older naming.
-    if hasattr(held, "_metadata"):
-        weights._metadata = held._metadata  # type: ignore[attr-defined]
-    return weights
+    Checkpoints hold the settings of their training beside the weights (argparse, numpy, omegaconf).
+    """
+    try:
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # the form of before 1.6, or damaged: reading will tell
+        return []
+    kinds = {name: DictStandIn if "dict" in name.lower() else StandIn for name in names}
+    return [(type(name, (kind,), {"__module__": "builtins"}), name) for name, kind in kinds.items()]
 
 
 # --- fitting a network ---------------------------------------------------------------------------
 
 
-def part_of(weights: dict[str, Tensor], part: str) -> dict[str, Tensor]:
-    """The weights of one part of a network, by their names in it; all of them where `part` is ""
-    or the file holds that part alone."""
-    inside = [name for name in weights if name.startswith(f"{part}.")]
-    if not part or not inside:
-        return weights
-    return OrderedDict((name.removeprefix(f"{part}."), weights[name]) for name in inside)
+def load_weights(network: nn.Module, held: Held, path: Path, model: str) -> str:
+    """Load all weights or none: names and shapes must be exactly those of the network.
 
+    Args:
+        network: changed.
+        held: what the file holds; names may stand behind any words, see `checkpoints`.
+        path: of the file, for messages.
+        model: the model's name. The embedded file has timm's tensors in timm's order and shapes,
+            but not under timm's names.
 
-def named_for(network: nn.Module, weights: dict[str, Tensor], model: str) -> dict[str, Tensor]:
-    """Give weights the names that `network` uses, where others are known to mean the same.
+    Returns:
+        What was chosen of a file that holds more than the network, in words, else "".
 
-    These are a wrapper's word before every name (`module.`), torchvision's DenseNet files with
-    `norm.1` for `norm1`, auxiliary classifiers that the network is built without, and the embedded
-    file, whose tensors are in timm's order and shapes but not under timm's names.
+    Raises:
+        InputError: they do not fit, with counts and the first few names, or several would.
     """
     own = network.state_dict()
-    for word in WRAPPERS:
-        if all(name.startswith(word) for name in weights) and not own.keys() & weights.keys():
-            consume_prefix_in_state_dict_if_present(weights, word)
-    if model == EMBEDDED_MODEL and shapes(own) == shapes(weights):
-        return dict(zip(own, weights.values(), strict=True))
-    for name in [name for name in weights if name not in own]:
-        tensor = weights.pop(name)
-        dense = re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", name)
-        absent = getattr(network, name.split(".")[0], None) is None
-        auxiliary = name.startswith(AUXILIARY) and absent
-        if not auxiliary:
-            weights[dense if dense in own else name] = tensor
+    copy, others = find_part(own, held, path)
+    if model == EMBEDDED_MODEL and shapes(own) == shapes(held.tensors):
+        copy = Copy(names=dict(zip(own, held.tensors, strict=True)))
+    weights = collected(copy, left_over(copy, others, own, held), own, held, path)
+    try:
+        if reason := other_types(own, weights):
+            raise ValueError(reason)
+        network.load_state_dict(weights, strict=True)
+    except (RuntimeError, ValueError) as error:
+        reason = mismatch(own, weights) or one_line(error)
+        objects = f"; its Python objects ({listed(held.objects)}) are not read"
+        raise InputError(
+            f"weights {path} do not fit {type(network).__name__}: "
+            f"{reason}{objects if held.objects else ''}"
+        ) from error
+    return choice(copy, others, held)
+
+
+def collected(
+    copy: Copy, beside: list[str], own: State, held: Held, path: Path
+) -> OrderedDict[str, Any]:
+    """A state_dict of a copy, by the network's names, with what stands beside it and should not."""
+    names = {**copy.names, **{copy.in_network(there): there for there in beside}}
+    weights: OrderedDict[str, Any] = OrderedDict()
+    for name, there in names.items():
+        value = held.values[there]
+        if isinstance(value, Tensor):
+            weights[name] = usable(value, there, path)
+        elif not isinstance(own.get(name), Tensor):
+            weights[name] = value  # what a module keeps in its state_dict beside tensors
+    for name in own.keys() - weights.keys():
+        if name.endswith(COUNTER):
+            weights[name] = own[name]
+    # By the versions of its modules torch knows how to load a file of older naming; a file that
+    # has none is taken as current.
+    named = [(copy.in_network(f"{module}."), held.versions[module]) for module in held.versions]
+    noted = {name.rstrip("."): version for name, version in named if name}
+    weights._metadata = noted or own._metadata  # type: ignore[attr-defined]
     return weights
+
+
+def usable(tensor: Tensor, name: str, path: Path) -> Tensor:
+    """A tensor of a file as a plain one, floating-point numbers as float32.
+
+    Raises:
+        InputError: it holds no numbers.
+    """
+    if tensor.is_meta:
+        raise InputError(
+            f"weights {path} hold no numbers for {shown(name)}, only its shape (a meta tensor); "
+            f"save the state_dict after the weights are loaded"
+        )
+    tensor = tensor.detach()
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
+    if tensor.layout != torch.strided:
+        tensor = tensor.to_dense()
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def shapes(weights: Mapping[str, Tensor]) -> list[torch.Size]:
@@ -255,41 +273,21 @@ def shapes(weights: Mapping[str, Tensor]) -> list[torch.Size]:
     return [tensor.shape for tensor in weights.values()]
 
 
-def load_weights(network: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
-    """Load all weights or none: names and shapes must be exactly those of the network.
-
-    Raises:
-        InputError: they are not; with counts and the first few names.
-    """
-    own = network.state_dict()
-    # A counter that only training reads, and that files from before torch 0.4.1 do not have.
-    for name in own.keys() - weights.keys():
-        if name.endswith("num_batches_tracked"):
-            weights[name] = own[name]
-    # Some modules insist on a version of their naming; a file that has none is taken as current.
-    if not hasattr(weights, "_metadata"):
-        weights = OrderedDict(weights)
-        weights._metadata = own._metadata  # type: ignore[attr-defined]
-    try:
-        network.load_state_dict(weights, strict=True)
-    except (RuntimeError, ValueError) as error:
-        reason = mismatch(own, weights) or one_line(error)
-        raise InputError(f"weights {path} do not fit {type(network).__name__}: {reason}") from error
-
-
-def mismatch(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
+def mismatch(own: State, weights: State) -> str:
     """In what a state_dict differs from the network's own, "" if in nothing."""
-    wrong = [name for name in own if name in weights and own[name].shape != weights[name].shape]
+    both = pairs(own, weights)
+    wrong = {name: pair for name, pair in both.items() if not same_shape(*pair)}
     parts = [
         some("missing", [name for name in own if name not in weights]),
         some("unexpected", [name for name in weights if name not in own]),
         some(
             "of another shape",
-            [f"{name} expected {size(own[name])} got {size(weights[name])}" for name in wrong],
+            [f"{name} expected {size(one)} got {size(got)}" for name, (one, got) in wrong.items()],
         ),
+        other_types(own, weights),
     ]
     if wrong and not parts[0] and not parts[1] and len(wrong) <= 2:
-        last, got = own[wrong[0]], weights[wrong[0]]
+        last, got = next(iter(wrong.values()))
         if last.shape[1:] == got.shape[1:]:
             parts.append(
                 f"its classifier has {got.shape[0]} classes, the model's {last.shape[0]}: give "
@@ -298,10 +296,27 @@ def mismatch(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
     return "; ".join(part for part in parts if part)
 
 
+def other_types(own: State, weights: State) -> str:
+    """Which numbers of a state_dict are of a type that the network's are not."""
+    wrong = {name: pair for name, pair in pairs(own, weights).items() if not same_type(*pair)}
+    return some(
+        "of another type",
+        [f"{name} expected {one.dtype} got {got.dtype}" for name, (one, got) in wrong.items()],
+    )
+
+
+def pairs(own: State, weights: State) -> dict[str, tuple[Tensor, Tensor]]:
+    """Name → tensors of that name in both."""
+    return {
+        name: (one, got)
+        for name, one in own.items()
+        if isinstance(one, Tensor) and isinstance(got := weights.get(name), Tensor)
+    }
+
+
 def some(what: str, names: list[str]) -> str:
     """`2 missing (a, b)`, at most three names, or ""."""
-    more = ", …" if len(names) > 3 else ""
-    return f"{len(names)} {what} ({', '.join(names[:3])}{more})" if names else ""
+    return f"{len(names)} {what} ({listed(names)})" if names else ""
 
 
 def size(tensor: Tensor) -> str:

@@ -169,7 +169,8 @@ def prepare(config: Config, progress: Progress) -> Plain:
 def load_loudly(config: Config, progress: Progress) -> Model:
     """Load the model and say so."""
     model = load_model(config)
-    progress.say(f"{model.info.title}: weights {model.info.weights_sha256[:12]} loaded")
+    source = f" from {model.info.source}" if config.weights else ""
+    progress.say(f"{model.info.title}: weights {model.info.weights_sha256[:12]} loaded{source}")
     return model
 
 

@@ -13,6 +13,9 @@ FOLDER = Path(atlas.__file__).parent
 LEVELS = (
     # What every other module may use; these may import errors, and nothing else of their own.
     ("errors", "records", "config", "files"),
+    # What a weights file is, and what it holds.
+    ("formats",),
+    ("checkpoints",),
     # One noun each, of values, files or tensors.
     (
         *("adam", "allocator", "blocks", "calling", "codec", "drafts", "headers"),

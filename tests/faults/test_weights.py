@@ -86,6 +86,23 @@ def saved(state: Any) -> bytes:
     return buffer.getvalue()
 
 
+def test_objects_beside_the_weights_are_not_run(tmp_path: Path, score: Callable[..., None]) -> None:
+    """`eval` is no module that torch itself refuses."""
+    marker = tmp_path / "was-run"
+
+    class Evaluated:
+        def __reduce__(self) -> Any:
+            return eval, (f"open({str(marker)!r}, 'w')",)
+
+    path = tmp_path / "checkpoint.pth"
+    torch.save({"state_dict": tensors(), "args": Evaluated()}, path)
+    assert load(path).info.weights_sha256 == digest_tensors(tiny_network())
+    torch.save({"state_dict": Evaluated(), "epoch": 3}, path)
+    assert "builtins.eval" in refusal(path).replace("__builtin__", "builtins")
+    assert not marker.exists()
+    score(row=ROW, tried=2, survived=2)
+
+
 def test_a_truncated_file_is_refused_wherever_it_ends(
     tmp_path: Path, score: Callable[..., None]
 ) -> None:
@@ -135,8 +152,8 @@ FOREIGN: dict[str, tuple[bytes, str]] = {
     "short.safetensors": (b"\1", "no weights file"),
     "page.safetensors": (b"<html>", "HTML page"),
     "list.pth": (saved([1, 2]), "a state_dict is wanted"),
-    "numbers.pth": (saved({"epoch": 3}), "they hold epoch"),
-    "nothing.pth": (saved({}), "of no tensors"),
+    "numbers.pth": (saved({"epoch": 3}), "no tensors with names (epoch)"),
+    "nothing.pth": (saved({}), "no tensors with names"),
 }
 
 
@@ -184,7 +201,7 @@ def missing(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def other_network(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"features.{name}": tensor for name, tensor in state.items()}
+    return {name.replace("conv", "block"): tensor for name, tensor in state.items()}
 
 
 @pytest.mark.parametrize(
@@ -192,7 +209,7 @@ def other_network(state: dict[str, Tensor]) -> dict[str, Tensor]:
     [
         (wrong_shape, "conv2.weight expected 3×4×3×3 got 3×4×5×5"),
         (missing, "1 missing (conv2.bias)"),
-        (other_network, "unexpected (features.conv1.weight"),
+        (other_network, "unexpected (block1.weight"),
     ],
 )
 def test_weights_of_another_network_are_refused_with_expected_and_got(
