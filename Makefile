@@ -6,6 +6,11 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Words for pip, e.g. where to find the small build of torch; LOCKED=1: requirements.lock to the digit.
+PIP_OPTIONS ?=
+LOCKED ?=
+install = $(BIN)/python -m pip install --quiet $(PIP_OPTIONS)
+editable = $(install) $(if $(LOCKED),--no-deps --no-build-isolation) --editable
 
 # Each of these is an option of build_atlas.py, e.g. `make atlas MODEL=googlenet UNITS=20`; flags go
 # into ARGS, e.g. `make atlas ARGS='--negative --snapshots'`.
@@ -21,21 +26,28 @@ OPTIONS = $(foreach name,$(VARIABLES),$(if $($(name)),--$(call lower,$(name)) '$
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
 
-setup: $(VENV)/demo ## make .venv with all that an atlas needs (about 6 GB with CUDA's libraries)
+setup: $(VENV)/demo ## make .venv with all that an atlas needs (5.3 GB with CUDA's libraries, see README)
 
 $(BIN)/python:
+	@$(PYTHON) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "$(PYTHON) is no Python of 3.11 or newer with the module ensurepip: apt-get install" \
+		"python3-venv, or name another one with PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/demo: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+$(VENV)/locked: requirements.lock | $(BIN)/python
+	$(install) --require-hashes --no-deps --requirement requirements.lock
 	@touch $@
 
-$(VENV)/dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[demo,dev]'
+$(VENV)/demo: pyproject.toml $(if $(LOCKED),$(VENV)/locked) | $(BIN)/python
+	$(editable) '.[demo]'
+	@touch $@
+
+$(VENV)/dev: pyproject.toml $(if $(LOCKED),$(VENV)/locked) | $(BIN)/python
+	$(editable) '.[demo,dev]'
 	@touch $@ $(VENV)/demo
 
-$(VENV)/publish: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[publish]'
+$(VENV)/publish: pyproject.toml $(if $(LOCKED),$(VENV)/locked) | $(BIN)/python
+	$(editable) '.[publish]'
 	@touch $@
 
 atlas: $(VENV)/demo ## build the atlas of MODEL (default: the embedded EfficientNet-Lite0) into site/
@@ -54,7 +66,7 @@ serve: $(VENV)/demo ## look at the site in a browser on this machine
 	$(BIN)/python build_atlas.py serve $(OPTIONS)
 
 test: $(VENV)/dev ## run all tests
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 --durations=10
 
 test-fast: $(VENV)/dev ## run the tests that take less than a minute together
 	$(BIN)/python -m pytest -q -m 'not slow and not browser and not faults'

@@ -12,6 +12,7 @@ from atlas.config import Config
 from atlas.store import Store
 
 from .store_records import KEY, fill
+from .tools import pytest_terminal_summary  # noqa: F401, a hook of pytest
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,4 +1,4 @@
-"""One Chromium, three sites; each test gets a window of its own."""
+"""One browser, three sites; each test gets a window of its own."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests import tools
 from tests.browser import sites
 from tests.browser.sites import Site
 
@@ -18,7 +19,8 @@ TIMEOUT = 10_000
 def chromium() -> Iterator[Browser]:
     """A running browser; nothing is downloaded."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=sites.CHROMIUM, args=sites.ARGUMENTS)
+        path = tools.need("a browser")
+        browser = playwright.chromium.launch(executable_path=path, args=sites.ARGUMENTS)
         yield browser
         browser.close()
 

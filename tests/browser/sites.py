@@ -6,7 +6,6 @@
 import functools
 import json
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,16 +18,10 @@ from atlas.comparepages import Other
 from atlas.gallery import write_site
 from atlas.records import LayerAtlas, ModelAtlas, SkippedFile
 from atlas.serve import PREFIX, Handler, Server
+from tests import tools
 from tests.synthetic import SyntheticPictures, make_atlas
 
-CHROMIUM = next(
-    (
-        path
-        for path in ("/usr/bin/chromium", shutil.which("chromium"))
-        if path and Path(path).exists()
-    ),
-    "",
-)
+CHROMIUM = tools.find("a browser")
 ARGUMENTS = [
     *("--headless", "--no-sandbox", "--disable-gpu"),
     *("--disable-background-networking", "--no-first-run"),
@@ -36,7 +29,7 @@ ARGUMENTS = [
 
 marks = [
     pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium"),
+    pytest.mark.skipif(not (CHROMIUM or tools.CI), reason=tools.reason("a browser")),
 ]
 """`pytestmark` of every file of this folder."""
 

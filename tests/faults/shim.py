@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.tools import need
+
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(__file__).with_name("shim.c")
 
@@ -55,7 +57,8 @@ READ_ONLY = Fault(name="read-only file system", action=4, error=errno.EROFS)
 def build_shim(folder: Path) -> Path:
     """Compile the library into a folder."""
     library = folder / "shim.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, SOURCE, "-ldl"], check=True)
+    compiler = need("a C compiler")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, SOURCE, "-ldl"], check=True)
     return library
 
 
