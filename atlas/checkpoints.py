@@ -332,5 +332,5 @@ def is_spare(name: str, tensor: Tensor, children: Container[str]) -> bool:
 def choice(copy: Copy, others: list[Copy], held: Held) -> str:
     """What was chosen, in words; "" where the file holds nothing else."""
     refused = f", not {' or '.join(other.label for other in others)}" if others else ""
-    more = not all(map(copy.in_network, held.tensors))
+    more = any(one.dim() and not copy.in_network(name) for name, one in held.tensors.items())
     return f"its {copy.label}{refused}" if more or others else ""

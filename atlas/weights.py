@@ -12,6 +12,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -156,15 +157,51 @@ def read_safetensors(path: Path) -> object:
 
 def read_torch(path: Path) -> object:
     """What torch.save wrote, by torch's restricted unpickler; of Python objects, stand-ins."""
+    names = unknown_names(path)
+    while True:
+        try:
+            return load_plain(path, stand_ins(names))
+        except Exception as error:  # damaged bytes raise anything from KeyError to struct.error
+            name = refused_name(error)
+            if not name and not (names and isinstance(error, UnpicklingError)):
+                raise damaged(path, "a file of torch.save", error) from error
+            if not name or name in names:  # what there is no stand-in for
+                raise python_object(path, name or names[0]) from error
+            names.append(name)
+
+
+def load_plain(path: Path, allowed: list[Any]) -> object:
+    """What torch.load gives; a foreign pickle warns before it fails, and we say why it does."""
+    with warnings.catch_warnings(), torch.serialization.safe_globals(allowed):
+        warnings.simplefilter("ignore")
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def refused_name(error: Exception) -> str:
+    """The class or function that torch.load does not take, "" where it failed otherwise."""
+    found = re.search(r"(?:GLOBAL |Can only .* got <class ')([\w.]+)", str(error))
+    name = found[1] if found else ""
+    return name if not name or "." in name else f"builtins.{name}"
+
+
+def unknown_names(path: Path) -> list[str]:
+    """Names of the classes and functions in a file that torch does not know.
+
+    In the form of before 1.6 they show one by one, as reading meets them.
+    """
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins(path)):
-            warnings.simplefilter("ignore")  # a foreign pickle warns before it fails; we say why
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged bytes raise anything from KeyError to struct.error
-        found = re.search(r"GLOBAL ([\w.]+)|Can only .* got <class '([\w.]+)", str(error))
-        if found:
-            raise python_object(path, found.group(1) or found.group(2)) from error
-        raise damaged(path, "a file of torch.save", error) from error
+        return torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:
+        return []
+
+
+def stand_ins(names: list[str]) -> list[Any]:
+    """A harmless class for each name, as torch takes them.
+
+    Checkpoints hold the settings of their training beside the weights (argparse, numpy, omegaconf).
+    """
+    kinds = {name: DictStandIn if "dict" in name.lower() else StandIn for name in names}
+    return [(type(name, (kind,), {"__module__": "builtins"}), name) for name, kind in kinds.items()]
 
 
 def python_object(path: Path, name: str) -> InputError:
@@ -173,19 +210,6 @@ def python_object(path: Path, name: str) -> InputError:
         f"weights {path} hold a Python object ({shown(name)}), which could run code; "
         f"save the state_dict alone: torch.save(network.state_dict(), file)"
     )
-
-
-def stand_ins(path: Path) -> list[Any]:
-    """For the name of each class and function in a file that torch does not know, a harmless one.
-
-    Checkpoints hold the settings of their training beside the weights (argparse, numpy, omegaconf).
-    """
-    try:
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # the form of before 1.6, or damaged: reading will tell
-        return []
-    kinds = {name: DictStandIn if "dict" in name.lower() else StandIn for name in names}
-    return [(type(name, (kind,), {"__module__": "builtins"}), name) for name, kind in kinds.items()]
 
 
 # --- fitting a network ---------------------------------------------------------------------------

@@ -140,6 +140,13 @@ def test_layer_that_the_network_lacks_is_refused(tmp_path: Path) -> None:
         assert "1 unexpected (stem2.bias)" in refusal(tmp_path, held)
 
 
+def test_averaged_model_of_torch_is_read(tmp_path: Path) -> None:
+    net = network()
+    net.load_state_dict(filled(3))
+    averaged = torch.optim.swa_utils.AveragedModel(net).state_dict()
+    assert loaded(tmp_path, averaged) == ({3}, "")
+
+
 def test_the_state_of_the_optimiser_is_no_copy(tmp_path: Path) -> None:
     held = {"model": filled(3), "optimizer_state_dict": {"momentum": filled(5)}}
     assert loaded(tmp_path, held) == ({3}, "")
@@ -222,6 +229,10 @@ def test_objects_beside_the_weights_are_passed_over(tmp_path: Path) -> None:
     history = [np.zeros(3), deque([1]), datetime(2024, 1, 1)]
     held = {"args": args, "counts": counts, "history": history, "state_dict": filled(3)}
     assert loaded(tmp_path, held) == ({3}, "")
+    torch.save(held, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    assert (
+        read_weights(tmp_path / "old.pth").tensors.keys() == behind("state_dict.", filled(3)).keys()
+    )
 
 
 def test_object_in_place_of_a_tensor_is_named(tmp_path: Path) -> None:
