@@ -29,7 +29,7 @@ def render_ascent(network: Network, recipe: AscentRecipe, job: Job) -> list[Draf
     pixels = first_pixels(recipe, len(network.info.mean), job.size, generators).to(network.device)
     black, white = (network.normalise(torch.full_like(pixels[:1], v)) for v in (0.0, 1.0))
     log = Log(len(job.channels), network.device)
-    with network.tap({job.layer: spatial_mean}, job.precisions) as run:
+    with network.tap({job.layer: spatial_mean}, job.precision) as run:
         slope = Slope(run, network.seen_side(job.size, job.layer), recipe, job, log)
         for step in range(recipe.steps):
             rolls = draw_rolls(generators, 0, recipe.jitter)

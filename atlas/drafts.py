@@ -48,7 +48,7 @@ class Job:
         natural: statistics of the layer, and of the other layers that the objective reads.
         start: (N, S, S, 3) uint8 images to start from, or None for noise.
         rate: factor on the learning rate; below 1 after values that were not finite.
-        precisions: side of the image → precision of the network.
+        precision: arithmetic of the network, e.g. "fp32".
         magnitude: (3, S, S//2+1) float32, mean magnitude of natural spectra; empty where unused.
         others: earlier pictures of the units that a facet is to differ from, each (N, S, S, 3).
         attempt: how often the units were tried before, from 0; later ones are steeper in spectrum
@@ -62,7 +62,7 @@ class Job:
     natural: Mapping[str, LayerStats]
     start: NDArray[np.uint8] | None
     rate: float
-    precisions: Mapping[int, str]
+    precision: str
     magnitude: NDArray[np.float32]
     others: tuple[NDArray[np.uint8], ...]
     attempt: int

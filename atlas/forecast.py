@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from . import tuning
@@ -18,7 +19,7 @@ from .drafts import Job
 from .images import Loaded, load
 from .looking import lens_fingerprint, lens_images
 from .measuring import VIEW_SHARE, choose_units, has_samples, unranked_layers, wanted_layers
-from .network import Network
+from .network import Network, spatial_mean
 from .octaves import octave_sides
 from .ranking import channel_statistics
 from .recipes import FourierRecipe, Octave, Recipe, picture_side, steps_at_full_size
@@ -46,6 +47,8 @@ START_SECONDS = 8.0
 
 DECODED = 12
 """Images decoded for timing."""
+
+TIMED_STEPS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,12 +266,9 @@ class Stopwatch:
         """Seconds of all steps of a batch: a few are timed, at each side for Fourier recipes."""
         config = self.work.config
         if not isinstance(recipe, FourierRecipe):
-            step = tuning.time_step(self.network, layer.name, config.size, "fp32", len(channels))
+            step = time_step(self.network, layer.name, config.size, "fp32", len(channels))
             return step * steps_at_full_size(recipe)
         sides = octave_sides(recipe, config.size)
-        precisions = tuning.choose_precisions(
-            self.network, layer.name, sides, config.precision, len(channels)
-        )
         plain = replace(recipe, objective="company" if recipe.objective == "company" else "unit")
         job = Job(
             layer=layer.name,
@@ -278,7 +278,7 @@ class Stopwatch:
             natural=self.natural(plain, layer),
             start=None,
             rate=1.0,
-            precisions=precisions,
+            precision=tuning.choose_precision(config.precision, self.network.device),
             magnitude=np.ones((3, sides[-1], sides[-1] // 2 + 1), np.float32),
             others=(),
             attempt=0,
@@ -318,7 +318,7 @@ class Stopwatch:
         """Seconds of all lenses of one image."""
         layer = self.wanted[-1].name
         size = self.network.info.input_size
-        return LENS_PASSES * tuning.time_step(self.network, layer, size, "fp32", 8) / 8
+        return LENS_PASSES * time_step(self.network, layer, size, "fp32", 8) / 8
 
 
 def first_images(work: Work, size: int) -> Iterator[NDArray[np.uint8]]:
@@ -337,6 +337,20 @@ def timed(action: Callable[[], object]) -> float:
         action()
         seconds.append(time.perf_counter() - began)
     return min(seconds)
+
+
+def time_step(network: Network, layer: str, side: int, precision: str, batch: int) -> float:
+    """Seconds of one forward and backward pass, the best of a few after a first one."""
+    images = torch.full((batch, 3, side, side), 0.5, device=network.device, requires_grad=True)
+    seconds = []
+    with network.tap({layer: spatial_mean}, precision) as run:
+        for _ in range(TIMED_STEPS + 1):
+            began = time.perf_counter()
+            torch.autograd.grad(run(images)[layer].sum(), images)
+            if network.device.type == "cuda":
+                torch.cuda.synchronize(network.device)
+            seconds.append(time.perf_counter() - began)
+    return min(seconds[1:])
 
 
 def made_up(layer: LayerInfo) -> LayerStats:

@@ -8,7 +8,6 @@ always removed, and whatever a layer puts out, what they show is maps (N, C, H, 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Protocol
 
 import torch
@@ -45,7 +44,6 @@ class Run(Protocol):
 
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-NO_PRECISIONS: Mapping[int, str] = MappingProxyType({})
 
 
 def spatial_mean(activations: Tensor) -> Tensor:
@@ -166,16 +164,13 @@ class Network:
         return probe_images(side, side, self.info.mean, self.info.std).to(self.device)
 
     @contextmanager
-    def tap(
-        self, reduce: Mapping[str, Reduce], precisions: Mapping[int, str] = NO_PRECISIONS
-    ) -> Iterator[Run]:
+    def tap(self, reduce: Mapping[str, Reduce], precision: str = "fp32") -> Iterator[Run]:
         """Hook layers for the time of the context.
 
         Args:
             reduce: layer name → what to make of its activations as soon as they are there, before
                 a later in-place operation can overwrite them.
-            precisions: side of the images → "fp32", "bf16" or "fp16" for the network itself; sides
-                that are not named run in fp32.
+            precision: "fp32", "bf16" or "fp16", for the network itself.
 
         Yields:
             A function from images to layer name → reduced activations, which stops the forward
@@ -188,7 +183,7 @@ class Network:
 
             def run(images: Tensor, normalised: bool = False) -> Mapping[str, Tensor]:
                 prepared = images if normalised else self.normalise(images)
-                return passed_on(prepared, AUTOCAST[precisions.get(images.shape[-1], "fp32")])
+                return passed_on(prepared, AUTOCAST[precision])
 
             yield run
 
@@ -226,6 +221,20 @@ class Network:
                     self._accepted[side, layer] = False
                     self._trial = None  # it may have left something behind
         return self._accepted[side, layer]
+
+    def runs_in(self, precision: str, layer: str) -> bool:
+        """Whether a pass to a layer and back works in a precision: code that mixes types does not."""
+        if precision == "fp32":
+            return True
+        images = self.probe(self.info.input_size)[:1].requires_grad_()
+        with self.tap({layer: spatial_mean}, precision) as run:
+            try:
+                torch.autograd.grad(run(images, normalised=True)[layer].sum(), images)
+            except (torch.OutOfMemoryError, MemoryError):
+                raise
+            except Exception:  # anything may happen in somebody's network
+                return False
+        return True
 
     def seen_side(self, side: int, layer: str) -> int:
         """Side at which images of `side` are shown: networks of one size, or of deep layers that

@@ -45,7 +45,7 @@ def render_octaves(network: Network, recipe: FourierRecipe, job: Job) -> list[Dr
     images = first_images(recipe, job, sides[0], generators, network.device)
     objective = make_objective(recipe, job, network)
     log = Log(len(job.channels), network.device)
-    with network.tap(taps(recipe, job), job.precisions) as run:
+    with network.tap(taps(recipe, job), job.precision) as run:
         for octave, side in zip(recipe.octaves, sides, strict=True):
             images = images.finer(side)
             climb = Climb(

@@ -34,7 +34,7 @@ def render_pixels(network: Network, recipe: PixelRecipe, job: Job) -> list[Draft
     side = recipe.first_size
     images = torch.stack([torch.rand(3, side, side, generator=g) for g in generators])
     log = Log(len(job.channels), network.device)
-    with network.tap({job.layer: keep}, job.precisions) as run:
+    with network.tap({job.layer: keep}, job.precision) as run:
 
         def loss(pixels: Tensor) -> Tensor:
             shown = jittered(pixels, recipe, generators)
@@ -61,7 +61,7 @@ def render_upscaled(network: Network, recipe: UpscaleRecipe, job: Job) -> list[D
     generators = [torch.Generator().manual_seed(seed) for seed in job.seeds]
     images = torch.stack([grey_noise(recipe, one) for one in generators])
     log = Log(len(job.channels), network.device)
-    with network.tap({job.layer: spatial_mean}, job.precisions) as run:
+    with network.tap({job.layer: spatial_mean}, job.precision) as run:
 
         def loss(pixels: Tensor) -> Tensor:
             seen = seen_at(pixels, network.seen_side(pixels.shape[-1], job.layer))

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +41,6 @@ from .tasks import (
     Alone,
     Item,
     Nature,
-    Probe,
     Rendered,
     Renderer,
     Task,
@@ -52,7 +50,7 @@ from .tasks import (
     wave_of,
 )
 from .work import Work, run_info
-from .workers import Settings, failed_rendering, plan_blocks, shard_blocks
+from .workers import failed_rendering, plan_blocks, shard_blocks
 
 RENDERING_VERSION = 2
 """Raised whenever the same settings would give other pictures or scores."""
@@ -158,8 +156,6 @@ def render_units(
         work.progress.units(units, sum(item.cost for item in todo)),
     ):
         stage = Stage(work, recipes, stats, workers, nature)
-        if work.config.engine == "ray":  # many workers: before the first block, by one for all
-            stage.measure(todo)
         for _, wave in itertools.groupby(todo, key=lambda item: item.wave):
             failures += stage.render(wave)
     return failures
@@ -242,7 +238,6 @@ class Stage:
         units = [Unit(layer=item.layer.name, channel=channel) for channel in item.block.channels]
         return Task(
             item=item,
-            settings=self.settings(item),
             best={unit.channel: self.best_image(unit) for unit in units},
             earlier=self.earlier_pictures(item.recipe, units) if item.wave else {},
         )
@@ -280,47 +275,6 @@ class Stage:
         units = [Unit(layer=block.layer, channel=channel) for channel in block.channels]
         failed = tuple(failed_rendering(unit, name, one_line(error)) for unit in units)
         return Rendered(renderings=failed, device=self.workers.device, seconds=0.0)
-
-    def settings(self, item: Item) -> Settings:
-        """Batch and precision are measured once per layer and device, then read from the cache."""
-        config, name = self.work.config, self.probe(item).name
-        if name not in self.notes():
-            self.measure([item])
-        noted = self.notes()[name]
-        return Settings(
-            recipe=item.recipe,
-            size=config.size,
-            seed=config.seed,
-            batch=noted["batch"],
-            precisions={int(side): one for side, one in noted["precisions"].items()},
-            natural_hf=self.nature.hf,
-            snapshots=config.snapshots,
-        )
-
-    def notes(self) -> dict[str, Any]:
-        """What was measured so far."""
-        return dict(self.work.store.read_json("tuning") or {})
-
-    def measure(self, items: Iterable[Item]) -> None:
-        """Note batch and precision of items where neither this run nor an earlier one has.
-
-        Raises:
-            LostError: no worker survived it.
-        """
-        probes = {probe.name: probe for probe in map(self.probe, items)}
-        missing = [probe for name, probe in probes.items() if name not in self.notes()]
-        for probe, noted in self.workers.map(missing):
-            if isinstance(noted, LostError):
-                raise noted
-            self.work.store.write_json("tuning", self.notes() | {probe.name: noted})
-
-    def probe(self, item: Item) -> Probe:
-        """The question that is asked once for all blocks of a layer."""
-        recipe, config = item.recipe, self.work.config
-        sides = octave_sides(recipe, config.size) if isinstance(recipe, FourierRecipe) else ()
-        asked = (config.precision, str(config.batch))
-        name = " ".join((self.workers.device, *asked, item.layer.name, *map(str, sides)))
-        return Probe(name=name, layer=item.layer.name, sides=tuple(sides))
 
     def best_image(self, unit: Unit) -> bytes:
         """The JPEG of the sample image that excites a unit most."""

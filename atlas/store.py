@@ -13,7 +13,6 @@ bytes: what differs between runs (seconds, device, versions) lies in a sidecar b
     readout.<sha12>.h5                                  which channels raise which class
     renderings/<layer>/<first>-<last>.<sha12>.h5        renderings of some ranks, and .json sidecars
     lenses/<first>-<last>.<sha12>.h5                    what the network makes of some sample images
-    current.json  tuning.json …                         small notes, replaced in place, not results
     quarantine/                                         what was damaged or foreign
 """
 
@@ -31,7 +30,6 @@ from typing import Any, Literal, Self, cast
 import numpy as np
 
 from .audit import (
-    NOTE,
     QUARANTINE,
     Block,
     Kind,
@@ -434,29 +432,6 @@ class Store:
             lenses: fingerprint of the lenses.
         """
         return StorePictures(self, dict(fingerprints), lenses)
-
-    # --- notes
-
-    def write_json(self, name: str, value: object) -> None:
-        """Replace a small note that is no result, such as `current` or `tuning`.
-
-        Args:
-            name: small letters, without ending.
-            value: plain JSON values.
-        """
-        atomic_write(self._note(name), canonical_json(value).encode())
-
-    def read_json(self, name: str) -> Any:
-        """A note, or None where there is none or it is damaged."""
-        try:
-            return json.loads(self._note(name).read_bytes())
-        except (OSError, ValueError):
-            return None
-
-    def _note(self, name: str) -> Path:
-        assert NOTE.fullmatch(f"{name}.json"), name
-        assert name != "key", "the key is no note"
-        return self.folder / f"{name}.json"
 
     # --- other caches
 

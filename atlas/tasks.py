@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,8 +23,6 @@ from .network import Network
 from .recipes import FourierRecipe, Recipe, steps_at_full_size
 from .records import LayerInfo, LayerStats, Rendering, Unit
 from .workers import Block, Material, Settings, failed_rendering, render_block
-
-T = TypeVar("T", "Task", "Probe")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,21 +77,19 @@ class Task:
 
     Attributes:
         item: what is to be rendered.
-        settings: of the run.
         best: channel → JPEG of the sample image that excites it most.
         earlier: channel → pictures (S, S, 3) uint8 that a facet is to differ from; channels of
             which one has failed are left out.
     """
 
     item: Item
-    settings: Settings
     best: Mapping[int, bytes]
     earlier: Mapping[int, Sequence[NDArray[np.uint8]]]
 
     def run(self, worker: "Renderer") -> "Rendered":
         """Render the block."""
         began = time.perf_counter()
-        renderings = worker.guarded(self.item.block, self.settings, worker.material(self))
+        renderings = worker.guarded(self.item, worker.material(self))
         return Rendered(
             renderings=tuple(renderings),
             device=tuning.describe_device(worker.network.device),
@@ -110,29 +106,6 @@ class Rendered:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
-    """The question how many units of a layer to optimise together, and in which precision.
-
-    Attributes:
-        name: under which the answer is noted.
-        layer: the layer.
-        sides: sides of the octaves.
-    """
-
-    name: str
-    layer: str
-    sides: tuple[int, ...]
-
-    def run(self, worker: "Renderer") -> dict[str, Any]:
-        """Time a few steps."""
-        config, network = worker.config, worker.network
-        batch = tuning.choose_batch(config.batch, network, self.layer, config.size)
-        chosen = tuning.choose_precisions(network, self.layer, self.sides, config.precision, batch)
-        precisions = {str(side): precision for side, precision in chosen.items()}
-        return {"batch": batch, "precisions": precisions}
-
-
 class Renderer:
     """A network and what it is held against: renders blocks, in whatever process it lives."""
 
@@ -140,6 +113,22 @@ class Renderer:
         self.config = config
         self.network = network
         self.nature = nature
+
+    def settings(self, item: Item) -> Settings:
+        """How a block is rendered: as asked for, and what "auto" means for its layer here."""
+        config, network = self.config, self.network
+        published = not isinstance(item.recipe, FourierRecipe)  # and repeated to the digit
+        asked = "fp32" if published else config.precision
+        precision = tuning.choose_precision(asked, network.device)
+        return Settings(
+            recipe=item.recipe,
+            size=config.size,
+            seed=config.seed,
+            batch=tuning.choose_batch(config.batch, network, item.layer.name, config.size),
+            precision=precision if network.runs_in(precision, item.layer.name) else "fp32",
+            natural_hf=self.nature.hf,
+            snapshots=config.snapshots,
+        )
 
     def material(self, task: Task) -> Material:
         """What the units of a block take from nature and from their earlier pictures."""
@@ -160,26 +149,27 @@ class Renderer:
             magnitude=self.nature.magnitude,
         )
 
-    def guarded(self, block: Block, settings: Settings, material: Material) -> Sequence[Rendering]:
+    def guarded(self, item: Item, material: Material) -> Sequence[Rendering]:
         """Render a block; if that fails, each unit alone, so that one takes no other with it."""
+        block = item.block
         if block.layer in self.network.without_gradient:
-            return self.failed(block, settings, NO_GRADIENT)
+            return self.failed(item, NO_GRADIENT)
         try:
-            return render_block(self.network, block, settings, material)
+            return render_block(self.network, block, self.settings(item), material)
         except AtlasError:
             raise
         except Exception as error:  # whatever it is, it is the unit's; the others go on
             if self.config.strict:
                 raise
             if len(block.channels) == 1:
-                return self.failed(block, settings, one_line(error))
+                return self.failed(item, one_line(error))
         alone = [replace(block, channels=(channel,)) for channel in block.channels]
-        return [one for part in alone for one in self.guarded(part, settings, material)]
+        return [one for part in alone for one in self.guarded(replace(item, block=part), material)]
 
-    def failed(self, block: Block, settings: Settings, reason: str) -> list[Rendering]:
+    def failed(self, item: Item, reason: str) -> list[Rendering]:
         """The units of a block that cannot be rendered, each of which says why."""
-        units = [Unit(layer=block.layer, channel=channel) for channel in block.channels]
-        return [failed_rendering(unit, settings.recipe.name, reason) for unit in units]
+        units = [Unit(layer=item.layer.name, channel=channel) for channel in item.block.channels]
+        return [failed_rendering(unit, item.recipe.name, reason) for unit in units]
 
 
 NO_GRADIENT = (
@@ -193,7 +183,7 @@ class Workers(Protocol):
 
     device: str
 
-    def map(self, tasks: Iterable[T]) -> Iterator[tuple[T, Any]]:
+    def map(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Any]]:
         """Do every task; yields (task, result) as they are done, in any order."""
         ...
 
@@ -205,7 +195,7 @@ class Alone:
         self.renderer = renderer
         self.device = renderer.network.device.type
 
-    def map(self, tasks: Iterable[T]) -> Iterator[tuple[T, Any]]:
+    def map(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Any]]:
         """Do every task; yields (task, result) in the order of the tasks."""
         for task in tasks:
             yield task, task.run(self.renderer)

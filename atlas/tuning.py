@@ -1,23 +1,18 @@
-"""Device, precision and batch: chosen by looking at the machine and timing a few steps.
+"""Device, precision and batch: functions of the kind of hardware, the layer and the side.
 
-The choice is kept in the cache beside the results and used again on resume, so that an interrupted
-run ends in the same bytes.
+No clock and no free memory is asked, so that the same command chooses the same again. What the
+rules rest on was measured: docs/rendering.md, «Precision and batch».
 """
 
 import platform
-import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from .errors import UsageError
 from .network import Network, spatial_mean
-
-TIMED_STEPS = 2
-LEAST_GAIN = 0.9
-"""A lower precision has to take less than this share of the time of fp32."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -47,35 +42,64 @@ def check_precision(precision: str, device: torch.device) -> None:
         raise UsageError("--precision bf16 is not supported on mps; allowed: auto, fp32, fp16")
 
 
+def choose_precision(precision: str, device: torch.device) -> str:
+    """As given; "auto" is bf16 on GPUs that compute it in hardware, and fp32 everywhere else.
+
+    On processors, bf16 makes dense convolutions faster and depthwise ones slower, and its rounding
+    depends on the batch; so fp32, in which machines of different kinds agree. Never fp16, whose
+    largest number is 65504: `--precision fp16` asks for it.
+    """
+    if precision != "auto":
+        return precision
+    ampere = (8, 0)  # the first with bf16
+    fast = device.type == "cuda" and torch.cuda.get_device_capability(device) >= ampere
+    return "bf16" if fast else "fp32"
+
+
 CPU_BATCH = 8
 """Measured on 2 cores: 8 to 32 units a batch run equally fast, larger ones only cost memory."""
 
-LARGEST_BATCH = 64
-MEMORY_SHARE = 0.8
+LARGEST_BATCH = 32
+"""The units of a block; there are never more to be optimised together."""
+
+MEMORY_SHARE = 0.25
+"""Of a GPU's memory, for what a step keeps for its backward pass. Gradients on their way back and
+workspaces take up to as much again; half is left to weights, spectra and other programs."""
 
 
 def choose_batch(batch: int | Literal["auto"], network: Network, layer: str, size: int) -> int:
-    """Units optimised together: as given; else `CPU_BATCH`, or what fits in the GPU's free memory.
-
-    On a GPU the peak memory of one step with one and with two images gives the cost of an image.
-    """
+    """Units optimised together: as given; else `CPU_BATCH`, or by the memory that the GPU has."""
     if batch != "auto":
         return batch
     if network.device.type != "cuda":
         return CPU_BATCH
-    peaks = []
-    for images in (1, 2):
-        torch.cuda.reset_peak_memory_stats(network.device)
-        time_step(network, layer, size, "fp32", images)
-        peaks.append(torch.cuda.max_memory_allocated(network.device))
-    each = max(peaks[1] - peaks[0], 1)
-    free = torch.cuda.mem_get_info(network.device)[0]
-    return batch_that_fits(free, each)
+    total = torch.cuda.get_device_properties(network.device).total_memory
+    few, more = (kept_bytes(network, layer, size, images) for images in (2, 4))
+    return batch_that_fits(total, max((more - few) // 2, 1))
 
 
-def batch_that_fits(free: int, each: int) -> int:
-    """The largest power of two of images of `each` bytes in a share of the `free` ones."""
-    fits = int(MEMORY_SHARE * free) // each
+def kept_bytes(network: Network, layer: str, size: int, images: int) -> int:
+    """Bytes that a step in fp32 keeps from its forward to its backward pass, weights included."""
+    kept = {}  # holds the storages, so that no address is used twice
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage
+        return tensor
+
+    side = network.seen_side(size, layer)
+    pixels = torch.zeros(images, 3, side, side, device=network.device, requires_grad=True)
+    with (
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        network.tap({layer: spatial_mean}) as run,
+    ):
+        run(pixels)
+    return sum(storage.nbytes() for storage in kept.values())
+
+
+def batch_that_fits(total: int, each: int) -> int:
+    """The largest power of two of images that keep `each` bytes in a share of the `total` ones."""
+    fits = int(MEMORY_SHARE * total) // each
     return min(LARGEST_BATCH, 1 << max(fits.bit_length() - 1, 0))
 
 
@@ -97,54 +121,3 @@ def processor_name() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def has_fast_lower_precision(device: torch.device) -> str:
-    """The lower precision that this device computes in hardware, or ""."""
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
-        return "bf16"
-    return ""
-
-
-def choose_precisions(
-    network: Network, layer: str, sides: Sequence[int], precision: str, batch: int
-) -> Mapping[int, str]:
-    """The precision of the network for each side of the image.
-
-    Args:
-        network: ready to run.
-        layer: where the timed steps stop; the deepest of the run.
-        sides: sides of the octaves.
-        precision: as given to --precision; "auto" times fp32 against what the hardware has.
-        batch: images a step.
-    """
-    if precision != "auto":
-        return dict.fromkeys(sides, precision)
-    lower = has_fast_lower_precision(network.device)
-    if not lower:
-        return dict.fromkeys(sides, "fp32")
-    chosen = {}
-    for side in sides:
-        if not network.accepts(side, layer):
-            chosen[side] = "fp32"
-            continue
-        full = time_step(network, layer, side, "fp32", batch)
-        half = time_step(network, layer, side, lower, batch)
-        chosen[side] = lower if half < LEAST_GAIN * full else "fp32"
-    return chosen
-
-
-def time_step(network: Network, layer: str, side: int, precision: str, batch: int) -> float:
-    """Seconds of one forward and backward pass, the best of a few after a first one."""
-    images = torch.full((batch, 3, side, side), 0.5, device=network.device, requires_grad=True)
-    seconds = []
-    with network.tap({layer: spatial_mean}, {side: precision}) as run:
-        for _ in range(TIMED_STEPS + 1):
-            began = time.perf_counter()
-            torch.autograd.grad(run(images)[layer].sum(), images)
-            if network.device.type == "cuda":
-                torch.cuda.synchronize(network.device)
-            seconds.append(time.perf_counter() - began)
-    return min(seconds[1:])

@@ -55,7 +55,7 @@ class Settings:
         size: side of a picture.
         seed: of the whole atlas.
         batch: largest number of units optimised together.
-        precisions: side of the image → precision of the network.
+        precision: arithmetic of the network, e.g. "fp32".
         natural_hf: median share of high-frequency energy of the natural images.
         snapshots: keep the picture after each octave.
     """
@@ -64,7 +64,7 @@ class Settings:
     size: int
     seed: int
     batch: int
-    precisions: Mapping[int, str]
+    precision: str
     natural_hf: float
     snapshots: bool = False
 
@@ -243,7 +243,7 @@ def run_attempt(
             natural=material.natural,
             start=None if start == "noise" else start_images(chunk, settings.size, material),
             rate=1.0,
-            precisions=settings.precisions,
+            precision=settings.precision,
             magnitude=material.magnitude,
             others=earlier_pictures(chunk, settings.recipe, material),
             attempt=attempt,
@@ -387,7 +387,7 @@ def finish(unit: Unit, tries: Sequence[_Attempt], settings: Settings) -> Renderi
         start=best.start,
         attempts=len(tries),
         seconds=sum(one.seconds for one in tries),
-        precision=settings.precisions.get(best.draft.image.shape[-1], "fp32"),
+        precision=settings.precision,
     )
 
 

@@ -24,6 +24,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(params=["bf16", "no bf16"])
+def processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor that claims to have bf16, and one that does not."""
+    claimed = request.param == "bf16"
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: claimed)
+
+
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
     """A folder of ten small colour pictures, each of its own hue, with edges and a smooth part."""

@@ -174,7 +174,7 @@ def job_of(
         "natural": {layer: stats},
         "start": None,
         "rate": 1.0,
-        "precisions": {},
+        "precision": "fp32",
         "magnitude": np.zeros((3, 0, 0), np.float32),
         "others": (),
         "attempt": 0,

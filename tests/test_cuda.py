@@ -46,7 +46,7 @@ def test_an_atlas_is_built_on_the_gpu_and_resembles_the_cpus(
     assert np.median([np.abs(ours[unit] - theirs[unit]).mean() for unit in ours]) < 0.05
 
 
-def test_the_batch_follows_the_free_memory() -> None:
+def test_the_batch_follows_the_memory_of_the_card() -> None:
     plain = tiny_network()
     model = Model(info=network_of(plain, ["relu2"], 64).info, network=plain, layers=())
     network = Network(model, ["relu2"], torch.device("cuda"))

@@ -107,10 +107,14 @@ def test_more_units_add_blocks_and_keep_the_old_ones(tiny: Tiny) -> None:
     assert before.items() < after.items()
 
 
-def test_rank_then_render_then_site_is_the_same_as_build(tiny: Tiny, tmp_path: Path) -> None:
-    whole = tiny()
+@pytest.mark.usefixtures("processor")
+@pytest.mark.parametrize("precision", ["auto", "bf16"])
+def test_rank_then_render_then_site_is_the_same_as_build(
+    tiny: Tiny, tmp_path: Path, precision: str
+) -> None:
+    whole = tiny(precision=precision)
     build(whole)
-    parts = tiny(cache=tmp_path / "cache2", site=tmp_path / "site2")
+    parts = tiny(precision=precision, cache=tmp_path / "cache2", site=tmp_path / "site2")
     progress = Progress(quiet=True)
     assert pipeline.rank(parts, progress) == 0
     assert pipeline.render(parts, progress) == 0
@@ -125,12 +129,26 @@ def test_render_without_a_ranking_says_what_to_run(tiny: Tiny) -> None:
         pipeline.render(tiny(), Progress(quiet=True))
 
 
-def test_interrupted_build_ends_in_the_same_bytes(
+def test_no_clock_has_a_say_in_a_result(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = tiny()
     build(whole)
-    cut = tiny(cache=tmp_path / "cache2", site=tmp_path / "site2")
+    odd = tiny(cache=tmp_path / "cache2", site=tmp_path / "site2")
+    clock = np.random.default_rng(0)
+    monkeypatch.setattr("time.perf_counter", lambda: float(clock.uniform(0, 100)))
+    build(odd)
+    assert blocks(odd) == blocks(whole)
+
+
+@pytest.mark.usefixtures("processor")
+@pytest.mark.parametrize("precision", ["auto", "bf16"])
+def test_interrupted_build_ends_in_the_same_bytes(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    whole = tiny(precision=precision)
+    build(whole)
+    cut = tiny(precision=precision, cache=tmp_path / "cache2", site=tmp_path / "site2")
     real = tasks.render_block
 
     def once(*args: object, **keywords: object) -> object:

@@ -352,17 +352,15 @@ def test_a_kill_during_a_commit_loses_nothing_that_was_finished(tmp_path, at):
     assert tree(opened.folder) == tree(whole.folder)
 
 
-# --- notes and other caches ----------------------------------------------------------------------
+# --- other caches ---------------------------------------------------------------------------------
 
 
-def test_notes_are_replaced_and_a_damaged_one_is_none(filled):
+def test_notes_of_older_versions_are_left_alone(filled):
+    note = filled / "tuning.json"
+    note.write_text('{"cpu auto auto conv 8": {"batch": 8, "precisions": {"8": "bf16"}}}')
     with reopen(filled) as opened:
-        assert opened.read_json("tuning") is None
-        opened.write_json("tuning", {"batch": 8})
-        opened.write_json("tuning", {"batch": 4})
-        assert opened.read_json("tuning") == {"batch": 4}
-        (filled / "tuning.json").write_text("{")
-        assert opened.read_json("tuning") is None
+        assert opened.quarantined == []
+    assert note.exists()
     assert check(filled) == []
 
 

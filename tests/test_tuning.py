@@ -1,8 +1,10 @@
-"""Tuning: what the machine has, and a precision for each side."""
+"""Tuning: what the machine has, and what `auto` means there."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from atlas import tuning
 from atlas.errors import UsageError
@@ -11,9 +13,9 @@ from atlas.tuning import (
     check_precision,
     choose_batch,
     choose_device,
-    choose_precisions,
+    choose_precision,
     describe_device,
-    time_step,
+    kept_bytes,
 )
 from tests.helpers import network_of, tiny_network
 
@@ -72,56 +74,58 @@ def test_cpu_is_described_by_name_and_threads() -> None:
     assert text.endswith(f", {torch.get_num_threads()} threads)")
 
 
-def test_precision_asked_for_is_used_for_all_sides() -> None:
-    network = network_of(tiny_network(), ["relu1"])
-    assert choose_precisions(network, "relu1", [8, 16], "bf16", 2) == {8: "bf16", 16: "bf16"}
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
+def test_precision_asked_for_is_used(precision: str, device: str) -> None:
+    assert choose_precision(precision, torch.device(device)) == precision
+
+
+@pytest.mark.usefixtures("processor")
+def test_auto_is_fp32_on_every_processor() -> None:
+    assert choose_precision("auto", CPU) == "fp32"
+
+
+def test_auto_is_fp32_on_mps() -> None:
+    assert choose_precision("auto", torch.device("mps")) == "fp32"
 
 
 @pytest.mark.parametrize(
-    ("half", "chosen"), [(0.5, "bf16"), (0.89, "bf16"), (0.95, "fp32"), (2.0, "fp32")]
+    ("capability", "chosen"),
+    [((7, 5), "fp32"), ((8, 0), "bf16"), ((8, 9), "bf16"), ((9, 0), "bf16")],
 )
-def test_lower_precision_has_to_be_a_tenth_faster(
-    half: float, chosen: str, monkeypatch: pytest.MonkeyPatch
+def test_auto_is_bf16_on_gpus_that_have_it(
+    capability: tuple[int, int], chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = network_of(tiny_network(), ["relu1"])
-    seconds = {"fp32": 1.0, "bf16": half}
-    monkeypatch.setattr(tuning, "has_fast_lower_precision", lambda device: "bf16")
-    monkeypatch.setattr(tuning, "time_step", lambda *arguments: seconds[arguments[3]])
-    assert choose_precisions(network, "relu1", [8, 16], "auto", 2) == {8: chosen, 16: chosen}
-
-
-def test_machine_without_a_lower_precision_uses_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = network_of(tiny_network(), ["relu1"])
-    monkeypatch.setattr(tuning, "has_fast_lower_precision", lambda device: "")
-    assert choose_precisions(network, "relu1", [8], "auto", 2) == {8: "fp32"}
-
-
-def test_side_that_the_network_refuses_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Fixed(nn.Module):
-        def forward(self, images: Tensor) -> Tensor:
-            return images.view(-1, 3, 16, 16)
-
-    network = network_of(nn.Sequential(Fixed()), ["0"])
-    monkeypatch.setattr(tuning, "has_fast_lower_precision", lambda device: "bf16")
-    chosen = choose_precisions(network, "0", [8, 16], "auto", 1)
-    assert chosen[8] == "fp32"
-    assert set(chosen) == {8, 16}
-
-
-def test_a_step_takes_time_and_leaves_no_hooks() -> None:
-    network = network_of(tiny_network(), ["relu1"])
-    assert time_step(network, "relu1", 8, "fp32", 2) > 0
-    assert not any(module._forward_hooks for module in network.network.modules())
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert choose_precision("auto", torch.device("cuda:1")) == chosen
 
 
 @pytest.mark.parametrize(
-    ("free", "each", "batch"),
-    [(1000, 100, 8), (1000, 1000, 1), (100, 1000, 1), (10**9, 1, 64), (1600, 100, 8)],
+    ("total", "each", "batch"),
+    [(4000, 100, 8), (4000, 1000, 1), (400, 1000, 1), (10**9, 1, 32), (6400, 100, 16)],
 )
-def test_batch_is_a_power_of_two_in_four_fifths_of_the_free_memory(
-    free: int, each: int, batch: int
+def test_batch_is_a_power_of_two_in_a_quarter_of_the_memory(
+    total: int, each: int, batch: int
 ) -> None:
-    assert batch_that_fits(free, each) == batch
+    assert batch_that_fits(total, each) == batch
+
+
+def test_bytes_that_a_step_keeps_are_those_of_the_inputs_of_its_operations() -> None:
+    network = network_of(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sigmoid(), nn.Conv2d(4, 2, 1)), ["2"])
+    few, more = (kept_bytes(network, "2", 8, images) for images in (2, 5))
+    assert more - few == 3 * 4 * 8 * 8 * (3 + 4)  # of the convolutions, 4 bytes a value
+
+
+def test_batch_on_a_gpu_follows_the_memory_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = network_of(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sigmoid(), nn.Conv2d(4, 2, 1)), ["2"])
+    each = 4 * 16 * 16 * (3 + 4)
+    kept = [kept_bytes(network, "2", 16, images) for images in (2, 4)]
+    monkeypatch.setattr(tuning, "kept_bytes", lambda *arguments: kept[arguments[3] == 4])
+    monkeypatch.setattr(network, "device", torch.device("cuda"))
+    for total, batch in ((4 * 8 * each, 8), (4 * 8 * each - 4, 4)):
+        card = SimpleNamespace(total_memory=total)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _, card=card: card)
+        assert choose_batch("auto", network, "2", 16) == batch
 
 
 def test_batch_is_as_given_or_the_measured_one_of_cpus() -> None:

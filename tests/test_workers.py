@@ -120,7 +120,9 @@ def short(**changes: object) -> FourierRecipe:
 
 
 def settings_of(recipe: Recipe, batch: int = 8) -> Settings:
-    return Settings(recipe=recipe, size=SIDE, seed=0, batch=batch, precisions={}, natural_hf=0.05)
+    return Settings(
+        recipe=recipe, size=SIDE, seed=0, batch=batch, precision="fp32", natural_hf=0.05
+    )
 
 
 class Studio:

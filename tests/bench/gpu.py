@@ -18,11 +18,11 @@ from functools import partial
 import torch
 
 from atlas.config import Config
-from atlas.forecast import made_up
+from atlas.forecast import made_up, time_step
 from atlas.models import load_model
 from atlas.network import Network
 from atlas.records import LayerInfo
-from atlas.tuning import choose_device, describe_device, has_fast_lower_precision, time_step
+from atlas.tuning import choose_device, choose_precision, describe_device
 from tests.bench.speed import octaves_of
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -45,7 +45,7 @@ def main() -> None:
     print(
         f"{describe_device(device)}, torch {torch.__version__}: {args.model} {row.name}, {SIDE} px"
     )
-    for precision in dict.fromkeys(["fp32", has_fast_lower_precision(device)]):
+    for precision in dict.fromkeys(["fp32", choose_precision("auto", device)]):
         peak = matrix_rate(precision, device)
         print(f"{precision}: a matrix product reaches {peak:.0f} TFLOP/s")
         print("  batch   ms a step and image   share   units a minute   peak GB")

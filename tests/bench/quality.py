@@ -25,13 +25,12 @@ from atlas.images import Loaded, find_images, load
 from atlas.imagetensors import to_pixels, to_tensor
 from atlas.models import load_model
 from atlas.network import Network
-from atlas.octaves import octave_sides
 from atlas.parameterization import mean_magnitude
 from atlas.ranking import rank_channels
 from atlas.recipes import RECIPES, FourierRecipe, Recipe, facet, negative
 from atlas.records import LayerInfo, LayerStats, Rendering
 from atlas.scoring import high_frequency
-from atlas.tuning import CPU_BATCH, choose_precisions
+from atlas.tuning import CPU_BATCH
 from atlas.workers import Block, Material, Settings, render_block
 
 
@@ -120,13 +119,12 @@ def render_all(
     began = time.perf_counter()
     renderings: list[Rendering] = []
     for name, channels in units.items():
-        sides = octave_sides(recipe, 224) if isinstance(recipe, FourierRecipe) else ()
         settings = Settings(
             recipe=recipe,
             size=224,
             seed=0,
             batch=CPU_BATCH,
-            precisions=choose_precisions(network, name, sides, "auto", CPU_BATCH),
+            precision="fp32",
             natural_hf=hf,
         )
         block = Block(layer=name, first=0, last=len(channels) - 1, channels=tuple(channels))

@@ -35,6 +35,7 @@ import torchvision
 from torch import Tensor, nn
 
 from atlas.config import Config
+from atlas.forecast import time_step
 from atlas.imagetensors import fit, to_pixels
 from atlas.layers import layer_table, select_layers
 from atlas.models import Model, load_model
@@ -45,7 +46,7 @@ from atlas.recipes import RECIPES, PixelRecipe, pyramid_sizes
 from atlas.records import LayerStats, ModelInfo, Rendering
 from atlas.reference import Reference, packaged_reference, read_reference
 from atlas.scoring import score_images
-from atlas.tuning import CPU_BATCH, choose_precisions, describe_device, time_step
+from atlas.tuning import CPU_BATCH, describe_device
 from atlas.workers import Block, Material, Settings, render_block
 
 ROOT = Path(__file__).parents[2]
@@ -95,19 +96,13 @@ def engine() -> None:
     network = Network(model, [layer], torch.device("cpu"))
     print(f"engine: GoogLeNet {layer}, {side} px, ms per image and step")
     print(f"  whole network, batch 1, fp32, NCHW     {1e3 * whole:7.1f}   1.0 x")
-    for precision in ("fp32", *lower_precision(network)):
+    for precision in ("fp32", "bf16"):
         step = min(time_step(network, layer, side, precision, 32) for _ in range(4)) / 32
         rate, peak = work / step / 1e9, matrix_rate(precision)
         print(
             f"  this engine, batch 32, {precision}            {1e3 * step:7.1f} {whole / step:5.1f} x"
             f"   {rate:.0f} of {peak:.0f} GFLOP/s = {rate / peak:.0%} of a matrix product's"
         )
-
-
-def lower_precision(network: Network) -> list[str]:
-    """The lower precision that the machine has in hardware, if any."""
-    chosen = choose_precisions(network, "inception4a", [128], "auto", 8)
-    return [one for one in set(chosen.values()) if one != "fp32"]
 
 
 def as_model(network: nn.Module) -> Model:
@@ -189,7 +184,7 @@ def octaves_of(
         size=224,
         seed=0,
         batch=batch,
-        precisions=dict.fromkeys((56, 112, 224), precision),
+        precision=precision,
         natural_hf=hf,
     )
     block = Block(layer=stats.layer, first=0, last=len(units) - 1, channels=units)

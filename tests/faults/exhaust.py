@@ -115,11 +115,6 @@ def replace_network(folder: Path) -> None:
         store.write_network(MODEL, [])
 
 
-def add_note(folder: Path) -> None:
-    with Store.open(folder, "tiny", KEY) as store:
-        store.write_json("tuning", {"batch": 8})
-
-
 def page(number: int, build: int) -> str:
     return f'<a href="{(number + build) % 4}.html">unit {number} of build {build}</a>'
 
@@ -153,7 +148,6 @@ SCENARIOS = {
     "rendering": Scenario(prepare=put_units, work=add_renderings, is_sound=keeps_everything),
     "key": Scenario(prepare=put_units, work=add_key, is_sound=keeps_everything),
     "network": Scenario(prepare=put_units, work=replace_network, is_sound=keeps_results),
-    "note": Scenario(prepare=put_units, work=add_note, is_sound=keeps_everything),
     "site": Scenario(prepare=put_site, work=change_site, is_sound=is_old_or_new),
 }
 

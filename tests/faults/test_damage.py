@@ -159,20 +159,19 @@ def test_a_build_makes_only_the_damaged_block_again(
     assert survived == len(end) == 7
 
 
-def test_a_damaged_note_or_plan_stops_nothing(
+def test_a_damaged_sidecar_stops_nothing(
     tiny: Callable[..., Config], score: Callable[..., None]
 ) -> None:
     config = tiny(recipe=("pyramid",), precision="fp32", layers=("relu1",))
     pipeline.build(config, Progress(quiet=True))
     end = {name: data for name, data in read_tree(config.cache).items() if name.endswith(".h5")}
-    notes = [*config.cache.rglob("tuning.json")]
     sidecars = [*config.cache.glob("*/*/renderings/*/*.json")]
-    for note in (*notes, *sidecars):
+    for note in sidecars:
         for data in (b"", b"[", b"[1, 2]", b'{"seconds": 3}', b"\xff\xfe"):
             note.write_bytes(data)
             assert pipeline.build(config, Progress(quiet=True)) == 0
     now = {name: data for name, data in read_tree(config.cache).items() if name.endswith(".h5")}
-    tried = 5 * len([*notes, *sidecars])
+    tried = 5 * len(sidecars)
     score(row=ROW, tried=tried, survived=tried if now == end else 0)
     assert now == end
     assert json.loads(next(config.cache.rglob("key.json")).read_bytes())["schema"] == 1

@@ -12,7 +12,7 @@ GROUPS = ("1", "8", "31", "32", "100")
 
 COMMITS: list[Job] = [
     *(("exhaust", what, units) for what in ("ranking", "rendering", "key") for units in GROUPS),
-    *(("exhaust", what, "32") for what in ("network", "note")),
+    ("exhaust", "network", "32"),
     *(("exhaust", "site", units) for units in ("1", "8")),
     *(("exhaust", "site", u, *([] if SOAK else ["few"])) for u in ("31", "32", "100")),
 ]
