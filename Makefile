@@ -20,8 +20,8 @@ VARIABLES := MODEL NAME WEIGHTS WEIGHTS_SHA256 IMAGES CROP LAYERS UNITS RANK REC
 lower = $(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 OPTIONS = $(foreach name,$(VARIABLES),$(if $($(name)),--$(call lower,$(name)) '$($(name))')) $(ARGS)
 
-.PHONY: help setup atlas plan layers site serve test test-fast test-browser check bench bench-quality \
-	bench-site bench-scale bench-gpu publish clean distclean
+.PHONY: help setup atlas plan layers site serve test test-fast test-browser check bench bench-precision \
+	bench-quality bench-site bench-scale bench-gpu publish clean distclean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -81,6 +81,9 @@ check: $(VENV)/dev ## lint, formatting and types
 
 bench: $(VENV)/dev ## measure speed on this machine
 	$(BIN)/python -m tests.bench.speed $(ARGS)
+
+bench-precision: $(VENV)/dev ## measure what bf16 gains on this processor, and its pictures
+	$(BIN)/python -m tests.bench.precision $(ARGS)
 
 bench-quality: $(VENV)/dev ## measure the pictures of every recipe and write a contact sheet
 	$(BIN)/python -m tests.bench.quality $(ARGS)

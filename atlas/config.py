@@ -413,9 +413,14 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="precision",
         metavar="|".join(PRECISIONS),
-        help="arithmetic of the network; auto times each and keeps the fastest",
+        help="arithmetic of the network; auto: bf16 on GPUs that have it, fp32 everywhere else",
     ),
-    Option(name="batch", metavar="auto|N", help="units optimised together", parse=parse_batch),
+    Option(
+        name="batch",
+        metavar="auto|N",
+        help="units optimised together; auto: 8, on GPUs by their memory and the layer",
+        parse=parse_batch,
+    ),
     Option(
         name="compile",
         metavar="",

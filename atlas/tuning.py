@@ -45,9 +45,9 @@ def check_precision(precision: str, device: torch.device) -> None:
 def choose_precision(precision: str, device: torch.device) -> str:
     """As given; "auto" is bf16 on GPUs that compute it in hardware, and fp32 everywhere else.
 
-    On processors, bf16 makes dense convolutions faster and depthwise ones slower, and its rounding
-    depends on the batch; so fp32, in which machines of different kinds agree. Never fp16, whose
-    largest number is 65504: `--precision fp16` asks for it.
+    On a processor with bf16, dense convolutions gain and depthwise ones and attention lose
+    (measured); and shards of one atlas are to agree, whatever processor each of them meets. Never
+    fp16, whose largest number is 65504.
     """
     if precision != "auto":
         return precision

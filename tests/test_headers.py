@@ -2,7 +2,6 @@
 
 import contextlib
 import struct
-import time
 
 import numpy as np
 import pytest
@@ -84,11 +83,11 @@ def bombs():
 
 
 @pytest.mark.parametrize("kind", bombs())
-def test_an_enormous_size_is_rejected_from_the_header(kind):
-    started = time.perf_counter()
+def test_an_enormous_size_is_rejected_from_the_header(kind, monkeypatch):
+    bomb = bombs()[kind]
+    monkeypatch.setattr("cv2.imdecode", None)  # nothing is decoded
     with pytest.raises(InputError, match=r"the limit is 50 megapixels|truncated"):
-        decode(bombs()[kind])
-    assert time.perf_counter() - started < 1
+        decode(bomb)
 
 
 def test_the_frame_of_a_gif_counts_as_well_as_its_screen():

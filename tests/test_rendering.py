@@ -14,9 +14,9 @@ from atlas.config import Config
 from atlas.merging import merge_cache
 from atlas.progress import Progress
 from atlas.recipes import RECIPES, FourierRecipe, Octave, facet
-from atlas.tasks import Item, Rendered, Task, wave_of
+from atlas.tasks import Item, Nature, Rendered, Renderer, Task, wave_of
 from atlas.workers import Block, Material, Settings
-from tests.helpers import layer_info
+from tests.helpers import layer_info, network_of, tiny_network
 
 Tiny = Callable[..., Config]
 
@@ -125,6 +125,27 @@ def test_a_task_survives_being_sent() -> None:
     sent, got = task(), pickle.loads(pickle.dumps(task()))
     assert (got.item, got.best) == (sent.item, sent.best)
     assert got.earlier.keys() == {3}
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "used"),
+    [
+        ("octaves", "bf16", "bf16"),
+        ("octaves", "auto", "fp32"),
+        ("pyramid", "bf16", "fp32"),
+        ("class", "bf16", "fp32"),
+    ],
+)
+def test_recipes_that_repeat_others_are_rendered_in_fp32(
+    tiny: Tiny, name: str, asked: str, used: str
+) -> None:
+    network = network_of(tiny_network(), ["relu1"])
+    nature = Nature(stats={}, hf=0.05, magnitude=np.zeros((3, 0, 0), np.float32))
+    item = replace(task().item, recipe=RECIPES[name])
+    settings = Renderer(tiny(precision=asked, seed=5), network, nature).settings(item)
+    assert settings == Settings(
+        recipe=RECIPES[name], size=32, seed=5, batch=8, precision=used, natural_hf=0.05
+    )
 
 
 @pytest.mark.usefixtures("small_blocks")

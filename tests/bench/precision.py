@@ -1,12 +1,12 @@
 """What bf16 gains on this machine and what it does to the pictures: `make bench-precision`.
 
-    python -m tests.bench.precision [--parts steps,pictures] [--threads 1,2] [--rounds 15]
+    python -m tests.bench.precision [--parts steps,pictures] [--threads 1,2] [--rounds 9]
 
 The rule of `--precision auto` rests on it (docs/rendering.md, «Precision»). fp32 and bf16 alternate
 step by step in one process, so that whatever else runs on the machine slows both alike:
 - steps: seconds of one gradient step of 8 images at the sides of `octaves`, medians; the gain is
   the median of fp32 over bf16 with its quartiles;
-- pictures: 8 units of three layers of EfficientNet-Lite0 by `octaves` in both: units ok, median
+- pictures: up to 8 units of three layers of EfficientNet-Lite0 by `octaves` in both: units ok, median
   REACH, attempts, seconds a unit.
 """
 
@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", default="steps,pictures")
     parser.add_argument("--threads", default="1,2")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=9)
     args = parser.parse_args()
     for threads in map(int, args.threads.split(",")):
         torch.set_num_threads(threads)
@@ -116,7 +116,7 @@ def step(network: Network, layer: str, side: int, precision: str) -> float:
 
 def pictures() -> Iterator[str]:
     """A line for each layer and precision."""
-    yield "pictures: EfficientNet-Lite0, octaves, 8 units a layer, the top four and four others"
+    yield "pictures: EfficientNet-Lite0, octaves, up to 8 units a layer, the top four and others"
     reference = packaged()
     network = Network(load_model(Config()), PICTURED, torch.device("cpu"))
     for layer in PICTURED:
