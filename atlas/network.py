@@ -223,7 +223,7 @@ class Network:
         return self._accepted[side, layer]
 
     def runs_in(self, precision: str, layer: str) -> bool:
-        """Whether a pass to a layer and back works in a precision: code that mixes types does not."""
+        """Whether a pass to a layer and back works so: code that mixes types needs fp32."""
         if precision == "fp32":
             return True
         images = self.probe(self.info.input_size)[:1].requires_grad_()

@@ -269,6 +269,16 @@ class DetachedInside(Base):
         return F.relu(self.second(F.relu(self.first(x)).detach()))
 
 
+class MixesTypes(Base):
+    """Scatters what a convolution gives into fp32 zeros, which takes fp32 only."""
+
+    def maps(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        places = torch.arange(x.numel())
+        joined = torch.zeros(x.numel()).scatter(0, places, x.flatten()).view_as(x)
+        return F.relu(self.second(F.relu(joined)))
+
+
 # --- inputs ---------------------------------------------------------------------------------------
 
 

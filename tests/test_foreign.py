@@ -168,6 +168,13 @@ def test_layers_without_a_gradient_are_known(name: str, layer: str) -> None:
     assert "first" not in network.without_gradient
 
 
+def test_lower_precision_is_for_networks_that_run_in_it() -> None:
+    assert network_of("Base", ["second"]).runs_in("bf16", "second")
+    mixing = network_of("MixesTypes", ["second"])
+    assert mixing.runs_in("fp32", "second")
+    assert not mixing.runs_in("bf16", "second")
+
+
 @pytest.mark.parametrize(("name", "sides"), [("OneSize", {16}), ("Base", {8, 12, 16, 24})])
 def test_any_exception_says_that_a_size_does_not_fit(name: str, sides: set[int]) -> None:
     network = network_of(name, ["second"])
