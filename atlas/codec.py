@@ -184,7 +184,8 @@ def model_from_json(value: dict[str, Any]) -> ModelInfo:
 
 def layer_from_json(value: dict[str, Any]) -> LayerInfo:
     """The LayerInfo that `asdict` and JSON made lists of."""
-    return LayerInfo(**{**value, "groups": tuple(value["groups"])})
+    lists = {name: tuple(value.get(name, ())) for name in ("groups", "places")}
+    return LayerInfo(**{**value, **lists})
 
 
 def samples_from_json(value: dict[str, Any]) -> SampleSet:

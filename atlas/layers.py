@@ -1,7 +1,8 @@
 """The table of what can be looked at in a network, and how rows of it are picked.
 
-`layer_table` makes it from one forward run on a photograph: hooks see what each module puts out, a
-`Trace` what happens between them. `select_layers` picks rows by group, name or glob.
+`layer_table` makes it from forward runs on a photograph: hooks see what each module puts out,
+`axes` finds which axis of it is what, a `Trace` sees what happens between the modules.
+`select_layers` picks rows by group, name or glob.
 """
 
 import fnmatch
@@ -14,10 +15,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from .axes import Axes, Look, find_axes
 from .blocks import ends_of_runs, find_blocks
 from .calling import Habits, called
 from .errors import InputError, UsageError, closest, one_line
-from .layouts import CHANNELS_LAST, MAPS, to_maps, token_layout
+from .layouts import UNKNOWN, Layout, to_maps
 from .records import CLASSES, LayerInfo
 from .trace import Trace, View, described, only_map
 
@@ -28,12 +30,13 @@ GROUPS = ("blocks", "children", "all")
 def layer_table(network: nn.Module, images: Tensor) -> tuple[LayerInfo, ...]:
     """List what can be looked at: every module call that puts out a map of activations.
 
-    Tokens count where they are those of a grid, which the run itself shows. A module called several
-    times has a row for each call, `relu`, `relu:1`, `relu:2`.
+    Tokens count where they are those of a grid: what moves with the picture shows it, see `axes`. A
+    module called several times has a row for each call, `relu`, `relu:1`, `relu:2`.
 
     Args:
         network: in eval mode, on the CPU.
-        images: (N, C, H, W), normalised, of the size that the network is for; the first is run.
+        images: (N, C, H, W), normalised, of the size that the network is for; the first is run, and
+            run again with parts of the last.
 
     Returns:
         Rows in order of completion, with their groups; then the class scores, where the network
@@ -42,16 +45,18 @@ def layer_table(network: nn.Module, images: Tensor) -> tuple[LayerInfo, ...]:
     Raises:
         InputError: the network fails on such an input, or has no such module.
     """
-    images = images[:1]
-    trace = Trace(images)
+    first = images[:1]
+    trace = Trace(first)
     recorder = Recorder(trace)
     try:
-        with torch.no_grad(), called(Habits()), recorder.attached(network), trace:
-            recorder.output = network(images)
+        with torch.no_grad(), recorder.attached(network):
+            recorder.axes = find_axes(partial(recorder.watch, network), images)
+            with trace:
+                recorder.watch(network, first)
     except Exception as error:  # anything may happen in somebody's network
         place = (recorder.running or [""])[-1]
         raise InputError(
-            f"the network fails on an input {tuple(images.shape)} in "
+            f"the network fails on an input {tuple(first.shape)} in "
             f"{f'module {place!r}' if place else 'its forward'} with {one_line(error)}; "
             f"check --input-size, --channels and the weights"
         ) from error
@@ -59,7 +64,7 @@ def layer_table(network: nn.Module, images: Tensor) -> tuple[LayerInfo, ...]:
         seen = [f"{other.name} {other.layout}" for other in recorder.others[:5]]
         raise InputError(
             f"no layer puts out activations (N, C, H, W) with more than one position on an input "
-            f"{tuple(images.shape)}; outputs were: {', '.join(seen) or 'no module was called'}; "
+            f"{tuple(first.shape)}; outputs were: {', '.join(seen) or 'no module was called'}; "
             f"this atlas is for convolutional networks and transformers on a grid of patches"
         )
     rows = grouped(network, recorder.rows, recorder.modules)
@@ -81,6 +86,7 @@ class Recorder:
         last_linear: input and output of the linear map that was called last.
         others: rows of the calls whose output is no map, its looks in `layout`.
         running: names of the modules under way, outermost first.
+        axes: which axis is what in the output of each call; without those that are no maps.
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -93,6 +99,8 @@ class Recorder:
         self.others: list[LayerInfo] = []
         self.running: list[str] = []
         self.calls: Counter[str] = Counter()
+        self.axes: dict[str, Axes] = {}
+        self.look: Look | None = None
 
     @contextmanager
     def attached(self, network: nn.Module) -> Iterator[None]:
@@ -109,45 +117,79 @@ class Recorder:
                     handles.callback(after.remove)
             yield
 
+    def watch(self, network: nn.Module, image: Tensor, look: Look | None = None) -> None:
+        """Run one image: for `look` alone, where it is given, else for the rows."""
+        self.calls.clear()
+        self.look = look
+        with called(Habits(seeded=True)):
+            self.output = network(image.clone())
+
     def begin(self, name: str, module: nn.Module, inputs: object) -> None:
         self.running.append(name)
 
     def end(self, name: str, module: nn.Module, inputs: object, output: object) -> None:
         self.running.pop()
+        number, self.calls[name] = self.calls[name], self.calls[name] + 1
+        call = f"{name}:{number}" if number else name
+        if self.look is not None:
+            self.look(call, output)
+            return
         if isinstance(module, nn.Linear) and isinstance(inputs, tuple) and inputs:
             assert isinstance(output, Tensor)
             self.last_linear = (inputs[0], output)
         if not name:
             return
-        call, self.calls[name] = self.calls[name], self.calls[name] + 1
-        row = self.row(f"{name}:{call}" if call else name, type(module).__name__, output)
-        if not row.groups:
-            self.others.append(row)
+        found = only_map(output)
+        axes = self.axes.get(call) if isinstance(found, Tensor) else None
+        if axes is None or not (axes.clear or self.trace.follows(found)):
+            self.others.append(self.other(call, module, output))
             return
+        assert isinstance(found, Tensor)
+        row = self.row(call, module, found, axes)
         self.rows.append(row)
         self.modules.append(name)
-        found = only_map(output)
-        assert isinstance(found, Tensor)
         self.means.append(to_maps(found, row.layout, (row.height, row.width)).mean((2, 3))[0])
 
-    def row(self, name: str, kind: str, output: object) -> LayerInfo:
-        """The row of one call, without groups if its output cannot be seen as maps."""
-        found = only_map(output)
-        view = self.trace.view(found) if isinstance(found, Tensor) else View((0, 0), (0, 0))
-        layout = layout_of(found, view) if isinstance(found, Tensor) else ""
-        channels, height, width = shape_of(found, layout, view) if layout else (0, 0, 0)
+    def row(self, name: str, module: nn.Module, output: Tensor, axes: Axes) -> LayerInfo:
+        """The row of one call."""
+        view = self.trace.view(output)
+        order = UNKNOWN if view.driven else axes.layout.order or view.order
+        self.trace.turn(output, order)
+        layout = replace(axes.layout, order=order)
+        channels, height, width = axes.shape
+        if not axes.layout.order and layout.turned:
+            height, width = width, height
+        if axes.everywhere:
+            view = view.everywhere(self.trace.size)
         return LayerInfo(
             name=name,
             index=len(self.rows),
-            type=kind,
+            type=type(module).__name__,
             channels=channels,
             height=height,
             width=width,
-            receptive_field=max(view.field) if layout else 0,
-            stride=max(view.stride) if layout else 0,
-            multiply_adds=self.trace.multiply_adds if layout else 0,
-            groups=("all",) if layout else (),
-            layout=layout or described(output),
+            receptive_field=max(view.field),
+            stride=max(view.stride),
+            multiply_adds=self.trace.multiply_adds,
+            groups=("all",),
+            layout=str(layout),
+            places=places_of(view, layout, (height, width), self.trace.size),
+        )
+
+    def other(self, name: str, module: nn.Module, output: object) -> LayerInfo:
+        """The row of a call whose output is no map: without groups, only there to be refused."""
+        return LayerInfo(
+            name=name,
+            index=len(self.rows),
+            type=type(module).__name__,
+            channels=0,
+            height=0,
+            width=0,
+            receptive_field=0,
+            stride=0,
+            multiply_adds=0,
+            groups=(),
+            layout=described(output),
         )
 
     def readouts(self) -> set[str]:
@@ -185,26 +227,27 @@ def class_row(recorder: Recorder) -> tuple[LayerInfo, ...]:
     )
 
 
-def layout_of(output: Tensor, view: View) -> str:
-    """How activations of more than one position lie in memory, "" where it is something else."""
-    if output.shape[:1] != (1,) or not output.is_floating_point():
-        return ""
-    if output.ndim == 4 and view.channel_dim == 1 and output.shape[2:].numel() > 1:
-        return MAPS
-    positions = view.grid[0] * view.grid[1]
-    if output.ndim == 4 and view.channel_dim == 3 and output.shape[1:3] == view.grid:
-        return CHANNELS_LAST if positions > 1 else ""
-    if output.ndim == 3 and view.channel_dim == 2 and positions > 1:
-        return token_layout(view.leading) if output.shape[1] == view.leading + positions else ""
-    return ""
+def places_of(
+    view: View, layout: Layout, grid: tuple[int, int], size: tuple[int, int]
+) -> tuple[float, float, float, float] | tuple[()]:
+    """Where the middle of a map's first position lies, upright, and how far the next ones are.
 
-
-def shape_of(output: object, layout: str, view: View) -> tuple[int, int, int]:
-    """Channels, height and width of activations in a layout."""
-    assert isinstance(output, Tensor)
-    if layout == MAPS:
-        return output.shape[1], output.shape[2], output.shape[3]
-    return output.shape[-1], *view.grid
+    Returns:
+        Pixels down and across of the first, then of the step; () where it is not known, or cannot
+        be: positions outside of the picture are no places in it.
+    """
+    if not view.known or layout.order == UNKNOWN:
+        return ()
+    first, step = list(view.first), view.stride
+    if layout.turned:
+        first, step = first[::-1], step[::-1]
+    for axis in (0, 1):
+        if "hw"[axis] in layout.order:
+            first[axis] = size[axis] - first[axis] - (grid[axis] - 1) * step[axis]
+        last = first[axis] + (grid[axis] - 1) * step[axis]
+        if first[axis] < -step[axis] or last > size[axis] + step[axis]:
+            return ()
+    return first[0], first[1], float(step[0]), float(step[1])
 
 
 # --- groups and selection ------------------------------------------------------------------------

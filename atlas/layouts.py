@@ -1,30 +1,70 @@
 """How the output of a layer lies in memory, and how it becomes maps (N, C, H, W).
 
 Convolutions put out maps; transformers put out tokens, one for each position of a grid, with the
-channels last. A `LayerInfo` notes which it is, `to_maps` makes one of the other.
+channels last. A `Layout` says which axis is what, which tokens have no place, and which way the
+places run against the picture; a `LayerInfo` notes it in a few letters, `to_maps` makes maps of
+it that lie as the picture does.
 """
 
+import functools
 import math
+import re
+from dataclasses import dataclass
 
 from torch import Tensor
 
 MAPS = "NCHW"
 CHANNELS_LAST = "NHWC"
 TOKENS = "NLC"
+TOKENS_LAST = "NCL"
+
+UPRIGHT = "HW"
+UNKNOWN = "?"
+
+WRITTEN = re.compile(r"(N\w+)(?:\+(\d+))?(?:-(\d+))?(?:@(\S+))?")
 
 
-def token_layout(leading: int) -> str:
-    """The layout of tokens (N, L, C) row by row, so many others in front: `NLC`, `NLC+1`."""
-    return f"{TOKENS}+{leading}" if leading else TOKENS
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Which axis is what. Written `NCHW`, `NHWC`, `NLC+1`, `NLC+1-2@wH`; what is usual is left out.
+
+    Attributes:
+        dims: the axes in order; H and W are the first and the second axis of places, L both in one.
+        before, behind: tokens in front of those of the grid, and behind them.
+        order: which way the first and the second axis of places run: down the picture (H) or to the
+            right (W), up (h) or to the left (w); "?" where it is another
+            way on every picture.
+    """
+
+    dims: str = MAPS
+    before: int = 0
+    behind: int = 0
+    order: str = UPRIGHT
+
+    def __str__(self) -> str:
+        before = f"+{self.before}" if self.before else ""
+        behind = f"-{self.behind}" if self.behind else ""
+        return f"{self.dims}{before}{behind}{'' if self.order == UPRIGHT else f'@{self.order}'}"
+
+    @property
+    def turned(self) -> bool:
+        """Whether the first axis of places runs across the picture."""
+        return self.order[:1] in ("W", "w")
 
 
-def leading_tokens(layout: str) -> int:
-    """Tokens in front that have no place in the image, e.g. a class token."""
-    return int(layout.partition("+")[2] or 0)
+@functools.cache
+def read_layout(text: str) -> Layout:
+    """The layout that `str` made a text of."""
+    found = WRITTEN.fullmatch(text)
+    assert found, text
+    dims, before, behind, order = found.groups()
+    return Layout(
+        dims=dims, before=int(before or 0), behind=int(behind or 0), order=order or UPRIGHT
+    )
 
 
 def to_maps(output: Tensor, layout: str, grid: tuple[int, int]) -> Tensor:
-    """Make an output of any layout maps, as a view of it.
+    """Make an output of any layout maps; a view of it, unless it is mirrored.
 
     Args:
         output: of a layer, N images.
@@ -32,18 +72,24 @@ def to_maps(output: Tensor, layout: str, grid: tuple[int, int]) -> Tensor:
         grid: height and width that the layer has at the model's own input size.
 
     Returns:
-        (N, C, H, W); the leading tokens are left out.
+        (N, C, H, W), upright; the tokens without a place are left out.
 
     Raises:
         ValueError: at this size of the input, the tokens are of no grid of this shape.
     """
     if layout == MAPS:
         return output
-    if layout == CHANNELS_LAST:
-        return output.permute(0, 3, 1, 2)
-    tokens = output[:, leading_tokens(layout) :]  # (N, H·W, C)
-    shape = (len(tokens), tokens.shape[2], *grid_of(tokens.shape[1], grid))
-    return tokens.transpose(1, 2).reshape(shape)
+    known = read_layout(layout)
+    order = [known.dims.index(axis) for axis in (TOKENS_LAST if "L" in known.dims else MAPS)]
+    maps = output.permute(order)  # (N, C, H, W) or (N, C, L)
+    if maps.ndim == 3:
+        tokens = maps[..., known.before : maps.shape[2] - known.behind]
+        shape = grid_of(tokens.shape[2], grid[::-1] if known.turned else grid)
+        maps = tokens.reshape(*tokens.shape[:2], *shape)
+    if known.turned:
+        maps = maps.transpose(2, 3)
+    mirrored = [2 + "hw".index(axis) for axis in known.order if axis in "hw"]
+    return maps.flip(mirrored) if mirrored else maps
 
 
 def grid_of(tokens: int, grid: tuple[int, int]) -> tuple[int, int]:

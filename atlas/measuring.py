@@ -17,6 +17,7 @@ from .images import Loaded, load
 from .imageset import ImageSet
 from .layers import class_layer, readout_layer
 from .network import Network
+from .placing import place_by_gradient, unplaced
 from .ranking import rank_channels
 from .recipes import COMPANY_MINIMUM
 from .records import CLASSES, LayerInfo, LayerStats, Sample, SampleSet, SkippedFile
@@ -171,10 +172,27 @@ def measure(work: Work, layers: Sequence[LayerInfo]) -> None:
         if not work.store.has_view(first):
             work.store.write_views(first, seen.views[first : first + VIEWS_BLOCK])
     tables = {name: table[kept] for name, table in observed.tables.items()}
-    for one in statistics(network, layers, tables):
+    for one in placed(work, network, list(statistics(network, layers, tables)), layers, kept):
         work.store.write_stats(one)
     if not work.store.has("samples"):
         work.store.write_samples(samples)
+
+
+def placed(
+    work: Work,
+    network: Network,
+    stats: Sequence[LayerStats],
+    layers: Sequence[LayerInfo],
+    kept: Sequence[int],
+) -> Sequence[LayerStats]:
+    """The statistics with the boxes of layers whose maps do not say where their places are."""
+    if not unplaced(layers):
+        return stats
+    names = ", ".join(layer.name for layer in unplaced(layers))
+    work.progress.say(f"maps of {names} have other places on every picture: asking gradients")
+    pixels = read_images(work, network.info.input_size, Seen())
+    again = (image for place, image in enumerate(pixels) if place in set(kept))
+    return place_by_gradient(network, layers, stats, again)
 
 
 def say_how(work: Work, network: Network) -> None:

@@ -85,19 +85,32 @@ def dataset_examples(
 
 
 def patch_boxes(info: LayerInfo, input_size: int, places: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Squares around positions of a layer's map, in pixels of the network's input: (…, 4).
+    """Squares around positions of a layer's map, in pixels of the network's input: (…, 4)."""
+    even = input_size / info.height, input_size / info.width
+    first_y, first_x, step_y, step_x = info.places or (even[0] / 2, even[1] / 2, *even)
+    centre_y = first_y + places // info.width * step_y
+    centre_x = first_x + places % info.width * step_x
+    return boxes_around(info, input_size, centre_y, centre_x)
 
-    The side is the receptive field between `SMALLEST_PATCH` and `LARGEST_PATCH` of the input; the
-    square is moved inside the image. Order: y0, x0, y1, x1.
-    """
-    field = info.receptive_field or input_size
-    low, high = round(SMALLEST_PATCH * input_size), round(LARGEST_PATCH * input_size)
-    side = int(np.clip(field, low, high))
-    centre_y = (places // info.width + 0.5) / info.height * input_size
-    centre_x = (places % info.width + 0.5) / info.width * input_size
+
+def boxes_around(
+    info: LayerInfo,
+    input_size: int,
+    centre_y: NDArray[np.floating],
+    centre_x: NDArray[np.floating],
+) -> NDArray[np.int32]:
+    """Squares around pixels, moved inside the image: y0, x0, y1, x1."""
+    side = patch_side(info, input_size)
     y0 = np.clip(np.round(centre_y - side / 2), 0, input_size - side)
     x0 = np.clip(np.round(centre_x - side / 2), 0, input_size - side)
     return np.stack([y0, x0, y0 + side, x0 + side], -1).astype(np.int32)
+
+
+def patch_side(info: LayerInfo, input_size: int) -> int:
+    """The receptive field between `SMALLEST_PATCH` and `LARGEST_PATCH` of the input, in pixels."""
+    field = info.receptive_field or input_size
+    low, high = round(SMALLEST_PATCH * input_size), round(LARGEST_PATCH * input_size)
+    return int(np.clip(field, low, high))
 
 
 def correlated_channels(

@@ -56,8 +56,12 @@ class LayerInfo:
             () for modules whose output is no map: such rows come last, without a shape, and are
             there only to be refused by name.
         layout: how the output lies in memory: "NCHW" for maps, "NHWC" for maps with channels last,
-            "NLC" for tokens row by row, "NLC+1" with one token in front that has no place. What
-            consumers see is (N, C, H, W) always. For rows without groups, the output in words.
+            "NLC" for tokens row by row, "NLC+1" with one token in front that has no place, "NLC-1"
+            with one behind; "@Hw" after it for places that run down the picture and to the left
+            (see `layouts.Layout`). What consumers see is (N, C, H, W), upright, always. For rows
+            without groups, the output in words.
+        places: where positions lie: pixels of the input down and across to the middle of the first,
+            then down and across to the next; () where they are spread evenly over the input.
     """
 
     name: str
@@ -71,6 +75,7 @@ class LayerInfo:
     multiply_adds: int
     groups: tuple[str, ...]
     layout: str = "NCHW"
+    places: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
-"""What every operation of one forward run does: receptive fields, grids and multiply-adds.
+"""What every operation of one forward run does: receptive fields, places and multiply-adds.
 
 A torch function mode sees each operation, also functional ones between the modules, and carries
-along what one position of each tensor sees of the input, and which grid its tokens come from. Start
-at `Trace`.
+along what one position of each tensor sees of the input, and where. Which axis is what is not its
+business, see `axes`. Start at `Trace`.
 """
 
 import math
@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from .layouts import UPRIGHT
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -22,37 +24,48 @@ class View:
     Attributes:
         field: side of the receptive field; padding does not count, so it may exceed the input.
         stride: input pixels between neighbouring positions.
-        channel_dim: the dimension that counts channels (networks with layer norm move it).
-        grid: height and width of the map that it is or that its tokens come from.
-        leading: tokens in front of those of the grid.
+        first: the middle of what the first position sees; the first pixel's is .5.
+        order: which way its axes of places run, as in `layouts.Layout`; most operations keep it.
+        driven: whether the picture itself has decided which places are read.
     """
 
     field: tuple[int, int]
     stride: tuple[int, int]
-    channel_dim: int = 1
-    grid: tuple[int, int] = (0, 0)
-    leading: int = 0
+    first: tuple[float, float] = (0.5, 0.5)
+    order: str = UPRIGHT
+    driven: bool = False
 
     @property
     def known(self) -> bool:
         return self.stride != (0, 0)
 
-    def through(self, kernel: Sequence[int], stride: Sequence[int]) -> "View":
-        """Behind a window of `kernel` positions (dilation included) moved by `stride`."""
+    def through(self, window: "Window") -> "View":
+        """Behind a window moved over the positions."""
         if not self.known:
             return self
-        (field_y, field_x), (step_y, step_x) = self.field, self.stride
+        size, step, padding = window.size, self.stride, window.padding
+        moved = self.moved([(size[i] - 1) / 2 - padding[i] for i in (0, 1)])
         return replace(
-            self,
-            field=(field_y + (kernel[0] - 1) * step_y, field_x + (kernel[1] - 1) * step_x),
-            stride=(step_y * stride[0], step_x * stride[1]),
+            moved,
+            field=(
+                self.field[0] + (size[0] - 1) * step[0],
+                self.field[1] + (size[1] - 1) * step[1],
+            ),
+            stride=(step[0] * window.stride[0], step[1] * window.stride[1]),
         )
 
-    def everywhere(self, input_size: int) -> "View":
+    def moved(self, positions: Sequence[float]) -> "View":
+        """Where the first position is another one, so many further down and to the right."""
+        first, step = self.first, self.stride
+        return replace(
+            self, first=(first[0] + positions[0] * step[0], first[1] + positions[1] * step[1])
+        )
+
+    def everywhere(self, size: tuple[int, int]) -> "View":
         """Behind an operation by which every position depends on all of them."""
         if not self.known:
             return self
-        return replace(self, field=(max(self.field[0], input_size), max(self.field[1], input_size)))
+        return replace(self, field=(max(self.field[0], size[0]), max(self.field[1], size[1])))
 
     def lost(self) -> "View":
         """Behind an operation that resamples in a way not followed here."""
@@ -61,28 +74,26 @@ class View:
 
 def union(views: Sequence[View]) -> View:
     """The view of a tensor made from several: the largest, or unknown if one is."""
-    largest = View(
+    largest = replace(
+        max(views, key=lambda view: view.stride),
         field=(max(view.field[0] for view in views), max(view.field[1] for view in views)),
         stride=(max(view.stride[0] for view in views), max(view.stride[1] for view in views)),
-        channel_dim=max(view.channel_dim for view in views),
-        grid=max((view.grid for view in views), key=math.prod),
-        leading=max(view.leading for view in views),
+        driven=any(view.driven for view in views),
     )
     return largest if all(view.known for view in views) else largest.lost()
 
 
 class Trace(TorchFunctionMode):
-    """Follows every operation of one forward run: receptive fields, grids and multiply-adds.
+    """Follows every operation of one forward run: receptive fields, places and multiply-adds.
 
     Tensors are known by identity, so they are kept until the run is over.
     """
 
     def __init__(self, images: Tensor) -> None:
         super().__init__()
-        self.input_size = images.shape[-1]
+        self.size = (images.shape[2], images.shape[3])
         self.multiply_adds = 0
-        first = View((1, 1), (1, 1), grid=(images.shape[2], images.shape[3]))
-        self.seen: dict[int, tuple[Tensor, View]] = {id(images): (images, first)}
+        self.seen: dict[int, tuple[Tensor, View]] = {id(images): (images, View((1, 1), (1, 1)))}
 
     def __torch_function__(
         self,
@@ -101,62 +112,48 @@ class Trace(TorchFunctionMode):
             views = [self.seen[id(part)][1] for part in sources]
             view = union(views)
             if len(sources) > 1 and call.name in PRODUCTS:
-                view = self.mixed(call, views[0], view.channel_dim, shapes_before[0])
+                view = self.mixed(call, views[0], shapes_before[0])
+            if call.name in SAMPLERS and any(
+                id(part) in self.seen for part in tensors_in((args[1:], kwargs))
+            ):
+                view = replace(view, driven=True).lost()
             for out in tensors_in(result):
-                after = self.view_after(call, view, shapes_before[0], out)
-                self.seen[id(out)] = (out, self.placed(call, after, out))
+                self.seen[id(out)] = (out, self.view_after(call, view, shapes_before[0], out))
             self.multiply_adds += sum(call.multiply_adds(out) for out in tensors_in(result))
         return result
 
-    def mixed(self, call: "Call", query: View, channel_dim: int, before: torch.Size) -> View:
+    def mixed(self, call: "Call", query: View, before: torch.Size) -> View:
         """The view behind attention: over everything, or over windows, which are not followed.
 
         Positions stay those of the query. Windows are counted in the first dimension, which one
         image alone leaves at 1; einsum may have them anywhere.
         """
-        view = replace(query, channel_dim=channel_dim)
         whole = before[0] == 1 or call.name == "multi_head_attention_forward"
-        return view.everywhere(self.input_size) if whole and call.name != "einsum" else view.lost()
+        return query.everywhere(self.size) if whole and call.name != "einsum" else query.lost()
 
     def view_after(self, call: "Call", view: View, before: torch.Size, out: Tensor) -> View:
         """The view of `out`, the result of `call` on a tensor of shape `before`."""
-        mapped = len(before) == 4 and positions(before) > 1 and view.channel_dim == 1
+        mapped = len(before) == 4 and positions(before) > 1
         if mapped and (out.ndim <= 2 or (out.ndim == 4 and positions(out.shape) == 1)):
-            return view.everywhere(self.input_size)
+            return view.everywhere(self.size)
         window = call.window(before, out)
         if window:
-            return view.through(*window)
-        if call.name == "linear" and len(before) == 3 and view.channel_dim == 1:
-            return view.everywhere(self.input_size)  # a linear map over the tokens of each channel
-        view = replace(view, channel_dim=call.channel_dim(view.channel_dim, before, out))
-        return view.lost() if call.resamples(before, out, view) else view
+            return view.through(window)
+        view = view.moved(call.cut())
+        return view.lost() if call.resamples(before, out) else view
 
-    def placed(self, call: "Call", view: View, out: Tensor) -> View:
-        """The view with the grid of a map, or with the tokens in front of a grid's."""
-        if out.ndim == 4 and view.channel_dim == 1 and positions(out.shape) > 1:
-            return replace(view, grid=(out.shape[2], out.shape[3]), leading=0)
-        if out.ndim == 4 and view.channel_dim == 3 and like(out.shape[1:3], view.grid):
-            return replace(view, grid=(out.shape[1], out.shape[2]), leading=0)
-        if out.ndim == 3 and call.name in ("cat", "concat", "concatenate"):
-            return replace(view, leading=self.joined(call, view, out))
-        if out.ndim == 3 and call.name == "__getitem__":
-            return replace(view, leading=max(0, view.leading - call.first_kept()))
-        return view
+    def turn(self, tensor: Tensor, order: str) -> None:
+        """Note which way the places of a tensor of this run have been seen to run."""
+        if self.follows(tensor):
+            self.seen[id(tensor)] = (tensor, replace(self.view(tensor), order=order))
 
-    def joined(self, call: "Call", view: View, out: Tensor) -> int:
-        """Tokens in front of the grid's behind a concatenation along the tokens."""
-        if call.argument(1, "dim", 0) % out.ndim != 1:
-            return view.leading
-        before = 0
-        for part in tensors_in(call.argument(0, "tensors", ())):
-            if part.shape[1] == math.prod(view.grid) + self.view(part).leading:
-                return before + self.view(part).leading
-            before += int(part.shape[1])
-        return view.leading
+    def follows(self, tensor: object) -> bool:
+        """Whether a tensor has been made of the images, as far as that could be seen."""
+        return id(tensor) in self.seen
 
     def view(self, tensor: Tensor) -> View:
         """What is known of a tensor of this run."""
-        return self.seen[id(tensor)][1] if id(tensor) in self.seen else View((0, 0), (0, 0))
+        return self.seen[id(tensor)][1] if self.follows(tensor) else View((0, 0), (0, 0))
 
 
 def tensors_in(value: object) -> Iterator[Tensor]:
@@ -204,56 +201,53 @@ class Call:
             return self.args[position]
         return self.kwargs.get(name, default)
 
-    def window(self, before: torch.Size, out: Tensor) -> tuple[list[int], list[int]] | None:
-        """Kernel (with dilation) and stride of a convolution or pooling, each down and across."""
+    def window(self, before: torch.Size, out: Tensor) -> "Window | None":
+        """The window of a convolution or pooling."""
         if self.name == "conv2d":
             kernel = list(self.argument(1, "weight", None).shape[2:])
-            stride, dilation = self.argument(3, "stride", 1), self.argument(5, "dilation", 1)
+            stride, padding = self.argument(3, "stride", 1), self.argument(4, "padding", 0)
+            dilation = pair(self.argument(5, "dilation", 1))
         elif self.name in ("max_pool2d", "_max_pool2d", "avg_pool2d", "max_pool2d_with_indices"):
             kernel = pair(self.argument(1, "kernel_size", 1))
             stride = self.argument(2, "stride", None) or kernel
-            dilation = 1 if self.name == "avg_pool2d" else self.argument(4, "dilation", 1)
+            padding = self.argument(3, "padding", 0)
+            dilation = pair(1 if self.name == "avg_pool2d" else self.argument(4, "dilation", 1))
         elif self.name in ("adaptive_avg_pool2d", "adaptive_max_pool2d") and out.ndim == 4:
             # Windows differ by a pixel where the size does not divide; the largest counts.
             stride = [max(1, before[i] // out.shape[i]) for i in (2, 3)]
-            kernel, dilation = [-(-before[i] // out.shape[i]) for i in (2, 3)], 1
+            kernel, padding = [-(-before[i] // out.shape[i]) for i in (2, 3)], 0
+            dilation = [1, 1]
         else:
             return None
-        spread = pair(dilation)
-        return [(kernel[i] - 1) * spread[i] + 1 for i in (0, 1)], pair(stride)
+        size = [(kernel[i] - 1) * dilation[i] + 1 for i in (0, 1)]
+        if isinstance(padding, str):
+            padding = [(one - 1) // 2 if padding == "same" else 0 for one in size]
+        return Window(size, pair(stride), pair(padding))
 
-    def channel_dim(self, channel_dim: int, before: torch.Size, out: Tensor) -> int:
-        """Where the channels are after this call, by what it does to the dimensions."""
-        if self.name in ("linear", "layer_norm"):
-            return out.ndim - 1
-        if self.name == "permute":
-            order = self.args[1:] if len(self.args) > 2 else self.argument(1, "dims", ())
-            places = [place % out.ndim for place in order]
-            return places.index(channel_dim) if channel_dim in places else 1
-        if self.name in ("transpose", "swapaxes"):
-            first, second = self.argument(1, "dim0", 0), self.argument(2, "dim1", 0)
-            swapped = {first % out.ndim: second % out.ndim, second % out.ndim: first % out.ndim}
-            return int(swapped.get(channel_dim, channel_dim))
-        if out.ndim != len(before):
-            # Tokens (N, L, C) keep channels last; features (N, F) are made into (N, C, H, W).
-            return out.ndim - 1 if len(before) > 2 and channel_dim == len(before) - 1 else 1
-        return channel_dim
+    def cut(self) -> tuple[float, float]:
+        """By how many positions, down and across, padding or a cut moves the first one."""
+        if self.name == "pad":
+            sizes = self.argument(1, "pad", ())
+            return (-sizes[2], -sizes[0]) if len(sizes) == 4 else (0, 0)
+        if self.name == "__getitem__" and isinstance(self.args[1], tuple):
+            index = self.args[1]
+            if len(index) == 4 or (len(index) == 3 and index[0] is Ellipsis):
+                return cut_of(index[-2]), cut_of(index[-1])
+        return 0, 0
 
-    def first_kept(self) -> int:
-        """Of `x[:, 1:]`, the 1."""
-        index = self.args[1] if isinstance(self.args[1], tuple) else ()
-        along = index[1] if len(index) > 1 else None
-        return along.start or 0 if isinstance(along, slice) else 0
-
-    def resamples(self, before: torch.Size, out: Tensor, view: View) -> bool:
+    def resamples(self, before: torch.Size, out: Tensor) -> bool:
         """Whether positions of the output are not those of the input."""
-        if self.name in ("pad", "permute", "transpose", "swapaxes", "reshape", "view", "flatten"):
-            return False
+        if self.name in ("pixel_shuffle", "pixel_unshuffle"):
+            return True
         if self.name == "__getitem__":
             index = self.args[1] if isinstance(self.args[1], tuple) else (self.args[1],)
             return any(isinstance(part, slice) and part.step not in (None, 1) for part in index)
-        both = len(before) == 4 and out.ndim == 4 and view.channel_dim == 1
-        return both and 1 < positions(before) != positions(out.shape)
+        if len(before) != 4 or out.ndim != 4 or self.name == "pad":
+            return False
+        # One size alone changes in a linear map of the last dimension, both with every resampling
+        # and with a change of the order of dimensions, which keeps the number of elements.
+        both = before[2] != out.shape[2] and before[3] != out.shape[3]
+        return both and positions(before) > 1 and before.numel() != out.numel()
 
     def multiply_adds(self, out: Tensor) -> int:
         """Multiply-adds of this call, 0 for what is not a product with a matrix."""
@@ -307,9 +301,32 @@ def einsum_multiply_adds(equation: object, operands: Sequence[Any]) -> int:
     return math.prod(sizes.values())
 
 
-def like(shape: Sequence[int], grid: tuple[int, int]) -> bool:
-    """Whether height and width are in the proportion of a grid, up to rounding."""
-    return abs(shape[0] * grid[1] - shape[1] * grid[0]) <= max(grid)
+SAMPLERS = (
+    *("grid_sample", "deform_conv2d", "gather", "take_along_dim", "index_select", "__getitem__"),
+    *("scatter", "take"),
+)
+"""Operations that read places given by another tensor; of the run itself, they follow the picture
+and not the grid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a convolution or pooling moves over the positions, each down and across.
+
+    Attributes:
+        size: of the window, dilation included.
+        stride: positions that it is moved by.
+        padding: positions in front of the first.
+    """
+
+    size: list[int]
+    stride: list[int]
+    padding: list[int]
+
+
+def cut_of(part: object) -> float:
+    """Positions that a slice leaves out at the start; 0 where it counts them from the end."""
+    return max(0, part.start or 0) if isinstance(part, slice) else 0
 
 
 def positions(shape: Sequence[int]) -> int:

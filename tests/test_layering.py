@@ -20,10 +20,13 @@ LEVELS = (
     (
         *("adam", "allocator", "blocks", "calling", "codec", "drafts", "headers"),
         *("imagetensors", "blueprints", "classes", "cluster", "comparing", "layouts", "pixels"),
-        *("objectives", "progress", "ranking", "recipes", "redirect", "serve", "trace"),
+        *("objectives", "progress", "ranking", "recipes", "redirect", "serve"),
         "surroundings",
         *("transforms", "weights", "addresses", "captions", "sheets", "sitetree", "views"),
     ),
+    # What happens between the modules of a run, and which axis of an output is what.
+    ("trace",),
+    ("axes",),
     # A network's table; what is optimised; what a page shows; how a picture is decoded; the cache.
     (
         *(
@@ -55,7 +58,7 @@ LEVELS = (
     # What is done with a network: the pass over images, the two engines, scores, timing.
     (
         *("gallery", "activations", "octaves", "pyramid", "ascent", "scoring", "tuning", "images"),
-        *("saliency", "fooling"),
+        *("saliency", "fooling", "placing"),
     ),
     ("render", "work", "lenses"),
     ("workers", "measuring"),

@@ -67,7 +67,7 @@ def test_module_called_again_has_a_row_for_each_call() -> None:
     assert names(select_layers(layers, ["blocks"])) == ["relu", "relu:1"]
 
 
-def test_channels_last_are_told_by_how_they_came_about() -> None:
+def test_channels_last_are_told_by_what_moves() -> None:
     layers = table_of(
         lambda net, x: net.back(net.norm(net.a(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)),
         a=nn.Conv2d(3, 2, 3),
@@ -121,11 +121,22 @@ def test_tokens_without_others_are_a_grid_too() -> None:
     assert row(layer_table(Tokens(front=0).eval(), probe_images(16, 16)), "join").layout == "NLC"
 
 
+def test_tokens_before_and_behind_are_told_by_what_does_not_move() -> None:
+    """20 tokens could be 4 × 5, but are 16 patches, one before and three behind."""
+    found = row(layer_table(Tokens(front=1, behind=3).eval(), probe_images(16, 16)), "join")
+    assert (found.layout, found.height, found.width) == ("NLC+1-3", 4, 4)
+
+
 def test_tokens_that_are_no_grid_are_refused_by_name_with_their_shape() -> None:
-    layers = layer_table(Tokens(front=1, behind=3).eval(), probe_images(16, 16))
-    assert "join" not in names(layers), "16 patches, one before and three behind"
-    text = message(UsageError, lambda: select_layers(layers, ["patch", "join"]))
-    assert "join (Identity) puts out (N, 20, 8)" in text
+    order = torch.randperm(16, generator=torch.Generator().manual_seed(0))
+    layers = table_of(
+        lambda net, x: net.mixed(net.patch(x).flatten(2).transpose(1, 2)[:, order]),
+        patch=nn.Conv2d(3, 8, 4, stride=4),
+        mixed=nn.Identity(),
+    )
+    assert names(layers) == ["patch"], "16 patches in no order"
+    text = message(UsageError, lambda: select_layers(layers, ["patch", "mixed"]))
+    assert "mixed (Identity) puts out (N, 16, 8)" in text
 
 
 def test_module_that_puts_out_no_map_is_refused_by_name() -> None:

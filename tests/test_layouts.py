@@ -3,16 +3,37 @@
 import pytest
 import torch
 
-from atlas.layouts import grid_of, leading_tokens, to_maps, token_layout
+from atlas.layouts import Layout, grid_of, read_layout, to_maps
 
 MAPS = torch.arange(2 * 3 * 4 * 5).view(2, 3, 4, 5).float()
 """(N, C, H, W), every number another."""
 
 
-@pytest.mark.parametrize("leading", [0, 1, 5])
-def test_tokens_row_by_row_are_the_map_they_were_made_of(leading: int) -> None:
-    tokens = torch.cat([torch.zeros(2, leading, 3), MAPS.flatten(2).transpose(1, 2)], dim=1)
-    assert torch.equal(to_maps(tokens, token_layout(leading), (4, 5)), MAPS)
+@pytest.mark.parametrize(("before", "behind"), [(0, 0), (1, 0), (0, 1), (5, 2)])
+def test_tokens_row_by_row_are_the_map_they_were_made_of(before: int, behind: int) -> None:
+    others = [torch.zeros(2, count, 3) for count in (before, behind)]
+    tokens = torch.cat([others[0], MAPS.flatten(2).transpose(1, 2), others[1]], dim=1)
+    layout = str(Layout(dims="NLC", before=before, behind=behind))
+    assert torch.equal(to_maps(tokens, layout, (4, 5)), MAPS)
+    assert torch.equal(to_maps(tokens.transpose(1, 2), layout.replace("LC", "CL"), (4, 5)), MAPS)
+
+
+@pytest.mark.parametrize(
+    ("layout", "arranged"),
+    [
+        ("NCHW@Hw", MAPS.flip(3)),
+        ("NCHW@hW", MAPS.flip(2)),
+        ("NCHW@WH", MAPS.transpose(2, 3)),
+        ("NCHW@wH", MAPS.rot90(1, (2, 3))),
+        ("NCHW@Wh", MAPS.rot90(-1, (2, 3))),
+        ("NHWC@wh", MAPS.transpose(2, 3).flip((2, 3)).permute(0, 2, 3, 1)),
+        ("NHCW", MAPS.transpose(1, 2)),
+        ("NLC@WH", MAPS.transpose(2, 3).flatten(2).transpose(1, 2)),
+        ("NCHW@?", MAPS),
+    ],
+)
+def test_maps_are_turned_upright(layout: str, arranged: torch.Tensor) -> None:
+    assert torch.equal(to_maps(arranged, layout, (4, 5)), MAPS)
 
 
 def test_channels_last_become_channels_first() -> None:
@@ -27,9 +48,14 @@ def test_gradients_reach_the_tokens_and_not_those_in_front() -> None:
     assert tokens.grad[0, :, 0].tolist() == [0, 1, 1, 1, 1]
 
 
-def test_layouts_name_the_tokens_in_front() -> None:
-    assert [token_layout(count) for count in (0, 1, 12)] == ["NLC", "NLC+1", "NLC+12"]
-    assert [leading_tokens(layout) for layout in ("NLC", "NLC+1", "NLC+12")] == [0, 1, 12]
+@pytest.mark.parametrize("text", ["NCHW", "NHWC", "NLC", "NLC+1", "NLC-1", "NCL", "NLC+1-2@wH"])
+def test_layouts_are_read_as_they_are_written(text: str) -> None:
+    assert str(read_layout(text)) == text
+
+
+def test_layouts_name_what_is_unusual() -> None:
+    assert str(Layout(dims="NLC", before=12)) == "NLC+12"
+    assert read_layout("NLC+1-2@wH") == Layout(dims="NLC", before=1, behind=2, order="wH")
 
 
 def test_grid_keeps_its_proportion_at_another_size() -> None:
