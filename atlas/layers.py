@@ -189,7 +189,7 @@ class Recorder:
             stride=0,
             multiply_adds=0,
             groups=(),
-            layout=described(output),
+            layout=rows_described(output) or described(output),
         )
 
     def readouts(self) -> set[str]:
@@ -248,6 +248,13 @@ def places_of(
         if first[axis] < -step[axis] or last > size[axis] + step[axis]:
             return ()
     return first[0], first[1], float(step[0]), float(step[1])
+
+
+def rows_described(output: object) -> str:
+    """`8 rows for one image`, where the rows of a tensor are not the images, or ""."""
+    if not isinstance(output, Tensor) or output.ndim < 2 or len(output) == 1:
+        return ""
+    return f"{len(output)} rows for one image, of shape {tuple(output.shape[1:])}"
 
 
 # --- groups and selection ------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from atlas.calling import fixed_seeds
 from atlas.config import Config
-from atlas.errors import InputError
+from atlas.errors import InputError, UsageError
+from atlas.layers import select_layers
 from atlas.models import load_model
 from atlas.network import Network, spatial_mean
 
@@ -222,3 +223,10 @@ def test_modules_inside_a_script_module_are_left_out_of_the_table() -> None:
         for layer in load_model(Config(model="tests.foreign:Scripted", input_size=16)).layers
     ]
     assert {"first", "part", "second"} <= set(names)
+
+
+def test_layer_whose_rows_are_not_the_images_is_refused_by_name() -> None:
+    table = load_model(Config(model="tests.foreign:Windows", input_size=16)).layers
+    with pytest.raises(UsageError, match=r"first \(Conv2d\) puts out 4 rows for one image"):
+        select_layers(table, ["first"])
+    assert select_layers(table, ["second"])
