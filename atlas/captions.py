@@ -294,6 +294,34 @@ def verdict(scores: Scores) -> tuple[str, str]:
     return "The network takes this picture for another class;", place
 
 
+def own_verdict(scores: Scores) -> tuple[str, str]:
+    """What the network says of the rendering of a class that stands by itself, as `verdict`."""
+    if not math.isfinite(scores.confidence):
+        return "What the network makes of this picture was not measured; it is meant as", "."
+    found = "finds" if scores.confidence >= 0.5 else "does not find"
+    return f"In this picture the network {found}", f": {percent(scores.confidence)} probability."
+
+
+OUTPUTS = {
+    "probabilities": "probabilities as the network gives them",
+    "log-probabilities": "probabilities as the network gives them",
+    "multilabel": "each class by itself",
+    "multilabel-logits": "each class by itself",
+}
+"""What is said of probabilities beside classes, where they are not the softmax of scores."""
+
+OUTPUT_SENTENCES = {
+    "probabilities": "probabilities; the score of a class is the logarithm of its probability, "
+    "less the mean of that over all classes",
+    "log-probabilities": "logarithms of probabilities; the score of a class is its logarithm, less "
+    "the mean of that over all classes",
+    "multilabel": "a probability for each class by itself; the score of a class is log p/(1 − p)",
+    "multilabel-logits": "a score for each class by itself, which a sigmoid makes a probability",
+    "embedding": "embeddings, which are no list of classes",
+}
+"""What a network puts out, where it is not scores that softmax makes probabilities of."""
+
+
 def class_score_sentence(scores: Scores, natural_end: float, images: int) -> str:
     """Compare the score of a class on its rendering with the best natural image."""
     if not math.isfinite(scores.activation):
@@ -318,11 +346,17 @@ def class_rank_sentence(scores: Scores, classes: int) -> str:
     return f"{higher} higher on this picture{': top-5' if scores.select <= 5 else ''}."
 
 
-def confidence_sentence(scores: Scores) -> str:
-    """Say what the confidence of a class means."""
+def confidence_sentence(scores: Scores, alone: bool) -> str:
+    """Say what the confidence of a class means.
+
+    Args:
+        scores: of its rendering.
+        alone: whether it stands by itself, or shares all probability with the others.
+    """
     if not math.isfinite(scores.confidence):
         return "Not measured."
-    return f"Of all probability the network gives this class {percent(scores.confidence)}."
+    of_all = "By itself" if alone else "Of all probability"
+    return f"{of_all} the network gives this class {percent(scores.confidence)}."
 
 
 def sure_sentence(images: int, distinct: int) -> str:

@@ -1,7 +1,8 @@
 """The classes of a classifier: which are meant, which are likely, which image is which.
 
 Class scores are a layer like any other (`records.CLASSES`), one channel a class; what is special
-about them is that they compete, so that scores turn into probabilities.
+about them is that they turn into probabilities. `probabilities` alone knows how: of what a network
+puts out `outputs.to_scores` has made scores before.
 """
 
 from collections import Counter
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import UsageError, closest
-from .records import LayerStats, Sample
+from .records import LayerStats, Outputs, Sample
 
 
 def class_name(names: Sequence[str], index: int) -> str:
@@ -25,7 +26,7 @@ def find_classes(
     """Indices of classes given by name or by index, in the order given; no class twice.
 
     A name that several classes share (`crane` is a bird and a machine) means all of them; capital
-    letters do not count.
+    letters do not count. A number that is itself a name (of digits, of folders) is the name.
 
     Args:
         option: for the message.
@@ -39,10 +40,9 @@ def find_classes(
     lower = [name.lower() for name in names]
     found: list[int] = []
     for word in wanted:
-        if word.isdecimal() and int(word) < count:
-            found.append(int(word))
-            continue
         same = [index for index, name in enumerate(lower) if name == word.lower()]
+        if not same and word.isdecimal() and int(word) < count:
+            same = [int(word)]
         if not same:
             hint, allowed = closest(word.lower(), lower), "names, or " if names else ""
             raise UsageError(
@@ -52,21 +52,44 @@ def find_classes(
     return tuple(dict.fromkeys(found))
 
 
-def class_probabilities(scores: LayerStats) -> NDArray[np.float64]:
-    """(N, K) softmax of the class scores of every sample image; scores not finite count as least.
+def compete(outputs: Outputs) -> bool:
+    """Whether the probabilities of all classes add up to 1; else each class stands by itself."""
+    return not outputs.startswith("multilabel")
+
+
+def probabilities(scores: NDArray[np.floating], outputs: Outputs) -> NDArray[np.float64]:
+    """What the network gives each class: softmax of the scores, or sigmoid where none compete.
+
+    Args:
+        scores: (N, K); those that are not finite count as least.
+        outputs: what the network puts out.
+
+    Returns:
+        (N, K), each from 0 to 1.
+    """
+    known = np.where(np.isfinite(scores), scores, -np.inf).astype(np.float64)
+    if not compete(outputs):
+        return np.asarray(np.exp(-np.logaddexp(0, -known)))
+    top = known.max(1, keepdims=True)
+    shares = np.exp(known - np.where(np.isfinite(top), top, 0))
+    total = shares.sum(1, keepdims=True)
+    return np.asarray(shares / np.where(total > 0, total, 1))
+
+
+def class_probabilities(scores: LayerStats, outputs: Outputs) -> NDArray[np.float64]:
+    """(N, K) what every sample image is given; classes that are not finite have nothing.
 
     Args:
         scores: statistics of the layer of class scores.
+        outputs: what the network puts out.
     """
-    logits = scores.activations.astype(np.float64) * scores.scale
-    logits[:, ~scores.finite] = -np.inf
-    shares = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(shares / shares.sum(1, keepdims=True))
+    values = scores.activations.astype(np.float64) * scores.scale
+    return probabilities(np.where(scores.finite, values, np.nan), outputs)
 
 
-def likely_classes(scores: LayerStats) -> NDArray[np.int32]:
+def likely_classes(scores: LayerStats, outputs: Outputs) -> NDArray[np.int32]:
     """(K,) classes by the largest probability that any sample image is given, ties by index."""
-    order = np.argsort(-class_probabilities(scores).max(0), kind="stable")
+    order = np.argsort(-class_probabilities(scores, outputs).max(0), kind="stable")
     return order[scores.finite[order]].astype(np.int32)
 
 

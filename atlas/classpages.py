@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from . import addresses, captions, charts, sitedata
 from .captions import shown
-from .classes import class_probabilities
+from .classes import class_probabilities, compete
 from .exhibit import Studio
 from .modelpages import Book, Panel, Relation, first_picture, panel, recipe_row, sort_json
 from .records import LayerAtlas, Rendering, Sample
@@ -43,7 +43,7 @@ def draw_classes(studio: Studio, layers: Sequence[LayerView]) -> ClassesView | N
     classes = studio.atlas.classes
     if classes is None:
         return None
-    probabilities = class_probabilities(classes.stats)
+    probabilities = class_probabilities(classes.stats, studio.atlas.model.outputs)
     drawn = studio.classes(with_surest_image(classes, probabilities))
     readout = studio.atlas.readout
     read = next((layer for layer in layers if readout and layer.name == readout.layer), None)
@@ -182,6 +182,7 @@ def write_grid(book: Book, classes: ClassesView) -> None:
             for name in recipes
         ],
         tiles=[addresses.tile(at) for at in range(len(classes.classes))],
+        word=captions.OUTPUTS.get(book.atlas.model.outputs, ""),
         sheet=addresses.sheet,
         patch_sheet=addresses.patch_sheet,
         first_picture=first_picture(recipes[0]),
@@ -231,14 +232,15 @@ def write_class(book: Book, classes: ClassesView, place: int) -> None:
     )
     marks = [(item.rendering.recipe, item.rendering.scores.activation) for item in unit.pictures]
     natural = classes.layer.atlas.natural.over_images(one.index)
-    samples = book.atlas.samples
+    samples, alone = book.atlas.samples, not compete(book.atlas.model.outputs)
     book.put(
         page,
         classes=classes,
         one=one,
         unit=unit,
-        panels=class_panels(classes, unit),
-        verdicts=[verdict(item.rendering, one.name) for item in unit.pictures],
+        panels=class_panels(classes, unit, alone),
+        verdicts=[verdict(item.rendering, one.name, alone) for item in unit.pictures],
+        word=captions.OUTPUTS.get(book.atlas.model.outputs, ""),
         relations=relations(classes.classes, place),
         histogram=Markup(charts.activation_histogram(natural, marks, "score of a natural image")),
         sure=captions.sure_sentence(len(samples.samples), samples.distinct),
@@ -247,8 +249,8 @@ def write_class(book: Book, classes: ClassesView, place: int) -> None:
     )
 
 
-def class_panels(classes: ClassesView, unit: UnitView) -> list[Panel]:
-    """The renderings of a class in words and curves."""
+def class_panels(classes: ClassesView, unit: UnitView, alone: bool) -> list[Panel]:
+    """The renderings of a class, which may stand by itself, in words and curves."""
     layer = classes.layer
     images = len(layer.atlas.natural.activations)
     panels = [panel(picture, unit, layer, images) for picture in unit.pictures]
@@ -256,21 +258,21 @@ def class_panels(classes: ClassesView, unit: UnitView) -> list[Panel]:
         replace(
             one,
             sentence=captions.class_recipe_sentence(one.rendering.recipe),
-            scores=score_rows(one.rendering, unit, layer) if one.scores else (),
+            scores=score_rows(one.rendering, unit, layer, alone) if one.scores else (),
         )
         for one in panels
     ]
 
 
 def score_rows(
-    rendering: Rendering, unit: UnitView, layer: LayerView
+    rendering: Rendering, unit: UnitView, layer: LayerView, alone: bool
 ) -> tuple[tuple[str, float, str], ...]:
     """Name, value and sentence of each score of a class's rendering."""
     scores, natural = rendering.scores, layer.atlas.natural
     images, count = len(natural.activations), layer.atlas.info.channels
     top = captions.class_score_sentence(scores, unit.natural_max, images)
     return (
-        ("confidence", scores.confidence, captions.confidence_sentence(scores)),
+        ("confidence", scores.confidence, captions.confidence_sentence(scores, alone)),
         ("select", scores.select, captions.class_rank_sentence(scores, count)),
         ("activation", scores.activation, top),
         ("reach", scores.reach, captions.class_reach_sentence(scores)),
@@ -279,11 +281,12 @@ def score_rows(
     )
 
 
-def verdict(rendering: Rendering, name: str) -> Markup:
+def verdict(rendering: Rendering, name: str, alone: bool) -> Markup:
     """What the network takes a rendering for; "" where there is none to take for anything."""
     if rendering.status == "failed":
         return Markup("")
-    before, after = captions.verdict(rendering.scores)
+    say = captions.own_verdict if alone else captions.verdict
+    before, after = say(rendering.scores)
     return Markup("{} <b><bdi>{}</bdi></b>{}").format(before, shown(name), after)
 
 

@@ -21,6 +21,7 @@ from .errors import InputError, UsageError, did_you_mean
 RANKS = ("mean", "max", "contrast")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 ENGINES = ("local", "ray")
+OUTPUTS = ("auto", "logits", "probabilities", "multilabel", "none")
 EMBEDDED_MODEL = "efficientnet_lite0"
 
 MAX_PIXELS = 50_000_000
@@ -53,6 +54,8 @@ class Config:
     classes: tuple[str, ...] | int | Literal["all"] = 10
     lenses: int = 24
     target: str = "auto"
+    outputs: str = "auto"
+    class_names: str = ""
     compare: str = ""
     reference: str = "auto"
     save_reference: str = ""
@@ -101,6 +104,7 @@ class Config:
             check_range("--classes", self.classes, 0, 1_000_000)
         check_range("--lenses", self.lenses, 0, 1_000_000)
         check_choice("--engine", self.engine, ENGINES)
+        check_choice("--outputs", self.outputs, OUTPUTS)
         if not 1 <= self.shard[0] <= self.shard[1]:
             raise UsageError(
                 f"--shard must be I/N with 1 <= I <= N, got {self.shard[0]}/{self.shard[1]}"
@@ -387,6 +391,19 @@ OPTIONS: tuple[Option, ...] = (
         metavar="CLASS|auto",
         help="class that fooling images are pushed to; auto: the least likely of ten spread over "
         "all classes",
+    ),
+    Option(
+        name="outputs",
+        metavar="|".join(OUTPUTS),
+        help="what the network puts out: scores that softmax makes probabilities of, probabilities "
+        "themselves, a class by itself each, or no classes; auto: told by looking",
+    ),
+    Option(
+        name="class-names",
+        metavar="FILE|none",
+        help="names of the classes, .txt (one a line), .json or .csv; without it a network of your "
+        "own takes them from the folders of --images where there is one for each class",
+        parse=parse_location,
     ),
     Option(
         name="compare",

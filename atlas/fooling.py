@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .classes import spread_classes
+from .classes import compete, probabilities, spread_classes
 from .imagetensors import to_tensor
 from .network import Network, Run
-from .records import CLASSES, FoolingImage, Prediction
+from .records import CLASSES, FoolingImage, Outputs, Prediction
 
 STEP = 1.0
 LARGEST_STEPS = 100
@@ -35,16 +35,16 @@ def fool(network: Network, run: Run, picture: NDArray[np.uint8], target: int) ->
         target: a class.
     """
     image, steps = ascend(network, run, picture, target)
-    predictions = top_predictions(classify(network, run, image))  # afresh, from the bytes
+    scores, outputs = classify(network, run, image), network.info.outputs  # afresh, from the bytes
     difference = (image.astype(np.float64) - picture) / 255
     return FoolingImage(
         image=image,
         target=target,
-        fooled=is_taken_for(target, predictions),
+        fooled=is_taken_for(target, scores, outputs),
         steps=steps,
         l2=float(np.sqrt(np.sum(difference**2))),
         linf=float(np.abs(difference).max()),
-        predictions=predictions,
+        predictions=top_predictions(scores, outputs),
     )
 
 
@@ -69,7 +69,7 @@ def ascend(
         beside = network.normalise(to_tensor([saved]).to(network.device))
         leaf = x.detach().requires_grad_()
         scores = run(torch.cat([leaf, beside]), normalised=True)[CLASSES]  # (2, K)
-        if is_taken_for(target, top_predictions(scores[1].detach().cpu().numpy())):
+        if is_taken_for(target, scores[1].detach().cpu().numpy(), network.info.outputs):
             return saved, step
         (gradient,) = torch.autograd.grad(scores[0, target], leaf)
         direction = unit_length(gradient)
@@ -96,19 +96,24 @@ def saved_picture(network: Network, shown: Tensor, start: Tensor, x: Tensor) -> 
     return np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy())
 
 
-def choose_target(scores: NDArray[np.float32], target: int | None) -> int:
+def choose_target(scores: NDArray[np.float32], target: int | None, outputs: Outputs) -> int | None:
     """What an image is pushed to, by its scores (K,) of at least two classes.
 
     Args:
         target: as asked for; None for the least likely class of a fixed list, ties by index, that
-            is not the predicted one. Classes whose score is not finite come last.
+            the image is not taken for. Classes whose score is not finite come last.
+        outputs: what the network puts out.
+
+    Returns:
+        None where the image is taken for every class of the list, as classes that do not compete
+        allow.
     """
     if target is not None:
         return target
-    predictions = top_predictions(scores)
-    others = [one for one in spread_classes(len(scores)) if not is_taken_for(one, predictions)]
+    listed = spread_classes(len(scores))
+    others = [one for one in listed if not is_taken_for(one, scores, outputs)]
     values = np.where(np.isfinite(scores), scores, np.inf)
-    return others[int(values[others].argmin())]
+    return others[int(values[others].argmin())] if others else None
 
 
 # --- what the network takes a picture for --------------------------------------------------------
@@ -121,18 +126,25 @@ def classify(network: Network, run: Run, picture: NDArray[np.uint8]) -> NDArray[
     return np.asarray(scores.cpu().numpy(), np.float32)
 
 
-def is_taken_for(class_: int, predictions: tuple[Prediction, ...]) -> bool:
-    """Whether a class is the most likely one."""
-    return bool(predictions) and predictions[0].index == class_
+def is_taken_for(class_: int, scores: NDArray[np.float32], outputs: Outputs) -> bool:
+    """Whether a class is the most likely one, or where none compete more likely than not.
+
+    Args:
+        class_: its index.
+        scores: (K,) of a picture; those that are not finite count as none.
+        outputs: what the network puts out.
+    """
+    if not compete(outputs):
+        return bool(np.isfinite(scores[class_]) and scores[class_] >= 0)
+    best = top_predictions(scores, outputs)
+    return bool(best) and best[0].index == class_
 
 
-def top_predictions(scores: NDArray[np.float32]) -> tuple[Prediction, ...]:
+def top_predictions(scores: NDArray[np.float32], outputs: Outputs) -> tuple[Prediction, ...]:
     """The most likely classes by scores (K,), ties by index; scores not finite count as none."""
     known = np.flatnonzero(np.isfinite(scores))
     if not len(known):
         return ()
-    values = scores[known].astype(np.float64)
-    shares = np.exp(values - values.max())
-    shares /= shares.sum()
-    best = np.argsort(-values, kind="stable")[:PREDICTIONS]
-    return tuple(Prediction(index=int(known[one]), probability=float(shares[one])) for one in best)
+    shares = probabilities(scores[None], outputs)[0]
+    best = known[np.argsort(-scores[known], kind="stable")[:PREDICTIONS]]
+    return tuple(Prediction(index=int(one), probability=float(shares[one])) for one in best)

@@ -62,7 +62,7 @@ NEEDED = (
 )
 """What the root pages read of a model.json."""
 
-ADDED: Json = {"credits": [], "classes": [], "n_classes": 0}
+ADDED: Json = {"credits": [], "classes": [], "n_classes": 0, "outputs": "logits"}
 """What they read of it too, and what stands for it in a site of before there was any."""
 
 
@@ -145,6 +145,7 @@ def pages(models: Sequence[Json]) -> list[tuple[Page, Json]]:
                 "scores": list(captions.SCORES.items()),
                 "statuses": list(captions.STATUSES.items()),
                 "few": captions.FEW_IMAGES,
+                "outputs": captions.OUTPUT_SENTENCES,
             },
         ),
         (find, {"models": models, "statuses": list(captions.STATUSES)}),

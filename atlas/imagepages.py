@@ -118,15 +118,16 @@ def write_image(book: Book, view: ImageView, before: Sequence[int], after: Seque
         signed_scale=Shot(file=SIGNED_SCALE, height=heatmaps.BAR[0], width=heatmaps.BAR[1]),
         ceiling=heatmaps.CEILING,
         contrast=heatmaps.CONTRAST,
-        outcome=outcome(view.fooled, view.guesses) if view.fooled else "",
+        word=captions.OUTPUTS.get(book.atlas.model.outputs, ""),
+        outcome=outcome(view.fooled) if view.fooled else "",
     )
     data = sitedata.image_page_json(book.atlas, view, book.provenance)
     put(book, addresses.image_file(view.image, "json"), sitedata.to_json(data))
 
 
-def outcome(fooled: Fooled, guesses: Sequence[Guess]) -> str:
+def outcome(fooled: Fooled) -> str:
     """Say whether the saved picture fools the network."""
-    if guesses and guesses[0].index == fooled.target:
+    if fooled.succeeded and not fooled.steps:
         return (
             f"The network takes the untouched picture for “{shown(fooled.target_name)}” already, "
             "so there was nothing to change."

@@ -20,6 +20,7 @@ from .blocks import ends_of_runs, find_blocks
 from .calling import Habits, called
 from .errors import InputError, UsageError, closest, one_line
 from .layouts import UNKNOWN, Layout, to_maps
+from .outputs import find_scores, is_made_of, score_rows
 from .records import CLASSES, LayerInfo
 from .trace import Trace, View, described, only_map
 
@@ -68,7 +69,7 @@ def layer_table(network: nn.Module, images: Tensor) -> tuple[LayerInfo, ...]:
             f"this atlas is for convolutional networks and transformers on a grid of patches"
         )
     rows = grouped(network, recorder.rows, recorder.modules)
-    layers = (*with_readout(rows, recorder.readouts()), *class_row(recorder))
+    layers = (*with_readout(rows, recorder.readouts()), *class_row(recorder, network, images))
     others = [
         replace(other, index=index) for index, other in enumerate(recorder.others, len(layers))
     ]
@@ -194,7 +195,7 @@ class Recorder:
 
     def readouts(self) -> set[str]:
         """The layers whose spatial means are what the last linear map makes class scores of."""
-        if self.last_linear is None or self.last_linear[1] is not self.output:
+        if self.last_linear is None or not is_made_of(self.output, self.last_linear[1]):
             return set()
         read = self.last_linear[0].flatten()
         return {
@@ -204,12 +205,16 @@ class Recorder:
         }
 
 
-def class_row(recorder: Recorder) -> tuple[LayerInfo, ...]:
-    """A row for the network's output, if it is one score for each of several classes."""
-    scores = recorder.output
-    if not isinstance(scores, Tensor) or not scores.is_floating_point():
+def class_row(recorder: Recorder, network: nn.Module, images: Tensor) -> tuple[LayerInfo, ...]:
+    """A row for the network's output, if it gives every image a row of scores.
+
+    Several images say so where one cannot: a network that squeezes its output gives one image
+    (K,). Whether scores are those of classes is not asked here (`outputs.find_outputs`).
+    """
+    if find_scores(recorder.output) is None:
         return ()
-    if scores.ndim != 2 or scores.shape[0] != 1 or scores.shape[1] < 2:
+    scores = score_rows(network, images)
+    if scores is None:
         return ()
     return (
         LayerInfo(

@@ -16,7 +16,7 @@ from .config import fingerprint
 from .fooling import choose_target, fool, top_predictions
 from .imagetensors import to_tensor
 from .network import Network, spatial_mean
-from .records import CLASSES, FeatureMaps, FoolingImage, Lens
+from .records import CLASSES, FeatureMaps, FoolingImage, Lens, Prediction
 from .saliency import saliency, smoothgrad
 from .tapping import Reduce
 
@@ -53,14 +53,15 @@ def look(
     for index, picture in pictures.items():
         scores, maps = first_pass(network, picture, layers, classes > 0)
         if CLASSES in network.without_gradient:
-            lenses.append(plain_lens(index, scores, maps))
+            predictions = top_predictions(scores, network.info.outputs)
+            lenses.append(plain_lens(index, predictions, maps))
             continue
         noise = noise_generator(network, index, seed)
         plain, smooth = saliency_maps(network, picture, scores, noise)
         lenses.append(
             Lens(
                 image=index,
-                predictions=top_predictions(scores),
+                predictions=top_predictions(scores, network.info.outputs),
                 saliency=plain,
                 smoothgrad=smooth,
                 fooling=fooling_image(network, picture, scores, target),
@@ -70,12 +71,14 @@ def look(
     return lenses
 
 
-def plain_lens(index: int, scores: NDArray[np.float32], maps: tuple[FeatureMaps, ...]) -> Lens:
+def plain_lens(
+    index: int, predictions: tuple[Prediction, ...], maps: tuple[FeatureMaps, ...]
+) -> Lens:
     """What can be said of an image without gradients of the class scores."""
     nothing = np.zeros((0, 0), np.float16)
     return Lens(
         image=index,
-        predictions=top_predictions(scores),
+        predictions=predictions,
         saliency=nothing,
         smoothgrad=nothing,
         fooling=None,
@@ -151,7 +154,7 @@ def saliency_maps(
 
     Without a classifier they are empty, without a prediction zero.
     """
-    predictions = top_predictions(scores)
+    predictions = top_predictions(scores, network.info.outputs)
     if not predictions:
         zeros = np.zeros(picture.shape[:2] if len(scores) else (0, 0), np.float16)
         return zeros, zeros
@@ -163,11 +166,12 @@ def saliency_maps(
 def fooling_image(
     network: Network, picture: NDArray[np.uint8], scores: NDArray[np.float32], target: int | None
 ) -> FoolingImage | None:
-    """The picture pushed to its target; None where there are not two classes."""
-    if len(scores) < 2:
+    """The picture pushed to its target; None where there is no other class to push it to."""
+    chosen = choose_target(scores, target, network.info.outputs) if len(scores) > 1 else None
+    if chosen is None:
         return None
     with network.tap({CLASSES: spatial_mean}) as run:
-        return fool(network, run, picture, choose_target(scores, target))
+        return fool(network, run, picture, chosen)
 
 
 def noise_generator(network: Network, index: int, seed: int) -> torch.Generator:

@@ -38,7 +38,7 @@ def lens_fingerprint(work: Work, layers: Sequence[LayerInfo]) -> str:
         {
             "lenses": LENSES_VERSION,
             "layers": [layer.name for layer in maps_of(layers)],
-            "target": work.config.target,
+            "target": target_mark(work),
             "seed": work.config.seed,
         }
     )
@@ -121,5 +121,12 @@ def seen_picture(work: Work, image: int) -> NDArray[np.uint8]:
 
 def target(work: Work, classes: int) -> int | None:
     """The class that --target means; None for the least likely of a fixed list."""
-    words, names = target_words(work), work.store.read_network()[0].class_names
+    words, names = target_words(work), work.class_names
     return find_classes("--target", words, names, classes)[0] if words and classes else None
+
+
+def target_mark(work: Work) -> str:
+    """What of --target decides the lenses: the class, whatever it is called."""
+    scores = class_layer(work.store.read_network()[1])
+    number = target(work, scores.channels if scores else 0)
+    return "auto" if number is None else str(number)

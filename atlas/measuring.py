@@ -123,10 +123,10 @@ def choose_units(work: Work, stats: Mapping[str, LayerStats]) -> dict[str, tuple
 
 def choose_classes(work: Work, scores: LayerStats) -> tuple[int, ...]:
     """The classes that --classes means."""
-    wanted, names = work.config.classes, work.store.read_network()[0].class_names
+    wanted, outputs = work.config.classes, work.store.read_network()[0].outputs
     if isinstance(wanted, tuple):
-        return find_classes("--classes", wanted, names, scores.channels)
-    return tuple(likely_classes(scores)[: None if wanted == "all" else wanted].tolist())
+        return find_classes("--classes", wanted, work.class_names, scores.channels)
+    return tuple(likely_classes(scores, outputs)[: None if wanted == "all" else wanted].tolist())
 
 
 VOTERS = 3

@@ -15,7 +15,7 @@ from .blueprints import DEFAULT_INPUT_SIZE, Blueprint, set_evaluating
 from .config import EMBEDDED_MODEL, Config
 from .errors import INSTALL, InputError, UsageError
 from .files import sha256_file
-from .layers import layer_table
+from .layers import class_layer, layer_table
 from .models_own import is_own, own_network
 from .models_timm import embedded_network, is_timm, timm_crop, timm_network
 from .models_torchvision import (
@@ -25,8 +25,9 @@ from .models_torchvision import (
     torchvision_network,
     torchvision_weights,
 )
+from .outputs import NO_CLASSES, choose_outputs
 from .probes import probe_images
-from .records import USUAL_CROP, CentralCrop, LayerInfo, ModelInfo
+from .records import USUAL_CROP, CentralCrop, LayerInfo, ModelInfo, Outputs
 from .weights import (
     checked_file,
     digest_tensors,
@@ -49,6 +50,8 @@ class Identity:
             not downloaded yet, timm's own, one's own network).
         mean, std, input_size, channels: as given by options; () and 0 where they are the model's
             own.
+        outputs: what the network puts out, where that changes what is made of it: "" for scores
+            that softmax makes probabilities of.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Identity:
     std: tuple[float, ...]
     input_size: int
     channels: int
+    outputs: str = ""
 
     @property
     def complete(self) -> bool:
@@ -64,8 +68,10 @@ class Identity:
         return bool(self.weights_sha256)
 
     def completed(self, info: ModelInfo) -> "Identity":
-        """The same with the digest that loading the model has shown."""
-        return replace(self, weights_sha256=info.weights_sha256)
+        """The same with what loading the model has shown."""
+        plain = info.outputs in ("logits", "none")
+        outputs = self.outputs or ("" if plain else info.outputs)
+        return replace(self, weights_sha256=info.weights_sha256, outputs=outputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +108,7 @@ def identify(config: Config) -> Identity:
         std=config.std,
         input_size=config.input_size,
         channels=config.channels,
+        outputs="" if config.outputs in ("auto", "logits") else config.outputs,
     )
 
 
@@ -125,7 +132,8 @@ def load_model(config: Config) -> Model:
 
     Raises:
         InputError: no such model, weights that cannot be had or do not fit, a network that fails.
-        UsageError: --mean, --std or --channels do not fit the network's input.
+        UsageError: --mean, --std or --channels do not fit the network's input, or --outputs what
+            it puts out.
     """
     path = weights_path(config)
     if path and not config.weights and not path.exists():
@@ -143,6 +151,12 @@ def load_model(config: Config) -> Model:
     std = per_channel("--std", config.std or plan.std, channels)
     images = probe_images(size, size, mean, std)
     layers = layer_table(network, images)
+    named = bool(plan.class_names or config.class_names)
+    outputs: Outputs = "none"
+    if class_layer(layers) or config.outputs != "auto":
+        outputs = choose_outputs(config.outputs, network, images, named)
+    if outputs in NO_CLASSES:
+        layers = tuple(layer for layer in layers if "classes" not in layer.groups)
     by_file = path is not None and not is_own(config.model)
     info = ModelInfo(
         name=config.atlas_name,
@@ -157,6 +171,7 @@ def load_model(config: Config) -> Model:
         mean=mean,
         std=std,
         class_names=plan.class_names,
+        outputs=outputs,
     )
     if not path:
         check_digest(config, info.weights_sha256)

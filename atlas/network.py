@@ -21,6 +21,7 @@ from .habits import find_gradients, find_habits, refuses
 from .imagetensors import luminance
 from .layouts import MAPS, to_maps
 from .models import Model
+from .outputs import LastStep
 from .probes import probe_images
 from .records import CLASSES, LayerInfo
 from .shortcuts import (
@@ -89,6 +90,7 @@ class Network:
         self._mean = torch.tensor(model.info.mean, device=device).view(shape)
         self._std = torch.tensor(model.info.std, device=device).view(shape)
         self._accepted: dict[tuple[int, str], bool] = {}
+        self.last_step = LastStep(model.info.outputs)
         self._trial: Way | None = None
         self.rows = {layer.name: layer for layer in model.layers}
         self.order = {layer.name: layer.index for layer in model.layers}
@@ -138,6 +140,7 @@ class Network:
             habits=habits,
             doubles=self.device.type == "cpu",
             limits=self._find_limits(habits, images),
+            last_step=self.last_step,
         )
         habits, self.without_gradient = find_gradients(plain, order, self.maps, images[:1])
         others = [self.probe(max(8, round(share * side)))[:1] for share in OTHER_SIZES]
@@ -154,7 +157,7 @@ class Network:
         network = shared_copy(self.network)
         compile_blocks(network, self.rows.values(), layers)
         way = replace(self.way, network=network)
-        plain = Way(network=self.plain, habits=self.way.habits)
+        plain = Way(network=self.plain, habits=self.way.habits, last_step=self.last_step)
         images = self.probe(self.info.input_size)
         wanted = plain_answers(plain, layers, self.maps, [images])
         return way if agrees(way, layers, self.maps, wanted) else self.way
@@ -195,6 +198,12 @@ class Network:
             ValueError: its tokens are of no grid at this size of the images.
         """
         row = self.rows.get(name)
+        if name == CLASSES:
+            scores = self.last_step.scores(output)
+            if scores is None:
+                raise InputError(f"the network puts out {described(output)}, not class scores")
+            classes = row.channels if row else scores.shape[-1:].numel()
+            return scores.reshape(-1, classes, 1, 1)  # some squeeze what they put out
         if row is None or row.layout == MAPS:
             return checked(name, output)
         found = only_map(output)
@@ -270,8 +279,6 @@ def checked(name: str, output: object) -> Tensor:
     found = only_map(output)
     if not isinstance(found, Tensor):
         raise InputError(f"layer {name} puts out a {described(output)}, not one map (N, C, H, W)")
-    if name == CLASSES and found.dim() == 2:
-        return found[:, :, None, None]  # (N, K, 1, 1)
     if found.dim() != 4:
         raise InputError(f"layer {name} has shape {described(found)}, not (N, C, H, W)")
     return found

@@ -71,6 +71,7 @@ def write_plan(
         "fingerprints": {one.name: rendering_fingerprint(work, one) for one in everywhere},
         "lenses": list(lens_images(work)),
         "lens_fingerprint": lens_fingerprint(work, layers),
+        "class_names": other_names(work),
         "reference": "" if work.reference is None else str(work.reference.path),
         "rank": config.rank,
         "size": config.size,
@@ -81,10 +82,16 @@ def write_plan(
     before = earlier_plan(path)
     for line in changes(before, plan, path.parent):
         work.progress.say(line)
-    same = {**before, "run": None} == plan and before.get("run") is not None
+    same = {"class_names": [], **before, "run": None} == plan and before.get("run") is not None
     plan["run"] = before["run"] if same else asdict(run_info(config))
     atomic_write(path, canonical_json(plan).encode())
     return plan
+
+
+def other_names(work: Work) -> list[str]:
+    """The names of the classes where they are not the network's own, which the cache holds."""
+    own = work.store.read_network()[0].class_names
+    return [] if work.class_names == own else list(work.class_names)
 
 
 def changes(before: Mapping[str, Any], plan: Mapping[str, Any], folder: Path) -> list[str]:
@@ -155,6 +162,7 @@ def read_any_plan(path: Path) -> dict[str, Any]:
 def gather(store: Store, plan: Mapping[str, Any], failures: Sequence[Rendering]) -> ModelAtlas:
     """Everything the pages show, read from the cache."""
     model, table = store.read_network()
+    model = replace(model, class_names=tuple(plan.get("class_names") or model.class_names))
     reference = read_reference(Path(plan["reference"])) if plan["reference"] else None
     by_name = {layer.name: layer for layer in table}
     finished = [store.finished(mark) for mark in plan["fingerprints"].values()]

@@ -15,6 +15,19 @@ from numpy.typing import NDArray
 Status = Literal["ok", "weak", "dead", "nonfinite", "failed"]
 Start = Literal["noise", "example"]
 
+Outputs = Literal[
+    "logits",
+    "probabilities",
+    "log-probabilities",
+    "multilabel",
+    "multilabel-logits",
+    "embedding",
+    "none",
+]
+"""What a network puts out: scores of which softmax makes probabilities; these themselves, or their
+logarithms; a probability for each class by itself, or the score that a sigmoid makes one of; an
+embedding, which is no list of classes; nothing that could be one."""
+
 EXAMPLES = 9
 """Dataset examples kept per unit (a 3 × 3 sheet, as in most published atlases)."""
 
@@ -92,6 +105,7 @@ class ModelInfo:
         input_size: side in pixels of the square input.
         mean, std: normalisation of each input channel.
         class_names: of the classifier's outputs; () where there are none.
+        outputs: what the network puts out; "logits" in what older versions wrote.
     """
 
     name: str
@@ -104,6 +118,7 @@ class ModelInfo:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     class_names: tuple[str, ...]
+    outputs: Outputs = "logits"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from .codec import SCHEMA, build_block, open_block, samples_from_json, stats_to_
 from .config import canonical_json
 from .errors import InputError, one_line
 from .files import atomic_write, sha256_file
-from .records import EXAMPLES, NEIGHBOURS, LayerStats, ModelInfo, SampleSet
+from .records import CLASSES, EXAMPLES, NEIGHBOURS, LayerStats, ModelInfo, SampleSet
 
 KIND = "reference"
 KEPT = ("activations", "scale", "mean", "std", "max", "p99", "active", "finite")
@@ -35,7 +35,7 @@ class Reference:
     Attributes:
         path: of the file.
         sha256: of its bytes.
-        weights_sha256, input_size: of the network that was measured.
+        weights_sha256, input_size, outputs: of the network that was measured.
         samples: the images behind it; their names and digests are its provenance.
         stats: layer → statistics, without dataset examples and neighbours.
     """
@@ -44,6 +44,7 @@ class Reference:
     sha256: str
     weights_sha256: str
     input_size: int
+    outputs: str
     samples: SampleSet
     stats: Mapping[str, LayerStats]
 
@@ -64,6 +65,7 @@ def write_reference(
         "kind": KIND,
         "weights_sha256": model.weights_sha256,
         "input_size": model.input_size,
+        "outputs": model.outputs,
         "layers": canonical_json([one.layer for one in stats]),
         "samples": canonical_json(asdict(samples)),
     }
@@ -93,6 +95,7 @@ def read_reference(path: Path) -> Reference:
                 sha256=sha256_file(path),
                 weights_sha256=str(file.attrs["weights_sha256"]),
                 input_size=int(file.attrs["input_size"]),
+                outputs=str(file.attrs.get("outputs", "logits")),
                 samples=samples_from_json(json.loads(file.attrs["samples"])),
                 stats=stats,
             )
@@ -130,4 +133,10 @@ def check_reference(reference: Reference, model: ModelInfo) -> None:
         raise InputError(
             f"{reference.path} was measured on weights {got[0]} at {got[1]} px, this network has "
             f"{expected[0]} at {expected[1]} px; make one with `rank --save-reference`"
+        )
+    classes = CLASSES in reference.stats and model.outputs not in ("embedding", "none")
+    if classes and reference.outputs != model.outputs:
+        raise InputError(
+            f"{reference.path} has class scores of {reference.outputs}, this network has "
+            f"{model.outputs}; make one with `rank --save-reference`"
         )

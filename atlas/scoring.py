@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .classes import compete, probabilities
 from .imagetensors import fit, to_tensor
 from .network import Network, spatial_mean
 from .objectives import standardise
-from .records import CLASSES, LayerStats, Scores, Status
+from .records import CLASSES, LayerStats, Outputs, Scores, Status
 from .transforms import affine, apply_geometry
 
 LEAST_REACH = 1.0
@@ -24,6 +25,9 @@ LARGEST_SELECT = 3
 LEAST_ROBUST = 0.6
 LARGEST_HF = 3.0
 """The gates of status "ok"."""
+
+LEAST_CONFIDENCE = 0.5
+"""The gate of a class that stands by itself, in the place of SELECT: more likely than not."""
 
 GEOMETRIES = (
     (1.0, 0.0, 16 / 224, 16 / 224),
@@ -99,7 +103,7 @@ def score_images(
         sign * (one if layer == CLASSES else standardise(one, stats)) for one in (means, *copies)
     ]
     ranks = torch.stack([rank_of(one, columns) for one in distances]).T.tolist()  # (N, 1 + 8)
-    confidence = class_confidence(layer, means, columns)
+    confidence = class_confidence(layer, means, columns, network.info.outputs)
     hf = high_frequency(np.stack(fitted)) / max(natural_hf, 1e-9)
     return [
         Scores(
@@ -121,11 +125,11 @@ def rank_of(values: Tensor, columns: Tensor) -> Tensor:
     return (values > own[:, None]).sum(1) + 1
 
 
-def class_confidence(layer: str, scores: Tensor, columns: Tensor) -> list[float]:
-    """Softmax probability of each picture's own class; NaN for layers that are no class scores."""
+def class_confidence(layer: str, scores: Tensor, columns: Tensor, outputs: Outputs) -> list[float]:
+    """Probability of each picture's own class; NaN for layers that are no class scores."""
     if layer != CLASSES:
         return [math.nan] * len(columns)
-    shares = scores.double().softmax(1)[torch.arange(len(columns)), columns]
+    shares = probabilities(scores.numpy(), outputs)[np.arange(len(columns)), columns]
     return [float(share) for share in shares]
 
 
@@ -168,6 +172,14 @@ def jpeg_copy(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
 
 
+def select_gate(layer: str, outputs: Outputs) -> int:
+    """The gate of SELECT: 1 for classes that compete, which have to be the network's first guess;
+    0, none at all, for classes that do not."""
+    if layer != CLASSES:
+        return LARGEST_SELECT
+    return int(compete(outputs))
+
+
 def judge(
     scores: Scores, finite: bool, silent: bool, largest_select: int = LARGEST_SELECT
 ) -> tuple[Status, str]:
@@ -175,7 +187,7 @@ def judge(
 
     Args:
         scores: of the picture.
-        largest_select: gate of SELECT; 1 for classes, which have to be the network's first guess.
+        largest_select: gate of SELECT; 0 where the class's own probability is the gate instead.
         finite: False if the optimisation met NaN or infinity and could not go on.
         silent: True if the unit is active on no image and never had a gradient.
     """
@@ -191,8 +203,13 @@ def judge(
                 f"REACH {scores.reach:.2f} is below {LEAST_REACH:g}: real images excite it more",
             ),
             (
-                scores.select <= largest_select,
+                scores.select <= largest_select or not largest_select,
                 f"SELECT {scores.select} is above {largest_select}: others respond more",
+            ),
+            (
+                scores.confidence >= LEAST_CONFIDENCE or bool(largest_select),
+                f"CONFIDENCE {scores.confidence:.2f} is below {LEAST_CONFIDENCE:g}: the network "
+                "does not find the class in it",
             ),
             (
                 scores.robust >= LEAST_ROBUST,

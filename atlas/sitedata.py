@@ -277,6 +277,7 @@ def model_json(
         "licence": model.licence,
         "parameters": model.parameters,
         "input_size": model.input_size,
+        "outputs": model.outputs,
         "images": atlas.samples.title,
         "crop": asdict(atlas.samples.crop) if atlas.samples.crop else None,
         "provenance": provenance_json(atlas),

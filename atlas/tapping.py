@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .calling import Habits, called
 from .errors import InputError
+from .outputs import LastStep
 from .records import CLASSES
 
 Reduce = Callable[[Tensor], Tensor]
@@ -30,6 +31,7 @@ class Way:
             CPU by another kernel, which rounds otherwise, and a picture would depend on having
             neighbours (measured: 22 dB apart by `pyramid`).
         limits: darkest and brightest normalised pixel (C, 1, 1), where the network refuses others.
+        last_step: sees what the last step of the network is given.
     """
 
     network: nn.Module
@@ -38,6 +40,7 @@ class Way:
     stops: bool = False
     doubles: bool = False
     limits: tuple[Tensor, Tensor] | None = None
+    last_step: LastStep = field(default_factory=LastStep)
 
 
 class PassedOn(Protocol):
@@ -146,6 +149,7 @@ def run_through(way: Way, images: Tensor, autocast: torch.dtype | None) -> None:
     try:
         with (
             called(way.habits),
+            way.last_step.watched(),
             torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None),
         ):
             way.network(images.clone(memory_format=layout))  # some change their input in place

@@ -15,8 +15,9 @@ from typing import Any
 
 from . import __version__, tuning
 from .classes import find_classes
+from .classnames import folder_names, read_class_names
 from .config import Config, command_line, fingerprint, source_date_epoch
-from .errors import InputError
+from .errors import InputError, UsageError
 from .files import escape_name, require_writable
 from .images import find_images
 from .imageset import ImageSet
@@ -45,6 +46,7 @@ class Work:
         images: the image set, found and identified but not decoded.
         reference: statistics that scores are measured against instead of those of `images`.
         store: the key folder, locked.
+        class_names: of the classes; () where they have none.
         model: loads the network when first called; not called where the cache holds everything.
         progress: where the run says how far it is.
     """
@@ -53,6 +55,7 @@ class Work:
     images: ImageSet
     reference: Reference | None
     store: Store
+    class_names: tuple[str, ...]
     model: Callable[[], Model]
     progress: Progress
 
@@ -117,9 +120,11 @@ class Plain:
 
     def key(self) -> dict[str, Any]:
         """Everything that changes the statistics; what is as it always was is not named."""
+        usual = () if self.identity.outputs else ("outputs",)
+        model = asdict(self.identity).items()
         key: dict[str, Any] = {
             "ranking": RANKING_VERSION,
-            "model": asdict(self.identity),
+            "model": {name: value for name, value in model if name not in usual},
             "images": self.images.sha256,
         }
         if self.images.crop not in (None, USUAL_CROP):
@@ -140,9 +145,35 @@ class Plain:
             images=self.images,
             reference=checked_reference(reference, self.config, store),
             store=store,
+            class_names=self.class_names(store),
             model=self.model,
             progress=self.progress,
         )
+
+    def class_names(self, store: Store) -> tuple[str, ...]:
+        """The names of the classes: those of --class-names, of the network, or of the folders.
+
+        Folders give names to one's own network only, and only where there is one for each class.
+
+        Raises:
+            InputError: --class-names cannot be read, or has another number of names.
+            UsageError: there are no classes to name.
+        """
+        config, (model, table) = self.config, store.read_network()
+        classes = class_layer(table)
+        if config.class_names not in ("", "none"):
+            if classes is None:
+                raise UsageError(f"--class-names: {model.title} puts out no class scores")
+            return read_class_names(Path(config.class_names), classes.channels)
+        if config.class_names or model.class_names or classes is None or not is_own(config.model):
+            return model.class_names
+        names = folder_names((item.name for item in self.images.items), classes.channels)
+        if names:
+            self.progress.say(
+                f"classes are called by the {len(names)} folders of {self.images.title}, "
+                f"{names[0]} to {names[-1]}; --class-names FILE or none for others"
+            )
+        return names
 
 
 def prepare(config: Config, progress: Progress) -> Plain:
@@ -225,16 +256,21 @@ def choose_layers(work: Work) -> tuple[LayerInfo, ...]:
     layers, classes = select_layers(table, work.config.layers), class_layer(table)
     if classes is None:
         if work.config.classes or work.config.lenses:
-            work.progress.say(NO_CLASSIFIER.format(model=model.title))
+            said = EMBEDDING if model.outputs == "embedding" else NO_CLASSIFIER
+            work.progress.say(said.format(model=model.title))
         return layers
     for option, wanted in (("--classes", work.config.classes), ("--target", target_words(work))):
         if isinstance(wanted, tuple):
-            find_classes(option, wanted, model.class_names, classes.channels)
+            find_classes(option, wanted, work.class_names, classes.channels)
     return (*layers, classes) if work.config.classes else layers
 
 
 NO_CLASSIFIER = (
     "{model} puts out no class scores: no class pages, no saliency and no fooling images"
+)
+EMBEDDING = (
+    "{model} puts out embeddings, not class scores: no class pages, no saliency and no fooling "
+    "images; --outputs logits if they are scores"
 )
 
 

@@ -18,9 +18,9 @@ from .drafts import Draft, Job
 from .imagetensors import fit, to_pixels
 from .network import Network
 from .recipes import FourierRecipe, Recipe, digest, sign_of
-from .records import CLASSES, LayerStats, Rendering, Scores, Start, Status, Unit
+from .records import LayerStats, Rendering, Scores, Start, Status, Unit
 from .render import render
-from .scoring import LARGEST_SELECT, judge, score_images
+from .scoring import judge, score_images, select_gate
 
 BLOCK_UNITS = 32
 """Units committed together: half a minute on two cores, the most that an interruption can lose."""
@@ -230,7 +230,7 @@ def run_attempt(
     tries: dict[int, list[_Attempt]],
 ) -> None:
     """Render `channels` once and add the result to `tries`."""
-    gate = 1 if layer == CLASSES else LARGEST_SELECT
+    gate = select_gate(layer, network.info.outputs)
     for chunk in even_chunks(channels, settings.batch):
         began = time.perf_counter()
         job = Job(

@@ -8,6 +8,7 @@ from atlas.classes import (
     class_probabilities,
     find_classes,
     likely_classes,
+    probabilities,
     spread_classes,
     varied_samples,
 )
@@ -39,6 +40,12 @@ def test_a_name_that_two_classes_share_means_both_and_none_comes_twice() -> None
     assert find_classes("--classes", ("crane", "1"), NAMES, 4) == (1, 3)
 
 
+def test_a_number_that_is_a_name_is_the_name() -> None:
+    """Folders 0, 1, 10, 2 in the order in which they are sorted."""
+    assert find_classes("--classes", ("10", "2", "3"), ("0", "1", "10", "2"), 4) == (2, 3)
+    assert find_classes("--classes", ("3",), ("zero", "one", "two", "three"), 4) == (3,)
+
+
 def test_unknown_class_is_answered_with_the_closest_names() -> None:
     with pytest.raises(UsageError, match=r"no class .tabbi.*tabby.*0 to 3"):
         find_classes("--classes", ("tabbi",), NAMES, 4)
@@ -54,19 +61,30 @@ def test_a_class_without_a_name_is_called_by_its_number() -> None:
 
 
 def test_probabilities_are_the_softmax_of_the_scores() -> None:
-    got = class_probabilities(scores([[0.0, 0.0], [np.log(3), 0.0]]))
+    got = class_probabilities(scores([[0.0, 0.0], [np.log(3), 0.0]]), "logits")
     assert got == pytest.approx(np.array([[0.5, 0.5], [0.75, 0.25]]), abs=1e-3)
+
+
+def test_classes_that_do_not_compete_have_a_probability_each() -> None:
+    table = np.array([[0.0, np.log(3), -np.log(4)], [np.nan, 800.0, -800.0]])
+    expected = np.array([[0.5, 0.75, 0.2], [0, 1, 0]])
+    assert probabilities(table, "multilabel") == pytest.approx(expected)
+    assert probabilities(table, "multilabel-logits") == pytest.approx(expected)
+
+
+def test_no_finite_score_leaves_nothing_to_share() -> None:
+    assert probabilities(np.full((1, 2), np.nan), "logits").tolist() == [[0, 0]]
 
 
 def test_likely_classes_go_by_their_best_image_not_by_their_mean() -> None:
     table = [[2.0, 9.0, 0.0], [2.0, -9.0, 0.0], [2.0, -9.0, 0.0]]  # class 1: sure of one image
-    assert likely_classes(scores(table)).tolist() == [1, 0, 2]
+    assert likely_classes(scores(table), "logits").tolist() == [1, 0, 2]
 
 
 def test_scores_that_are_not_finite_are_never_likely() -> None:
     table = [[np.nan, 1.0, 0.0], [2.0, -9.0, 0.0]]
-    assert likely_classes(scores(table)).tolist() == [2, 1]
-    assert class_probabilities(scores(table))[:, 0].tolist() == [0, 0]
+    assert likely_classes(scores(table), "logits").tolist() == [2, 1]
+    assert class_probabilities(scores(table), "logits")[:, 0].tolist() == [0, 0]
 
 
 def test_spread_classes_hold_first_and_last_and_no_class_twice() -> None:

@@ -154,6 +154,18 @@ def test_the_place_of_a_class_is_said_in_words(select: int, text: str) -> None:
     assert captions.class_rank_sentence(scores(select, (0,) * 8, nan), 1000) == text
 
 
+def test_a_class_by_itself_is_found_or_not_and_shares_nothing() -> None:
+    assert captions.own_verdict(scores(7, (7,) * 8, 0.5)) == (
+        "In this picture the network finds",
+        ": 50.0\u00a0% probability.",
+    )
+    assert "does not find" in captions.own_verdict(scores(1, (1,) * 8, 0.49))[0]
+    assert "not measured" in captions.own_verdict(scores(1, (1,) * 8, nan))[0]
+    given = scores(1, (1,) * 8, 0.25)
+    assert captions.confidence_sentence(given, True).startswith("By itself the network gives")
+    assert captions.confidence_sentence(given, False).startswith("Of all probability the network")
+
+
 def test_a_recipe_speaks_of_classes_on_their_pages() -> None:
     assert "score of this class" in captions.class_recipe_sentence("octaves")
     assert "this unit" in captions.recipe_sentence("octaves")
@@ -193,7 +205,7 @@ def test_the_corner_shows_the_image_of_most_probability_not_of_most_score() -> N
     made = classes_of(make_atlas(layers=1, units=4, images=2, classes=2, class_names=("a", "b")))
     logits = np.array([[5, 9], [3, 0]], np.float16)
     stats = replace(made.stats, activations=logits, scale=np.full(2, 2, np.float32))
-    shares = classpages.class_probabilities(stats)
+    shares = classpages.class_probabilities(stats, "logits")
     found = classpages.with_surest_image(replace(made, stats=stats), shares).stats
     assert found.example_image.tolist() == [[1], [0]]
     assert found.example_activation.tolist() == [[6.0], [18.0]]

@@ -40,6 +40,8 @@ GOOD: dict[str, tuple[str, object]] = {
     "classes": ("tabby, 207 ,", ("tabby", "207")),
     "lenses": ("5", 5),
     "target": ("goldfish", "goldfish"),
+    "outputs": ("multilabel", "multilabel"),
+    "class_names": ("names.txt", "names.txt"),
     "compare": ("epoch 1", "epoch 1"),
     "reference": ("none", "none"),
     "save_reference": ("out.h5", "out.h5"),

@@ -139,40 +139,56 @@ def test_a_network_of_one_channel_changes_all_colours_alike() -> None:
 
 def test_target_is_the_least_likely_of_ten_classes_spread_over_all() -> None:
     scores = np.arange(19, dtype=np.float32)  # listed: 0, 2, 4 … 18
-    assert choose_target(scores, None) == 0
+    assert choose_target(scores, None, "logits") == 0
     scores[[1, 6]] = -5, -3
-    assert choose_target(scores, None) == 6
+    assert choose_target(scores, None, "logits") == 6
 
 
 def test_target_is_never_the_predicted_class() -> None:
-    assert choose_target(np.ones(19, np.float32), None) == 2  # all tie, and 0 is predicted
-    assert choose_target(np.array([1, 0], np.float32), None) == 1
-    assert choose_target(np.array([0, 1], np.float32), None) == 0
+    assert (
+        choose_target(np.ones(19, np.float32), None, "logits") == 2
+    )  # all tie, and 0 is predicted
+    assert choose_target(np.array([1, 0], np.float32), None, "logits") == 1
+    assert choose_target(np.array([0, 1], np.float32), None, "logits") == 0
 
 
 def test_target_has_a_finite_score_where_any_other_class_has() -> None:
-    assert choose_target(np.array([np.nan, 1, 2, 3], np.float32), None) == 1
-    assert choose_target(np.array([np.nan, 1], np.float32), None) == 0
+    assert choose_target(np.array([np.nan, 1, 2, 3], np.float32), None, "logits") == 1
+    assert choose_target(np.array([np.nan, 1], np.float32), None, "logits") == 0
+
+
+def test_classes_that_do_not_compete_are_all_found_that_are_more_likely_than_not() -> None:
+    scores = np.array([2, 0, -0.1, np.nan, 3], np.float32)
+    found = [is_taken_for(class_, scores, "multilabel") for class_ in range(5)]
+    assert found == [True, True, False, False, True]
+    shares = [one.probability for one in top_predictions(scores, "multilabel")]
+    assert shares == pytest.approx([1 / (1 + np.exp(-value)) for value in (3, 2, 0, -0.1)])
+
+
+def test_target_of_classes_that_do_not_compete_is_one_that_is_not_found() -> None:
+    assert choose_target(np.array([2, -1, -3, 1], np.float32), None, "multilabel") == 2
+    assert choose_target(np.array([2, 1], np.float32), None, "multilabel") is None
 
 
 def test_target_given_is_the_target() -> None:
-    assert choose_target(np.zeros(5, np.float32), 4) == 4
+    assert choose_target(np.zeros(5, np.float32), 4, "logits") == 4
 
 
 def test_predictions_are_softmax_of_the_finite_scores() -> None:
     scores = np.log(np.array([1, 2, 3, 2, 8, 0.5], np.float32))
     scores[4] = np.nan
-    found = top_predictions(scores)
+    found = top_predictions(scores, "logits")
     assert [one.index for one in found] == [2, 1, 3, 0, 5]
     expected = [3 / 8.5, 2 / 8.5, 2 / 8.5, 1 / 8.5, 0.5 / 8.5]
     assert [one.probability for one in found] == pytest.approx(expected)
 
 
 def test_predictions_survive_scores_of_any_size() -> None:
-    found = top_predictions(np.array([-3e38, 3e38, 3e38, np.inf], np.float32))
+    found = top_predictions(np.array([-3e38, 3e38, 3e38, np.inf], np.float32), "logits")
     assert [(one.index, one.probability) for one in found] == [(1, 0.5), (2, 0.5), (0, 0.0)]
 
 
 def test_no_finite_score_means_no_prediction() -> None:
-    assert top_predictions(np.full(4, np.nan, np.float32)) == ()
-    assert not is_taken_for(0, ())
+    unknown = np.full(4, np.nan, np.float32)
+    assert top_predictions(unknown, "logits") == ()
+    assert not is_taken_for(0, unknown, "logits")

@@ -210,10 +210,10 @@ def fooled(succeeded: bool, *guesses: Guess) -> Fooled:
 
 
 def test_outcomes_at_the_edges_are_put_into_words() -> None:
-    assert "already" in outcome(fooled(True, guess(7)), [guess(7)])
-    assert "with" not in outcome(fooled(True), [guess(1)])
-    assert "after 1 step the" in outcome(fooled(False, guess(3)), [guess(1)])
-    assert "no class at all" in outcome(fooled(False), [guess(1)])
+    assert "already" in outcome(replace(fooled(True, guess(7)), steps=0))
+    assert "with" not in outcome(fooled(True))
+    assert "after 1 step the" in outcome(fooled(False, guess(3)))
+    assert "no class at all" in outcome(fooled(False))
 
 
 def test_a_network_without_classifier_is_told_so_and_keeps_maps_and_units(bare: Built) -> None:

@@ -18,15 +18,15 @@ LEVELS = (
     ("checkpoints",),
     # One noun each, of values, files or tensors.
     (
-        *("adam", "allocator", "blocks", "calling", "codec", "drafts", "headers"),
+        *("adam", "allocator", "blocks", "calling", "classnames", "codec", "drafts", "headers"),
         *("imagetensors", "blueprints", "classes", "cluster", "comparing", "layouts", "pixels"),
         *("objectives", "progress", "ranking", "recipes", "redirect", "serve"),
         "surroundings",
         *("transforms", "weights", "addresses", "captions", "sheets", "sitetree", "views"),
     ),
-    # What happens between the modules of a run, and which axis of an output is what.
+    # What happens between the modules of a run, which axis of an output is what, and its end.
     ("trace",),
-    ("axes",),
+    ("axes", "outputs"),
     # A network's table; what is optimised; what a page shows; how a picture is decoded; the cache.
     (
         *(

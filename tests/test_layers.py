@@ -1,5 +1,9 @@
 """The layer table and the selection of its rows, on networks small enough to work out by hand."""
 
+from collections.abc import Callable
+from typing import Any
+
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -246,19 +250,39 @@ def test_classifier_that_averages_scores_has_no_readout() -> None:
     assert readout_layer(random_layers("squeezenet1_1")) is None
 
 
-def test_network_that_puts_out_a_dict_has_no_classes() -> None:
+@pytest.mark.parametrize(
+    "ends",
+    [
+        lambda scores, maps: {"out": scores, "aux": maps},
+        lambda scores, maps: (maps, scores),
+        lambda scores, maps: scores.squeeze(),
+        lambda scores, maps: scores.softmax(1),
+    ],
+)
+def test_scores_are_found_in_what_is_put_out_and_so_is_the_layer_they_read(
+    ends: Callable[[Tensor, Tensor], object],
+) -> None:
+    def forward(net: Any, images: Tensor) -> object:
+        maps = net.a(images)
+        return ends(net.head(maps.mean((2, 3))), maps)
+
     layers = table_of(
-        lambda net, x: {"out": net.head(net.a(x).mean((2, 3)))},
+        forward,
         a=nn.Conv2d(3, 2, 3),
         head=nn.Linear(2, 4),
     )
-    assert class_layer(layers) is None
-    assert readout_layer(layers) is None
+    scores, read = class_layer(layers), readout_layer(layers)
+    assert scores is not None
+    assert scores.channels == 4
+    assert read is not None
+    assert read.name == "a"
 
 
-def test_one_score_is_no_classifier() -> None:
+def test_two_tables_of_scores_are_no_classifier() -> None:
     layers = table_of(
-        lambda net, x: net.head(net.a(x).mean((2, 3))), a=nn.Conv2d(3, 2, 3), head=nn.Linear(2, 1)
+        lambda net, x: (net.head(net.a(x).mean((2, 3))), net.a(x).amax((2, 3))),
+        a=nn.Conv2d(3, 2, 3),
+        head=nn.Linear(2, 4),
     )
     assert class_layer(layers) is None
 

@@ -17,6 +17,7 @@ from atlas.scoring import (
     judge,
     reach_of,
     score_images,
+    select_gate,
     transformed,
 )
 from tests.helpers import layer_info, network_of, smooth_images
@@ -100,6 +101,20 @@ def test_a_class_has_to_come_first() -> None:
         "weak",
         "SELECT 2 is above 1: others respond more",
     )
+
+
+def test_a_class_by_itself_has_to_be_more_likely_than_not_in_whatever_place() -> None:
+    gate = select_gate(CLASSES, "multilabel")
+    assert judge(replace(GOOD, select=40, confidence=0.5), True, False, gate) == ("ok", "")
+    assert judge(replace(GOOD, confidence=0.49), True, False, gate) == (
+        "weak",
+        "CONFIDENCE 0.49 is below 0.5: the network does not find the class in it",
+    )
+
+
+def test_only_classes_have_gates_of_their_own() -> None:
+    assert select_gate(CLASSES, "probabilities") == 1
+    assert select_gate("relu1", "multilabel") == select_gate("relu1", "logits") == 3
 
 
 # --- REACH, SELECT, ROBUST -----------------------------------------------------------------------
