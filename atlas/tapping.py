@@ -56,7 +56,7 @@ class _Stop(BaseException):
 
 
 class _Taps:
-    """What the hooks of one forward pass share."""
+    """What the hooks of one forward pass share; outside it they are closed and see nothing."""
 
     def __init__(self, images: int, batch: int, waiting: int) -> None:
         self.images = images
@@ -65,6 +65,7 @@ class _Taps:
         self.calls: dict[str, int] = {}
         self.outputs: dict[str, Tensor] = {}
         self.error: Exception | None = None
+        self.closed = not waiting
 
 
 @contextmanager
@@ -94,6 +95,8 @@ def tapped(way: Way, reduce: Mapping[str, Reduce], as_maps: AsMaps) -> Iterator[
 
     def hook(path: str, wanted: Mapping[int, str]) -> Callable[..., None]:
         def save(_module: nn.Module, _inputs: object, output: object) -> None:
+            if taps.closed:
+                return
             call = taps.calls.get(path, 0)
             taps.calls[path] = call + 1
             if call not in wanted or taps.error:
@@ -115,7 +118,10 @@ def tapped(way: Way, reduce: Mapping[str, Reduce], as_maps: AsMaps) -> Iterator[
         if way.doubles and len(images) == 1 and not way.habits.alone:
             batch = images.expand(2, -1, -1, -1)
         taps = _Taps(len(images), len(batch), len(reduce))
-        run_through(way, batch, autocast)
+        try:
+            run_through(way, batch, autocast)
+        finally:
+            taps.closed = True
         if taps.error:
             raise taps.error
         if taps.waiting:

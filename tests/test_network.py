@@ -327,6 +327,15 @@ def test_sides_are_accepted_where_the_layer_still_has_a_map() -> None:
     assert hooks(network.network) == 0
 
 
+def test_sides_are_accepted_while_a_tap_is_open() -> None:
+    network = network_of(tiny_network(), ["relu1", "relu2"])
+    with torch.no_grad(), network.tap({"relu1": keep, "relu2": keep}) as run:
+        before = run(noise(2))["relu2"].clone()
+        assert network.accepts(28, "relu2")
+        assert network.accepts(20, "relu1")
+        assert torch.equal(run(noise(2))["relu2"], before)
+
+
 # --- folding -------------------------------------------------------------------------------------
 
 

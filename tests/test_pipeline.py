@@ -324,7 +324,7 @@ def test_pages_say_which_part_of_the_pictures_was_seen(
 def test_key_names_the_crop_and_grey_where_they_are_not_as_they_always_were(tiny: Tiny) -> None:
     quiet = Progress(quiet=True)
     usual = prepare(tiny(crop=0.875), quiet).key()
-    assert {*usual} == {"ranking", "model", "images"}
+    assert {*usual} == {"ranking", "model", "images", "forward"}
     assert prepare(tiny(crop=0.5), quiet).key()["crop"]["share"] == 0.5
     assert prepare(tiny(), quiet).key()["images"] == usual["images"], "atlases stay comparable"
     grey = prepare(tiny(model="tests.test_pipeline:grey_network", crop=0.875), quiet).key()
