@@ -8,7 +8,7 @@ import importlib.util
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from .behaviour import describe_behaviour
 from .blueprints import DEFAULT_INPUT_SIZE, Blueprint, set_evaluating
@@ -189,6 +189,10 @@ def prepare(network: nn.Module) -> None:
     network.float()
     for weight in network.parameters():
         weight.requires_grad_(False)
+    for module in network.modules():
+        for name, value in vars(module).items():
+            if isinstance(value, Tensor) and value.is_floating_point():  # a constant of forward()
+                setattr(module, name, value.detach().cpu().float())
 
 
 def check_digest(config: Config, got: str) -> None:

@@ -30,6 +30,7 @@ SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
         lambda on: setattr(torch.backends.cudnn, "benchmark", on),
     ),
     (np.geterr, lambda kinds: np.seterr(**kinds)),
+    (lambda: sys.argv, lambda words: setattr(sys, "argv", words)),
     (lambda: sys.stdout, lambda stream: setattr(sys, "stdout", stream)),
     (lambda: sys.stderr, lambda stream: setattr(sys, "stderr", stream)),
 )
@@ -42,11 +43,13 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 def kept() -> Iterator[None]:
     """Whatever code does inside the block, the settings are afterwards as before.
 
-    What it prints goes to the messages: the output of a command is data.
+    What it prints goes to the messages: the output of a command is data. The words of our command
+    line are not its own.
     """
     before = [read() for read, _ in SETTINGS]
     handlers = [signal.getsignal(number) for number in SIGNALS]
     try:
+        sys.argv = sys.argv[:1]
         with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
             yield
     finally:

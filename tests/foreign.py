@@ -279,6 +279,18 @@ class MixesTypes(Base):
         return F.relu(self.second(F.relu(joined)))
 
 
+class Float64Constant(Base):
+    """Made while the default type was float64: its weights, and a constant that is no buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.double()
+        self.middle = torch.full((1, 3, 1, 1), 0.5, dtype=torch.float64)
+
+    def maps(self, x: Tensor) -> Tensor:
+        return super().maps(x - self.middle)
+
+
 # --- inputs ---------------------------------------------------------------------------------------
 
 

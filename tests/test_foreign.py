@@ -29,7 +29,7 @@ ALIKE = (
         "ForgetsEval",
     ),
     *("Frozen", "Inferring", "SwitchesOff", "Checkpointed", "CheckpointedAnew", "Detached"),
-    *("ChecksRange", "OneSize", "Scripted", "quantised_head", "compiled"),
+    *("ChecksRange", "OneSize", "Float64Constant", "Scripted", "quantised_head", "compiled"),
 )
 """Networks with a layer `second` that plain hooks can read."""
 
@@ -65,13 +65,14 @@ def by_plain_hooks(name: str, layer: str, images: Tensor) -> Tensor:
     network = getattr(network, "_orig_mod", network)
     for module in network.modules():
         module.training = False
+    images = images.to(next(network.parameters()).dtype)
     found: list[Tensor] = []
     module = network.get_submodule(layer)
     module.register_forward_hook(lambda _m, _i, out: found.append(out.detach().clone()))
     for image in images.split(1):  # type: ignore[no-untyped-call]
         with torch.no_grad(), fixed_seeds():
             network(image.clone())
-    return torch.cat(found).mean((2, 3))
+    return torch.cat(found).mean((2, 3)).float()
 
 
 @pytest.mark.parametrize("name", ALIKE)
