@@ -15,7 +15,8 @@ editable = $(install) $(if $(LOCKED),--no-deps --no-build-isolation) --editable
 # Each of these is an option of build_atlas.py, e.g. `make atlas MODEL=googlenet UNITS=20`; flags go
 # into ARGS, e.g. `make atlas ARGS='--negative --snapshots'`.
 VARIABLES := MODEL NAME WEIGHTS WEIGHTS_SHA256 IMAGES CROP LAYERS UNITS RANK RECIPE FACETS CLASSES \
-	LENSES TARGET OUTPUTS CLASS_NAMES COMPARE REFERENCE SHARD ENGINE MEAN STD INPUT_SIZE CHANNELS OUT \
+	LENSES TARGET OUTPUTS CLASS_NAMES COMPARE REFERENCE SHARD ENGINE MEAN STD INPUT_SIZE CHANNELS \
+	SHOW_CHANNELS WHITE OUT \
 	SIZE SEED DEVICE PRECISION BATCH CACHE SITE SITE_URL CONFIG
 lower = $(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 OPTIONS = $(foreach name,$(VARIABLES),$(if $($(name)),--$(call lower,$(name)) '$($(name))')) $(ARGS)

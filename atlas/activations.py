@@ -13,6 +13,7 @@ from .imagetensors import to_tensor
 from .network import Network, Run
 from .ranking import channel_statistics
 from .records import LayerInfo, LayerStats, Readout
+from .shapes import Picture
 
 PASS_BATCH = 16
 """Images a batch; larger ones gain nothing on a CPU and cost memory where layers are wide."""
@@ -50,14 +51,14 @@ class Observed:
 
 
 def measure_layers(
-    network: Network, layers: Sequence[LayerInfo], images: Iterable[NDArray[np.uint8]]
+    network: Network, layers: Sequence[LayerInfo], images: Iterable[Picture]
 ) -> Iterator[LayerStats]:
     """Run all images once and summarise every channel of every layer.
 
     Args:
         network: any precision; the sums are float64.
         layers: what to capture.
-        images: (S, S, 3) uint8 RGB each, in the order of the sample set.
+        images: (H, W, C) each, in the order of the sample set.
 
     Yields:
         The statistics of each layer, in the order of `layers`.
@@ -73,7 +74,7 @@ def statistics(
         table = tables[layer.name]  # (N, C, 3)
         yield channel_statistics(
             layer,
-            network.info.input_size,
+            network.info.shape,
             means=table[..., 0],
             peaks=table[..., 1],
             places=np.nan_to_num(table[..., 2]).astype(np.int32),
@@ -81,9 +82,7 @@ def statistics(
 
 
 @torch.no_grad()
-def observe(
-    network: Network, layers: Sequence[LayerInfo], images: Iterable[NDArray[np.uint8]]
-) -> Observed:
+def observe(network: Network, layers: Sequence[LayerInfo], images: Iterable[Picture]) -> Observed:
     """Run all images once.
 
     An image on which the network fails, or on which channels are not finite that are so on most
@@ -139,9 +138,9 @@ def not_finite(tables: Tables, failed: Mapping[int, str]) -> dict[int, str]:
     return {} if most else {one: why for one, why in found.items() if one not in failed}
 
 
-def batches(images: Iterable[NDArray[np.uint8]], size: int) -> Iterator[list[NDArray[np.uint8]]]:
+def batches(images: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
     """Group images into lists of `size`, the last one shorter."""
-    batch: list[NDArray[np.uint8]] = []
+    batch: list[Picture] = []
     for image in images:
         batch.append(image)
         if len(batch) == size:

@@ -4,6 +4,7 @@
 their class visualization with its penalty, jitter, clamp and blur. Constants in `recipes.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from .imagetensors import seen_at
 from .network import Network, Run, spatial_mean
 from .pixels import draw_rolls, opposite, own_channels, rolled
 from .recipes import AscentRecipe
+from .shapes import Shape
 
 BLUR_REACH = 4
 """Standard deviations after which the Gaussian is cut off, as scipy.ndimage does by default."""
@@ -26,11 +28,12 @@ def render_ascent(network: Network, recipe: AscentRecipe, job: Job) -> list[Draf
     Simonyan et al. 2013, Deep Inside Convolutional Networks, section 2.
     """
     generators = [torch.Generator().manual_seed(seed) for seed in job.seeds]
-    pixels = first_pixels(recipe, len(network.info.mean), job.size, generators).to(network.device)
+    shape = (network.info.channels, *network.picture_shape(job.size))
+    pixels = first_pixels(recipe, shape, generators).to(network.device)
     black, white = (network.normalise(torch.full_like(pixels[:1], v)) for v in (0.0, 1.0))
     log = Log(len(job.channels), network.device)
     with network.tap({job.layer: spatial_mean}, job.precision) as run:
-        slope = Slope(run, network.seen_side(job.size, job.layer), recipe, job, log)
+        slope = Slope(run, network.seen_shape(job.size, job.layer), recipe, job, log)
         for step in range(recipe.steps):
             rolls = draw_rolls(generators, 0, recipe.jitter)
             pixels = rolled(pixels, rolls)
@@ -39,17 +42,19 @@ def render_ascent(network: Network, recipe: AscentRecipe, job: Job) -> list[Draf
             pixels = pixels.clamp(black, white) if recipe.valid else pixels
             if recipe.blur_every and step % recipe.blur_every == 0:
                 pixels = gaussian_blur(pixels, recipe.blur)
-    images = network.denormalise(pixels).clamp(0, 1).expand(-1, 3, -1, -1)  # grey ones in 3 colours
+    images = network.denormalise(pixels).clamp(0, 1)
+    images = images.expand(-1, network.info.planes, -1, -1)  # grey ones in three colours
     log.end_octave(recipe.steps, images)
     return log.drafts(job.size)
 
 
 def first_pixels(
-    recipe: AscentRecipe, colours: int, side: int, generators: list[torch.Generator]
+    recipe: AscentRecipe, shape: Sequence[int], generators: list[torch.Generator]
 ) -> Tensor:
-    """Normalised noise (N, colours, side, side), each image from its own generator."""
-    shape = (colours, side, side)
-    return recipe.start_std * torch.stack([torch.randn(shape, generator=g) for g in generators])
+    """Normalised noise (N, *shape), each image from its own generator."""
+    return recipe.start_std * torch.stack(
+        [torch.randn(tuple(shape), generator=g) for g in generators]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +63,25 @@ class Slope:
 
     Attributes:
         run: the network up to the layer.
-        seen_side: side at which it sees the images.
+        seen_shape: height and width at which it sees the images.
         recipe, job: as rendered.
         log: takes the scores, without the penalty, which would hide them.
     """
 
     run: Run
-    seen_side: int
+    seen_shape: Shape
     recipe: AscentRecipe
     job: Job
     log: Log
 
     def at(self, pixels: Tensor) -> Tensor:
-        """d score / dx − 2λx at (N, C, S, S) pixels, of length 1 per image if the recipe asks.
+        """d score / dx − 2λx at (N, C, H, W) pixels, of length 1 per image if the recipe asks.
 
         One of the sources adds the second term: its pictures are driven to extreme colours by what
         was meant to hold them back.
         """
         x = pixels.detach().requires_grad_()
-        means = self.run(seen_at(x, self.seen_side), normalised=True)[self.job.layer]
+        means = self.run(seen_at(x, self.seen_shape), normalised=True)[self.job.layer]
         scores = own_channels(means, self.job.channels)
         (gradient,) = torch.autograd.grad(scores.sum(), x)
         self.log.add(scores.detach())

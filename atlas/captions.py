@@ -8,6 +8,7 @@ import math
 import re
 
 from .records import CentralCrop, Scores
+from .shapes import Size
 
 UNSHOWABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
@@ -149,19 +150,26 @@ def reach(value: float | None) -> str:
     return number(math.nan if value is None else value)
 
 
-def crop_sentence(crop: CentralCrop, side: int) -> str:
+def crop_sentence(crop: CentralCrop, size: Size) -> str:
     """Which part of a picture the network sees, and how large.
 
     Args:
         crop: the part.
-        side: of the network's input.
+        size: of the network's input.
     """
     share = "all" if crop.share == 1 else f"{crop.share:.4g}"
+    if not isinstance(size, int):
+        height, width = size
+        of = "" if crop.share == 1 else f"{share} of "
+        return (
+            f"{of}the largest central rectangle in the proportion {height} : {width}, resized to "
+            f"{height} × {width} px (height × width) by area means"
+        )
     part = f"central square of {share} of the shorter side"
     if crop.squash:
         part = f"central {share} of both sides, squashed into a square"
-    text = f"{part}, resized to {side} px by area means"
-    return f"{text}; pictures prepared for {side} px are not resized" if crop.prepared else text
+    text = f"{part}, resized to {size} px by area means"
+    return f"{text}; pictures prepared for {size} px are not resized" if crop.prepared else text
 
 
 def images_sentence(images: int, distinct: int, reference: str = "") -> str:

@@ -171,7 +171,7 @@ class Node:
 
     Attributes:
         name, type: as in the layer table.
-        height, channels: of its output.
+        height, channels, width: of its output; 0 stands for the width of a square.
         href: its page.
         picture, patch: thumbnails of its first unit; "" where there is none.
     """
@@ -183,6 +183,13 @@ class Node:
     href: str
     picture: str
     patch: str
+    width: int = 0
+
+    @property
+    def extent(self) -> str:
+        """Its height and width."""
+        square = self.width in (0, self.height)
+        return f"{self.height}²" if square else f"{self.height}×{self.width}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,7 +323,7 @@ def stages(places: Sequence[Place]) -> str:
             column = place.column
             x = place.column * COLUMN + 4
             body += f'<path class="stage" d="M{x} 22V4H{x + 26}"/>'
-            body += label_at(x + 6, 17, "tick", f"{place.node.height}²", "start")
+            body += label_at(x + 6, 17, "tick", place.node.extent, "start")
             last = place.node.height
     return body
 
@@ -338,5 +345,6 @@ def box(place: Place, middle: float) -> str:
     name = f"branch{named}" if named else node.name
     name = name if len(name) <= 13 else f"{name[:4]}…{name[-8:]}"
     body += label_at(x + SIDE / 2, y + SIDE + 14, "name", name)
-    label = f"{node.name}, {node.type}, {node.channels} channels, {node.height} by {node.height}"
+    across = node.width or node.height
+    label = f"{node.name}, {node.type}, {node.channels} channels, {node.height} by {across}"
     return f'<a href="{escape(node.href)}" aria-label="{text(label)}">{body}</a>'

@@ -6,7 +6,7 @@ that turn each record into named arrays and named arrays into the record.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +33,7 @@ from .records import (
     Status,
     Unit,
 )
+from .shapes import Size, pair
 
 SCHEMA = 1
 """Version of every file in the cache. Newer ones are refused, older ones migrated."""
@@ -41,6 +42,9 @@ CHUNK_BYTES = 1 << 18
 """About how much of a dataset one checksum covers: a rendering of 224 pixels is a chunk."""
 
 Array = NDArray[Any]
+
+SHAPE = "input_shape"
+"""Field of a ModelInfo that older caches lack."""
 
 
 def build_block(attributes: Mapping[str, str | int], datasets: Mapping[str, Array]) -> bytes:
@@ -176,10 +180,16 @@ def stats_to_datasets(stats: LayerStats) -> dict[str, Array]:
     return {name: np.asarray(getattr(stats, name)) for name in names}
 
 
+def model_to_json(model: ModelInfo) -> dict[str, Any]:
+    """A ModelInfo as JSON takes it; a square input is not named, as in older caches."""
+    value = asdict(model)
+    return value if model.input_shape else {name: value[name] for name in value if name != SHAPE}
+
+
 def model_from_json(value: dict[str, Any]) -> ModelInfo:
-    """The ModelInfo that `asdict` and JSON made lists of."""
-    tuples = {name: tuple(value[name]) for name in ("mean", "std", "class_names")}
-    return ModelInfo(**{**value, **tuples})
+    """The ModelInfo that `model_to_json` and JSON made lists of."""
+    names = ("mean", "std", "class_names", SHAPE)
+    return ModelInfo(**{**value, **{name: tuple(value.get(name, ())) for name in names}})
 
 
 def layer_from_json(value: dict[str, Any]) -> LayerInfo:
@@ -329,12 +339,12 @@ def add_group(file: Any, name: str, ordered: bool = False) -> Any:
     return h5py.Group(h5py.h5g.create(file.id, name.encode(), gcpl=properties))
 
 
-def add_pictures(file: Any, name: str, count: int, side: int) -> Any:
-    """An empty dataset for `count` RGB pictures of `side` pixels, a checksummed chunk for each."""
-    shape = (count, side, side, 3)
+def add_pictures(file: Any, name: str, count: int, size: Size) -> Any:
+    """An empty dataset for `count` RGB pictures of a size, a checksummed chunk for each."""
+    shape = (count, *pair(size), 3)
     options: dict[str, Any] = {"shape": shape, "dtype": np.uint8, "track_times": False}
     if count:
-        options |= {"chunks": (1, side, side, 3), "fletcher32": True}
+        options |= {"chunks": (1, *shape[1:]), "fletcher32": True}
     dataset = file.create_dataset(name, **options)
     for attribute, value in IMAGE.items():
         add_c_text(dataset, attribute, value)

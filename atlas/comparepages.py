@@ -20,6 +20,7 @@ from .exhibit import BATCH, box_of
 from .files import escape_name
 from .modelpages import Book, Comparison
 from .records import LayerAtlas, ModelAtlas, ModelInfo, Pictures, Rendering, Unit
+from .shapes import Size
 from .sheets import Pixels
 from .sitedata import Json
 from .views import LayerView, Page, UnitView
@@ -254,14 +255,16 @@ class Source:
         rendering: with its pixels; None where there is none.
         view, box: its best sample image, and y0, x0, y1, x1 in pixels of the network's input; None
             where no image excites it.
-        input_size: side of the network's input.
+        input_size: of the network's input.
+        shown: the channels that pages show; () where they are colours.
     """
 
     unit: Unit
     rendering: Rendering | None
     view: Pixels | None
     box: tuple[int, int, int, int]
-    input_size: int
+    input_size: Size
+    shown: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,7 +305,8 @@ def read_unit(
         rendering=other.pictures.rendering(unit, lead.recipe) if lead else None,
         view=views[image] if image >= 0 else None,
         box=box_of(layer, unit.channel, 0),
-        input_size=other.atlas.model.input_size,
+        input_size=other.atlas.model.shape,
+        shown=other.atlas.shown,
     )
 
 
@@ -318,7 +322,7 @@ def draw(source: Source) -> Copy:
     """Encode the pictures of a unit."""
     image, width, patch = b"", 0, b""
     if source.rendering is not None and source.rendering.image.size:
-        pixels = within(sheets.to_pixels(source.rendering.image), SIDE)
+        pixels = within(sheets.to_pixels(source.rendering.image, source.shown), SIDE)
         image, width = sheets.encode(pixels), pixels.shape[1]
     if source.view is not None:
         cut = sheets.cut_patch(source.view, source.box, source.input_size)

@@ -17,12 +17,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .errors import InputError, UsageError, did_you_mean
+from .shapes import Size, pair, typed
 
 RANKS = ("mean", "max", "contrast")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 ENGINES = ("local", "ray")
 OUTPUTS = ("auto", "logits", "probabilities", "multilabel", "none")
 EMBEDDED_MODEL = "efficientnet_lite0"
+
+MOST_CHANNELS = 64
+"""Of a network's input: pictures of more would not fit into the memory that one may take."""
 
 MAX_PIXELS = 50_000_000
 """Pixels of the largest picture that is decoded; OpenCV itself allows 2^30, 3 GB of memory."""
@@ -72,8 +76,10 @@ class Config:
     site_url: str = ""
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
-    input_size: int = 0
+    input_size: Size = 0
     channels: int = 0
+    show_channels: tuple[int, ...] = ()
+    white: float = 0
     out: str = ""
     quiet: bool = False
     verbose: bool = False
@@ -109,18 +115,20 @@ class Config:
             raise UsageError(
                 f"--shard must be I/N with 1 <= I <= N, got {self.shard[0]}/{self.shard[1]}"
             )
-        if self.channels not in (0, 1, 3):
-            raise UsageError(f"--channels must be 1 or 3, got {self.channels}")
+        if self.channels:
+            check_range("--channels", self.channels, 1, MOST_CHANNELS)
+        check_shown(self.show_channels, self.channels)
         check_range("--facets", self.facets, 0, 8)
         check_range("--size", self.size, 32, 1024)
         check_range("--max-pixels", self.max_pixels, 1, 2**30)
         check_range("--seed", self.seed, 0, 2**63 - 1)
         if self.input_size:
-            check_range("--input-size", self.input_size, 8, 2048)
+            for side in pair(self.input_size):
+                check_range("--input-size", side, 8, 2048)
         for name in ("mean", "std"):
             values = getattr(self, name)
-            if values and (len(values) not in (1, 3) or not all(map(math.isfinite, values))):
-                raise UsageError(f"--{name} takes one or three numbers, got {values}")
+            if len(values) > MOST_CHANNELS or not all(map(math.isfinite, values)):
+                raise UsageError(f"--{name} takes one number, or one a channel, got {values}")
         if any(value <= 0 for value in self.std):
             raise UsageError(f"--std must be above 0, got {self.std}")
         check_pixels(self.mean, self.std)
@@ -137,6 +145,14 @@ def check_range(option: str, value: int, low: int, high: int) -> None:
     """Raise a UsageError unless low <= value <= high."""
     if not low <= value <= high:
         raise UsageError(f"{option} must be from {low} to {high}, got {value}")
+
+
+def check_shown(shown: Sequence[int], channels: int) -> None:
+    """Raise a UsageError unless one or three channels are shown that there may be."""
+    if shown and len(shown) not in (1, 3):
+        raise UsageError(f"--show-channels takes one channel or three, got {len(shown)}")
+    for channel in shown:
+        check_range("--show-channels", channel, 1, channels or MOST_CHANNELS)
 
 
 def check_pixels(mean: Sequence[float], std: Sequence[float]) -> None:
@@ -228,7 +244,31 @@ def parse_numbers(option: str, text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError:
-        raise UsageError(f"{option} takes one or three numbers, got {text!r}") from None
+        raise UsageError(f"{option} takes one number, or one a channel, got {text!r}") from None
+
+
+def parse_channels(option: str, text: str) -> tuple[int, ...]:
+    """Read comma-separated numbers of channels, counted from 1."""
+    return tuple(parse_integer(option, part) for part in text.split(","))
+
+
+def parse_size(option: str, text: str) -> Size:
+    """Read a side, or a height and a width; equal ones are a side."""
+    parts = [parse_integer(option, part) for part in re.split("[xX×]", text)]
+    if len(parts) > 2:
+        raise UsageError(f"{option} takes a side, or height x width such as 128x64, got {text!r}")
+    return parts[0] if parts[0] == parts[-1] else (parts[0], parts[1])
+
+
+def parse_white(option: str, text: str) -> float:
+    """Read a number above 0."""
+    try:
+        white = float(text)
+    except ValueError:
+        white = math.nan
+    if not 0 < white < math.inf:
+        raise UsageError(f"{option} takes a number above 0, such as 10000, got {text!r}")
+    return white
 
 
 def parse_share(option: str, text: str) -> float:
@@ -424,7 +464,9 @@ OPTIONS: tuple[Option, ...] = (
         help="with rank: write the statistics of this image set as a reference file",
         parse=parse_location,
     ),
-    Option(name="size", metavar="PX", help="side of a rendering", parse=parse_integer),
+    Option(
+        name="size", metavar="PX", help="side of a rendering, the longer one", parse=parse_integer
+    ),
     Option(name="seed", metavar="INT", help="seed of the whole atlas", parse=parse_integer),
     Option(name="device", metavar="auto|cpu|cuda|cuda:N|mps", help="where the network runs"),
     Option(
@@ -459,22 +501,36 @@ OPTIONS: tuple[Option, ...] = (
     Option(name="site", metavar="DIR", help="folder of the generated site", parse=parse_path),
     Option(name="site-url", metavar="URL", help="public address, for sitemap and link previews"),
     Option(
-        name="mean", metavar="X[,X,X]", help="input mean of your own network", parse=parse_numbers
+        name="mean", metavar="X[,X…]", help="input mean of your own network", parse=parse_numbers
     ),
     Option(
-        name="std", metavar="X[,X,X]", help="input spread of your own network", parse=parse_numbers
+        name="std", metavar="X[,X…]", help="input spread of your own network", parse=parse_numbers
     ),
     Option(
         name="input-size",
-        metavar="PX",
-        help="input side of your own network",
-        parse=parse_integer,
+        metavar="PX|HxW",
+        help="input side of your own network, or height x width, such as 128x64",
+        parse=parse_size,
     ),
     Option(
         name="channels",
-        metavar="1|3",
+        metavar="N",
         help="input channels of your own network, where its first convolution does not say",
         parse=parse_integer,
+    ),
+    Option(
+        name="show-channels",
+        metavar="N[,N,N]",
+        help="the three channels, counted from 1, that pages show as red, green and blue, or the "
+        "one that they show in grey, of a network that takes neither 1 nor 3; the first three",
+        parse=parse_channels,
+    ),
+    Option(
+        name="white",
+        metavar="X",
+        help="the number in .npy and TIFF files that counts as 1, such as 10000 for reflectance; "
+        "0: 255 of 8 bits, 65535 of 16, 1 of fractions",
+        parse=parse_white,
     ),
     Option(name="out", metavar="FILE", help="with export: the file to write", parse=parse_location),
     Option(name="quiet", metavar="", help="no progress", parse=parse_flag),
@@ -560,6 +616,8 @@ def as_typed(key: str, value: object) -> str:
     """A value as it would be typed on the command line."""
     if not isinstance(value, tuple):
         return str(value)
+    if key == "input_size":
+        return typed((value[0], value[1]))
     if key == "shard":
         return f"{value[0]}/{value[1]}"
     text = ",".join(map(str, value))

@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import importlib
 import json
-import math
 import os
 import queue
 import resource
@@ -27,10 +26,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from .bands import COLOUR, Bands, holds_bands, read_bands
 from .errors import InputError
 from .imagefiles import read_file
 from .pictures import Pixels, decode
 from .records import CentralCrop
+from .shapes import Picture, Shape
 from .squares import Crop, Cut, at_full_size, cut, spare_factor
 
 Decoder = Callable[[bytes, int], Pixels]
@@ -55,9 +56,10 @@ class Task:
     sha256: str
     crops: tuple[Crop, ...]
     centre: CentralCrop
-    size: int
-    view_size: int
+    size: Shape
+    view_size: Shape
     max_pixels: int
+    bands: Bands = COLOUR
 
 
 def perform(task: Task, decoder: Decoder) -> list[Cut]:
@@ -69,14 +71,20 @@ def perform(task: Task, decoder: Decoder) -> list[Cut]:
     data = read_file(Path(task.path), Path(task.root))
     if hashlib.sha256(data).hexdigest() != task.sha256:
         raise InputError("changed after the run had begun")
-    factor, side = 1, max(task.size, task.view_size)
-    if decoder is decode:
-        factor = spare_factor(data, task.crops, task.centre, side)
-        pixels = decode(data, task.max_pixels, factor)
-    else:
-        pixels = decoder(data, task.max_pixels)
-    pieces = [cut(pixels, crop, task.centre, task.size, task.view_size) for crop in task.crops]
+    pixels, factor = pixels_of(task, data, decoder)
+    rules = (task.centre, task.size, task.view_size, task.bands.shown)
+    pieces = [cut(pixels, crop, *rules) for crop in task.crops]
     return [at_full_size(piece, factor) for piece in pieces]
+
+
+def pixels_of(task: Task, data: bytes, decoder: Decoder) -> tuple[Picture, int]:
+    """The pixels of a file, and by how much they are reduced."""
+    if holds_bands(data, task.bands):
+        return read_bands(data, task.bands, task.max_pixels), 1
+    if decoder is not decode:
+        return decoder(data, task.max_pixels), 1
+    factor = spare_factor(data, task.crops, task.centre, max(task.size, task.view_size))
+    return decode(data, task.max_pixels, factor), factor
 
 
 def perform_all(
@@ -137,7 +145,8 @@ START_LIMIT = 60.0
 """Seconds that a worker may take to start on a busy machine."""
 
 PIXEL_BYTES = 24
-"""Memory for each pixel of a picture: 16 bits and four channels, and the steps of compositing."""
+"""Memory for each pixel of a picture: 16 bits, four channels, the steps of compositing; a third
+of it is enough for each other channel."""
 
 SPARE_BYTES = 1 << 28
 """Memory for everything else: the file, the views, what libraries keep."""
@@ -240,7 +249,7 @@ def serve(pipe_descriptor: int, decoder: str, time_limit: float) -> None:
         pipe.send_bytes(b"ready")
         while True:
             task = task_from_json(pipe.recv_bytes())
-            limit_memory(task.max_pixels)
+            limit_memory(task.max_pixels * max(1, task.bands.channels // 3))
             signal.setitimer(signal.ITIMER_REAL, 2 * time_limit)
             result = attempt(task, function)
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -269,15 +278,19 @@ def task_from_json(data: bytes) -> Task:
     """The task that `asdict` and JSON made lists of."""
     value = json.loads(data)
     crops = tuple(crop if crop == "centre" else tuple(crop) for crop in value["crops"])
-    return Task(**{**value, "crops": crops, "centre": CentralCrop(**value["centre"])})
+    bands = Bands(**{**value["bands"], "shown": tuple(value["bands"]["shown"])})
+    sizes = {name: tuple(value[name]) for name in ("size", "view_size")}
+    centre = CentralCrop(**value["centre"])
+    return Task(**{**value, **sizes, "crops": crops, "centre": centre, "bands": bands})
 
 
 def send_result(pipe: Connection, result: Result) -> None:
-    """Send a reason, or boxes and then pixels and view of each cut."""
+    """Send a reason, or box, shape and type of each cut, and then its pixels and view."""
     if isinstance(result, str):
         pipe.send_bytes(json.dumps(result).encode())
         return
-    pipe.send_bytes(json.dumps([piece.box for piece in result]).encode())
+    heads = [[piece.box, piece.pixels.shape, piece.pixels.dtype.str] for piece in result]
+    pipe.send_bytes(json.dumps(heads).encode())
     for piece in result:
         pipe.send_bytes(piece.pixels.tobytes())
         pipe.send_bytes(piece.view)
@@ -286,11 +299,11 @@ def send_result(pipe: Connection, result: Result) -> None:
 def receive_result(pipe: Connection) -> Result:
     """What `send_result` sent."""
     head = json.loads(pipe.recv_bytes())
-    return head if isinstance(head, str) else [receive_cut(pipe, tuple(box)) for box in head]
+    return head if isinstance(head, str) else [receive_cut(pipe, *one) for one in head]
 
 
-def receive_cut(pipe: Connection, box: tuple[int, int, int, int]) -> Cut:
+def receive_cut(pipe: Connection, box: Sequence[int], shape: Sequence[int], kind: str) -> Cut:
     """One cut out of a pipe."""
-    flat = np.frombuffer(pipe.recv_bytes(), np.uint8).copy()  # writable, as torch wants it
-    size = math.isqrt(flat.size // 3)
-    return Cut(box=box, pixels=flat.reshape(size, size, 3), view=pipe.recv_bytes())
+    y0, x0, y1, x1 = box
+    flat = np.frombuffer(pipe.recv_bytes(), kind).copy()  # writable, as torch wants it
+    return Cut(box=(y0, x0, y1, x1), pixels=flat.reshape(shape), view=pipe.recv_bytes())

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .records import LayerStats
+from .shapes import Picture, in_proportion, resize
 
 CURVE_POINTS = 32
 """Values of the objective kept per rendering."""
@@ -21,8 +22,8 @@ class Draft:
     """One unit's picture before it is scored.
 
     Attributes:
-        image: (3, S, S) float32 in [0, 1]; after a failure, the last finite one.
-        snapshots: the image after each octave, (3, s, s) each.
+        image: (C, H, W) float32 in [0, 1]; after a failure, the last finite one.
+        snapshots: the image after each octave, (C, h, w) each.
         objective: (CURVE_POINTS or fewer,) float32, evenly spaced from the first to the last step.
         octave_steps: steps of each octave.
         finite: False if the objective or the image met NaN or infinity.
@@ -44,13 +45,13 @@ class Job:
     Attributes:
         layer, channels: the units.
         seeds: one a unit.
-        size: side of the finished pictures in pixels.
+        size: longer side of the finished pictures in pixels.
         natural: statistics of the layer, and of the other layers that the objective reads.
-        start: (N, S, S, 3) uint8 images to start from, or None for noise.
+        start: (N, H, W, C) images to start from, or None for noise.
         rate: factor on the learning rate; below 1 after values that were not finite.
         precision: arithmetic of the network, e.g. "fp32".
-        magnitude: (3, S, S//2+1) float32, mean magnitude of natural spectra; empty where unused.
-        others: earlier pictures of the units that a facet is to differ from, each (N, S, S, 3).
+        magnitude: (C, H, W//2+1) float32, mean magnitude of natural spectra; empty where unused.
+        others: earlier pictures of the units that a facet is to differ from, each (N, H, W, C).
         attempt: how often the units were tried before, from 0; later ones are steeper in spectrum
             and less diverse.
     """
@@ -60,7 +61,7 @@ class Job:
     seeds: tuple[int, ...]
     size: int
     natural: Mapping[str, LayerStats]
-    start: NDArray[np.uint8] | None
+    start: Picture | None
     rate: float
     precision: str
     magnitude: NDArray[np.float32]
@@ -131,9 +132,8 @@ def last_finite(snapshots: Sequence[NDArray[np.float32]], size: int) -> NDArray[
         return final
     for snapshot in reversed(snapshots):
         if np.isfinite(snapshot).all():
-            side = max(size, final.shape[1])
-            image = cv2.resize(
-                snapshot.transpose(1, 2, 0), (side, side), interpolation=cv2.INTER_CUBIC
-            )
+            side = max(size, *final.shape[1:])
+            shape = in_proportion(side, (final.shape[1], final.shape[2]))
+            image = resize(snapshot.transpose(1, 2, 0), shape, cv2.INTER_CUBIC)
             return np.ascontiguousarray(image.clip(0, 1).transpose(2, 0, 1), np.float32)
     return np.full_like(final, 0.5)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from . import addresses, sheets
 from .classes import class_name
 from .records import CLASSES, LayerAtlas, ModelAtlas, Pictures, Rendering, Unit
+from .shapes import Size
 from .sheets import Pixels
 from .sitetree import Tree
 from .views import Example, LayerView, Neighbour, Picture, Shot, UnitView
@@ -36,13 +37,13 @@ class Drawn:
     snapshots: tuple[tuple[bytes, int, int], ...]
 
 
-def draw(rendering: Rendering) -> Drawn:
-    """Encode a rendering and what led to it."""
+def draw(rendering: Rendering, shown: Sequence[int] = ()) -> Drawn:
+    """Encode a rendering and what led to it, see `sheets.to_pixels`."""
     if not rendering.image.size:
         return Drawn(pixels=None, small=None, image=b"", thumb=b"", snapshots=())
-    pixels = sheets.to_pixels(rendering.image)
+    pixels = sheets.to_pixels(rendering.image, shown)
     small = sheets.thumbnail(pixels)
-    steps = [sheets.to_pixels(snapshot) for snapshot in rendering.snapshots]
+    steps = [sheets.to_pixels(snapshot, shown) for snapshot in rendering.snapshots]
     return Drawn(
         pixels=pixels,
         small=small,
@@ -162,10 +163,12 @@ class Studio:
         for recipe in recipes:
             if recipe in by_recipe:
                 record = by_recipe[recipe]
-                drawn.append((record, self.pool.submit(draw, self.with_pixels(record))))
+                drawn.append(
+                    (record, self.pool.submit(draw, self.with_pixels(record), self.atlas.shown))
+                )
         places = [int(index) for index in layer.stats.example_image[channel] if index >= 0]
         boxes = [box_of(layer, channel, place) for place in range(len(places))]
-        size = self.atlas.model.input_size
+        size = self.atlas.model.shape
         views = [self.views[image] for image in places]
         patches = self.pool.submit(cut_patches, views, boxes, size)
         return Job(drawn=drawn, images=places, boxes=boxes, patches=patches)
@@ -295,7 +298,7 @@ class Job:
 
 
 def cut_patches(
-    views: Sequence[Pixels], boxes: Sequence[tuple[int, int, int, int]], input_size: int
+    views: Sequence[Pixels], boxes: Sequence[tuple[int, int, int, int]], input_size: Size
 ) -> list[tuple[Pixels, bytes]]:
     """Pixels and JPEG of each dataset example."""
     cut = [sheets.cut_patch(view, box, input_size) for view, box in zip(views, boxes, strict=True)]

@@ -46,6 +46,7 @@ from .records import (
     SampleSet,
     Unit,
 )
+from .shapes import Shape
 from .sheets import Pixels
 
 SCHEMA = 1
@@ -156,7 +157,7 @@ def predicted_bytes(atlas: ModelAtlas) -> int:
     """
     needed = len(atlas.samples.samples) * IMAGE_BYTES + len(atlas.lenses) * LENS_BYTES
     for layer, recipes in shown_layers(atlas):
-        units = len(layer.chosen) * (3 * atlas.size**2 + UNIT_BYTES)
+        units = len(layer.chosen) * (3 * math.prod(atlas.shape) + UNIT_BYTES)
         needed += len(recipes) * (units + LAYER_BYTES) + layer.stats.channels * CHANNEL_BYTES
     return needed
 
@@ -323,14 +324,14 @@ class Writer:
         self.written[path] = digest_array(array)
         self.check()
 
-    def images(self, path: str, side: int, images: Sequence["UnitPicture"]) -> None:
+    def images(self, path: str, shape: Shape, images: Sequence["UnitPicture"]) -> None:
         """Write a stack of pictures, one in memory at a time."""
-        dataset = add_pictures(self.file, path, len(images), side)
+        dataset = add_pictures(self.file, path, len(images), shape)
         digest = start_digest(dataset.shape, dataset.dtype)
         for row, image in enumerate(images):
-            pixels = image.pixels(side)
+            pixels = image.pixels(shape)
             self.pictures += pixels is not None
-            drawn = np.zeros((side, side, 3), np.uint8) if pixels is None else pixels
+            drawn = np.zeros((*shape, 3), np.uint8) if pixels is None else pixels
             dataset[row] = drawn
             digest.update(drawn.tobytes())
             self.check()
@@ -353,13 +354,17 @@ def write_atlas(writer: Writer, atlas: ModelAtlas, pictures: Pictures, version: 
     writer.attributes("", root)
     writer.group("layers", {}, ordered=True)
     for layer, recipes in shown_layers(atlas):
-        write_layer(writer, layer, recipes, atlas.size, pictures)
+        write_layer(writer, layer, recipes, atlas, pictures)
     write_lenses(writer, atlas.lenses, pictures)
     write_samples(writer, atlas.samples)
 
 
 def write_layer(
-    writer: Writer, layer: LayerAtlas, recipes: Sequence[str], size: int, pictures: Pictures
+    writer: Writer,
+    layer: LayerAtlas,
+    recipes: Sequence[str],
+    atlas: ModelAtlas,
+    pictures: Pictures,
 ) -> None:
     """Write the statistics of all channels of a layer and everything of its chosen units.
 
@@ -372,13 +377,13 @@ def write_layer(
     for name in STATISTICS:
         writer.column(f"{path}/{name}", getattr(layer.stats, name).astype(np.float32))
     writer.column(f"{path}/ranking", padded(layer.ranking, layer.stats.channels))
-    write_units(writer, f"{path}/units", recipes[0], size, layer, pictures)
+    write_units(writer, f"{path}/units", recipes[0], atlas, layer, pictures)
     write_examples(writer, f"{path}/examples", layer)
     if recipes[1:]:
         writer.group(f"{path}/recipes", {}, ordered=True)
     for recipe in recipes[1:]:
         place = f"{path}/recipes/{escape_name(recipe)}"
-        write_units(writer, place, recipe, size, layer, pictures)
+        write_units(writer, place, recipe, atlas, layer, pictures)
 
 
 def write_examples(writer: Writer, path: str, layer: LayerAtlas) -> None:
@@ -398,14 +403,20 @@ def padded(ranking: Array, channels: int) -> Array:
 
 
 def write_units(
-    writer: Writer, path: str, recipe: str, size: int, layer: LayerAtlas, pictures: Pictures
+    writer: Writer,
+    path: str,
+    recipe: str,
+    atlas: ModelAtlas,
+    layer: LayerAtlas,
+    pictures: Pictures,
 ) -> None:
     """Write the chosen units of a layer as one recipe shows them, in order of rank."""
     writer.group(path, {"name": recipe})
     records = {one.unit.channel: one for one in layer.renderings if one.recipe == recipe}
     rows = [records.get(channel) for channel in layer.chosen]
     writer.column(f"{path}/channel", np.array(layer.chosen, np.int32))
-    writer.images(f"{path}/image", size, [UnitPicture(row, pictures) for row in rows])
+    shown = [UnitPicture(row, pictures, atlas.shown) for row in rows]
+    writer.images(f"{path}/image", atlas.shape, shown)
     for name, array in unit_columns(rows).items():
         writer.column(f"{path}/{name}", array)
 
@@ -431,9 +442,10 @@ class UnitPicture:
 
     record: Rendering | None
     source: Pictures
+    channels: tuple[int, ...] = ()
 
-    def pixels(self, side: int) -> Pixels | None:
-        """The 8-bit picture (side, side, 3), or None where there is none.
+    def pixels(self, shape: Shape) -> Pixels | None:
+        """The 8-bit picture (H, W, 3), or None where there is none.
 
         Pictures of one atlas differ in size where `pyramid` is among its recipes, which goes by
         sides of its own; a dataset has one size.
@@ -444,7 +456,7 @@ class UnitPicture:
         if self.record is None or self.record.status == "failed":
             return None
         image = read_picture(self.source, self.record.unit, self.record.recipe).image
-        return sheets.fit(sheets.to_pixels(image), side, side) if image.size else None
+        return sheets.fit(sheets.to_pixels(image, self.channels), *shape) if image.size else None
 
 
 def read_picture(source: Pictures, unit: Unit, recipe: str) -> Rendering:

@@ -1,10 +1,12 @@
 """Fooling images: a picture changed a little until the network takes it for another class.
 
 `fool` pushes a picture to its target, `choose_target` says which that is. Judged is always the
-picture of 8 bits, which is what a reader can download, never the tensor behind it.
+picture of 8 bits (16 for channels that are no colours), which a reader can have, never the tensor
+behind it.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from .classes import compete, probabilities, spread_classes
 from .imagetensors import to_tensor
 from .network import Network, Run
 from .records import CLASSES, FoolingImage, Outputs, Prediction
+from .shapes import Picture, white_of
 
 STEP = 1.0
 LARGEST_STEPS = 100
@@ -23,7 +26,7 @@ LARGEST_STEPS = 100
 PREDICTIONS = 5
 
 
-def fool(network: Network, run: Run, picture: NDArray[np.uint8], target: int) -> FoolingImage:
+def fool(network: Network, run: Run, picture: Picture, target: int) -> FoolingImage:
     """Change a picture until the network takes it for the target, or the steps are used up.
 
     A picture that is taken for it already needs no step. Where the gradient is zero or not finite
@@ -31,12 +34,12 @@ def fool(network: Network, run: Run, picture: NDArray[np.uint8], target: int) ->
 
     Args:
         run: of `network`, with the class scores tapped by `spatial_mean`.
-        picture: (S, S, 3) at the side of the network's input.
+        picture: (H, W, C) at the size of the network's input.
         target: a class.
     """
     image, steps = ascend(network, run, picture, target)
     scores, outputs = classify(network, run, image), network.info.outputs  # afresh, from the bytes
-    difference = (image.astype(np.float64) - picture) / 255
+    difference = (image.astype(np.float64) - picture) / white_of(picture)
     return FoolingImage(
         image=image,
         target=target,
@@ -48,24 +51,22 @@ def fool(network: Network, run: Run, picture: NDArray[np.uint8], target: int) ->
     )
 
 
-def ascend(
-    network: Network, run: Run, picture: NDArray[np.uint8], target: int
-) -> tuple[NDArray[np.uint8], int]:
+def ascend(network: Network, run: Run, picture: Picture, target: int) -> tuple[Picture, int]:
     """Add normalised gradients of the target's score: x ← x + g / ‖g‖, in normalised space.
 
-    x itself is neither rounded nor clipped on the way. Its 8-bit picture, which says when to stop,
-    goes through the network beside it: a batch of two is what the engine runs for one image anyway,
-    and batches of several pictures would round each by how many are left.
+    x itself is neither rounded nor clipped on the way. Its picture of whole numbers, which says
+    when to stop, goes through the network beside it: a batch of two is what the engine runs for one
+    image anyway, and batches of several pictures would round each by how many are left.
 
     Returns:
         The changed picture and the steps it took.
 
     Source: cs231n, after Szegedy et al. 2014 and Goodfellow et al. 2015.
     """
-    shown = to_tensor([picture]).to(network.device)
+    shown, kind = to_tensor([picture]).to(network.device), picture.dtype
     x = start = network.normalise(shown)
     for step in range(LARGEST_STEPS):
-        saved = saved_picture(network, shown, start, x)
+        saved = saved_picture(network, shown, start, x, kind)
         beside = network.normalise(to_tensor([saved]).to(network.device))
         leaf = x.detach().requires_grad_()
         scores = run(torch.cat([leaf, beside]), normalised=True)[CLASSES]  # (2, K)
@@ -76,7 +77,7 @@ def ascend(
         if not direction.any():
             return saved, step
         x = x + STEP * direction
-    return saved_picture(network, shown, start, x), LARGEST_STEPS
+    return saved_picture(network, shown, start, x, kind), LARGEST_STEPS
 
 
 def unit_length(gradient: Tensor) -> Tensor:
@@ -85,15 +86,17 @@ def unit_length(gradient: Tensor) -> Tensor:
     return gradient / norm if 0 < norm < math.inf else torch.zeros_like(gradient)
 
 
-def saved_picture(network: Network, shown: Tensor, start: Tensor, x: Tensor) -> NDArray[np.uint8]:
-    """The picture (S, S, 3) of 8 bits that is saved for a normalised image x (1, C, S, S).
+def saved_picture(
+    network: Network, shown: Tensor, start: Tensor, x: Tensor, kind: "np.dtype[Any]"
+) -> Picture:
+    """The picture (H, W, C) of whole numbers that is saved for a normalised image x (1, C, H, W).
 
-    What x has moved since the start is added to the picture. For three channels that is x without
-    its normalisation; where the network sees grey, the picture keeps its colours.
+    What x has moved since the start is added to the picture. Where the network sees grey, the
+    picture keeps its colours; else that is x without its normalisation.
     """
     moved = network.denormalise(x) - network.denormalise(start)
-    pixels = ((shown + moved)[0].clamp(0, 1) * 255).round().byte()  # (3, S, S)
-    return np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy())
+    pixels = ((shown + moved)[0].clamp(0, 1) * np.iinfo(kind).max).round()  # (C, H, W)
+    return np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy(), kind)
 
 
 def choose_target(scores: NDArray[np.float32], target: int | None, outputs: Outputs) -> int | None:
@@ -120,8 +123,8 @@ def choose_target(scores: NDArray[np.float32], target: int | None, outputs: Outp
 
 
 @torch.no_grad()
-def classify(network: Network, run: Run, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The class scores (K,) of a picture (S, S, 3)."""
+def classify(network: Network, run: Run, picture: Picture) -> NDArray[np.float32]:
+    """The class scores (K,) of a picture (H, W, C)."""
     scores = run(to_tensor([picture]).to(network.device))[CLASSES][0]
     return np.asarray(scores.cpu().numpy(), np.float32)
 

@@ -11,22 +11,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from . import tuning
 from .activations import PASS_BATCH, measure_layers
 from .drafts import Job
 from .images import Loaded, load
 from .looking import lens_fingerprint, lens_images
-from .measuring import VIEW_SHARE, choose_units, has_samples, unranked_layers, wanted_layers
+from .measuring import choose_units, has_samples, unranked_layers, view_shape, wanted_layers
 from .network import Network, spatial_mean
 from .octaves import octave_sides
+from .parameterization import half_spectrum
 from .ranking import channel_statistics
-from .recipes import FourierRecipe, Octave, Recipe, picture_side, steps_at_full_size
+from .recipes import FourierRecipe, Octave, Recipe, steps_at_full_size
 from .records import CLASSES, LayerInfo, LayerStats
 from .render import render
-from .rendering import missing_blocks, recipes_for
+from .rendering import missing_blocks, picture_numbers, recipes_for
 from .scoring import score_images
+from .shapes import Picture, Shape
 from .sitetree import BUDGET
 from .tasks import Item
 from .work import Work
@@ -123,8 +124,8 @@ def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo])
     rows = [row(layer, chosen[layer.name], items, recipes, seconds) for layer in layers]
     units = sum(one.units for one in rows)
     pictures = sum(one.renderings + one.cached for one in rows)
-    pixels = sum(
-        len(chosen[layer.name]) * picture_side(recipe, work.config.size) ** 2
+    numbers = sum(
+        len(chosen[layer.name]) * picture_numbers(work, recipe)
         for layer in layers
         for recipe in recipes_for(layer, recipes)
     )
@@ -135,8 +136,8 @@ def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo])
         lenses=looking,
         lens_images=lenses,
         site=0.5 + 0.012 * pictures + 0.25 * work.config.lenses,
-        cache_bytes=cache_bytes(work, layers, pixels),
-        site_bytes=site_bytes(work, units, pictures, pixels),
+        cache_bytes=cache_bytes(work, layers, numbers),
+        site_bytes=site_bytes(work, units, pictures, numbers // work.images.bands.channels),
     )
 
 
@@ -200,11 +201,11 @@ VIEW, LENS, UNIT_PAGE = 30_000, 1_000_000, 80_000
 images (measured on the embedded default)."""
 
 
-def cache_bytes(work: Work, layers: Sequence[LayerInfo], pixels: int) -> float:
+def cache_bytes(work: Work, layers: Sequence[LayerInfo], numbers: int) -> float:
     """Size of the cache in the end."""
     images = len(work.images.items)
     channels = sum(layer.channels for layer in wanted_layers(work, layers))
-    pictures = 6.0 * pixels  # float16, three colours
+    pictures = 2.0 * numbers  # float16
     return pictures + images * (2 * channels + VIEW) + LENS * work.config.lenses
 
 
@@ -256,8 +257,8 @@ class Stopwatch:
         batch = tuning.choose_batch(config.batch, self.network, layer.name, config.size)
         channels = tuple(range(min(batch, layer.channels)))
         steps = self.steps(recipe, layer, channels)
-        side = self.network.info.input_size
-        pictures = [np.full((side, side, 3), 128, np.uint8)] * len(channels)
+        shape = (*self.network.info.shape, self.network.info.planes)
+        pictures = [np.full(shape, 128, np.uint8)] * len(channels)
         began = time.perf_counter()
         score_images(self.network, layer.name, channels, pictures, self.stats[layer.name], 1.0)
         return (steps + time.perf_counter() - began) / len(channels)
@@ -279,7 +280,7 @@ class Stopwatch:
             start=None,
             rate=1.0,
             precision=tuning.choose_precision(config.precision, self.network.device),
-            magnitude=np.ones((3, sides[-1], sides[-1] // 2 + 1), np.float32),
+            magnitude=np.ones(self.spectrum_shape(sides[-1]), np.float32),
             others=(),
             attempt=0,
         )
@@ -287,6 +288,10 @@ class Stopwatch:
             octave.steps * self.step(replace(plain, octaves=(octave,)), job)
             for octave in recipe.octaves
         )
+
+    def spectrum_shape(self, side: int) -> tuple[int, ...]:
+        """Channels, rows and columns of the spectrum of a picture."""
+        return (self.network.info.planes, *half_spectrum(self.network.picture_shape(side)))
 
     def natural(self, recipe: FourierRecipe, layer: LayerInfo) -> Mapping[str, LayerStats]:
         """Made-up statistics of what the objective reads."""
@@ -306,7 +311,7 @@ class Stopwatch:
 
     def ranking_seconds(self, layers: Sequence[LayerInfo], images: int) -> float:
         """Seconds of the pass over all images: decoding, and the network."""
-        size = self.network.info.input_size
+        size = self.network.info.shape
         began = time.perf_counter()
         pixels = list(first_images(self.work, size))
         decode = (time.perf_counter() - began) / len(pixels)
@@ -321,10 +326,10 @@ class Stopwatch:
         return LENS_PASSES * time_step(self.network, layer, size, "fp32", 8) / 8
 
 
-def first_images(work: Work, size: int) -> Iterator[NDArray[np.uint8]]:
+def first_images(work: Work, size: Shape) -> Iterator[Picture]:
     """The first few sample images that can be decoded."""
     few = replace(work.images, items=work.images.items[:DECODED])
-    for item in load(few, size, round(VIEW_SHARE * size)):
+    for item in load(few, size, view_shape(size)):
         if isinstance(item, Loaded):
             yield item.pixels
 

@@ -309,7 +309,7 @@ def provenance_markup(atlas: ModelAtlas, environment: jinja2.Environment) -> Mar
         "atlas": atlas,
         "recipes": recipes,
         "images_sentence": images_sentence(atlas),
-        "crop_sentence": captions.crop_sentence(crop, atlas.model.input_size) if crop else "",
+        "crop_sentence": captions.crop_sentence(crop, atlas.model.size) if crop else "",
     }
     return Markup(render(environment, page, values))
 

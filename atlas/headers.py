@@ -269,12 +269,7 @@ def parse_tiff(data: bytes) -> Header:
     tags = tiff_tags(data)
     width, height = tags.get(256, (0,))[0], tags.get(257, (0,))[0]
     check_tiff_colours(tags)
-    if tags.get(322, (0,))[0] * tags.get(323, (0,))[0] > MAX_PIXELS:
-        raise InputError("is damaged: its tiles are larger than any picture")
-    for starts, lengths in ((273, 279), (324, 325)):
-        ends = map(sum, zip(tags.get(starts, ()), tags.get(lengths, ()), strict=False))
-        if max(ends, default=0) > len(data):
-            raise InputError(TRUNCATED)
+    check_tiff_data(data, tags)
     bits, colour, channels = (tags.get(tag, (1,)) for tag in (258, 262, 277))
     plain = (colour[0], channels[0]) in ((BLACK_IS_ZERO, 1), (RGB, 3))
     return Header(
@@ -284,6 +279,16 @@ def parse_tiff(data: bytes) -> Header:
         by_pillow=max(bits) < 16 or not plain,
         opaque=tags.get(338, (0,))[0] not in (1, 2),
     )
+
+
+def check_tiff_data(data: bytes, tags: dict[int, tuple[int, ...]]) -> None:
+    """Raise an InputError for a TIFF whose data are not there to their end, or cannot be."""
+    if tags.get(322, (0,))[0] * tags.get(323, (0,))[0] > MAX_PIXELS:
+        raise InputError("is damaged: its tiles are larger than any picture")
+    for starts, lengths in ((273, 279), (324, 325)):
+        ends = map(sum, zip(tags.get(starts, ()), tags.get(lengths, ()), strict=False))
+        if max(ends, default=0) > len(data):
+            raise InputError(TRUNCATED)
 
 
 def check_tiff_colours(tags: dict[int, tuple[int, ...]]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import addresses, sheets
+from .shapes import Size, in_proportion, resize
 from .sheets import THUMBNAIL, Pixels
 
 LEVELS = 255
@@ -70,23 +71,29 @@ def difference(original: Pixels, changed: Pixels) -> Pixels:
     return np.clip(GREY + CONTRAST * moved, 0, 255).astype(np.uint8)
 
 
-def tile(values: NDArray[np.floating]) -> Pixels:
-    """A feature map (h, w) in [-1, 1] as (112, 112, 3).
+def tile(values: NDArray[np.floating], shape: Size = THUMBNAIL) -> Pixels:
+    """A feature map (h, w) in [-1, 1] as (112, 112, 3), or of another shape.
 
     A small map keeps its positions visible as squares, a large one is averaged.
     """
     plain = np.nan_to_num(values.astype(np.float32))
     shrinks = max(plain.shape) > THUMBNAIL
     method = cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST
-    sized = cv2.resize(plain, (THUMBNAIL, THUMBNAIL), interpolation=method)
-    return paint(np.asarray(sized, np.float32))
+    return paint(resize(plain[..., None], shape, method)[..., 0])
 
 
-def band(maps: NDArray[np.floating]) -> Pixels:
-    """Up to eight feature maps (M, h, w) in [-1, 1] side by side, (112, 896, 3)."""
+def band(maps: NDArray[np.floating], shape: Size = THUMBNAIL) -> Pixels:
+    """Up to eight feature maps (M, h, w) in [-1, 1] side by side, (112, 896, 3).
+
+    Args:
+        maps: over the same image.
+        shape: of the image, in the proportion of which they are drawn.
+    """
     row = sheets.empty(THUMBNAIL, THUMBNAIL * addresses.TILES)
+    height, width = in_proportion(THUMBNAIL, shape)
+    top, left = (THUMBNAIL - height) // 2, (THUMBNAIL - width) // 2
     for place, values in enumerate(maps[: addresses.TILES]):
-        sheets.put(row, tile(values), 0, place * THUMBNAIL)
+        sheets.put(row, tile(values, (height, width)), top, left + place * THUMBNAIL)
     return row
 
 

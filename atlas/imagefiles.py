@@ -21,7 +21,7 @@ MAX_BYTES = 1 << 28
 SUFFIXES = frozenset(
     (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp"),
-        *(".tif", ".tiff"),
+        *(".tif", ".tiff", ".npy"),
         *(".avif", ".heic", ".heif", ".jp2", ".jxl", ".pbm", ".pgm", ".ppm", ".pnm"),  # refused
     )
 )

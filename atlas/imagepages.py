@@ -5,15 +5,18 @@ a megabyte, so one is read at a time; what is kept of it are numbers and address
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import addresses, captions, heatmaps, sheets, sitedata
+from .bands import shown_picture
 from .captions import shown
 from .classes import class_name
 from .modelpages import Book
 from .records import FeatureMaps, FoolingImage, Lens, Pictures, Prediction
+from .shapes import Shape
 from .sheets import Pixels
 from .views import (
     Excited,
@@ -119,14 +122,20 @@ def write_image(book: Book, view: ImageView, before: Sequence[int], after: Seque
         ceiling=heatmaps.CEILING,
         contrast=heatmaps.CONTRAST,
         word=captions.OUTPUTS.get(book.atlas.model.outputs, ""),
-        outcome=outcome(view.fooled) if view.fooled else "",
+        outcome=outcome(view.fooled, book.atlas.shown) if view.fooled else "",
     )
     data = sitedata.image_page_json(book.atlas, view, book.provenance)
     put(book, addresses.image_file(view.image, "json"), sitedata.to_json(data))
 
 
-def outcome(fooled: Fooled) -> str:
-    """Say whether the saved picture fools the network."""
+def outcome(fooled: Fooled, channels: Sequence[int] = ()) -> str:
+    """Say whether the saved picture fools the network.
+
+    Args:
+        fooled: the picture.
+        channels: those that are shown, where they are not all; then the cache holds the picture.
+    """
+    file = "16-bit picture of all channels" if channels else "8-bit file"
     if fooled.succeeded and not fooled.steps:
         return (
             f"The network takes the untouched picture for “{shown(fooled.target_name)}” already, "
@@ -136,12 +145,12 @@ def outcome(fooled: Fooled) -> str:
         chance = next((g.probability for g in fooled.guesses if g.index == fooled.target), None)
         sure = "" if chance is None else f" with {captions.percent(chance)}"
         return (
-            "It fools the network: read back from the saved 8-bit file, the picture is taken for "
+            f"It fools the network: read back from the saved {file}, the picture is taken for "
             f"“{shown(fooled.target_name)}”{sure}."
         )
     best = f"“{shown(fooled.guesses[0].name)}”" if fooled.guesses else "no class at all"
     return (
-        f"It did not succeed: after {captions.plural(fooled.steps, 'step')} the saved 8-bit file "
+        f"It did not succeed: after {captions.plural(fooled.steps, 'step')} the saved {file} "
         f"is taken for {best}, not for “{shown(fooled.target_name)}”."
     )
 
@@ -215,12 +224,14 @@ def draw_fooled(book: Book, index: int, fooling: FoolingImage, view: Pixels) -> 
         fooling: its fooling image.
         view: the whole sample image, at the resolution of the cache.
     """
-    original = sheets.fit(view, *fooling.image.shape[:2])
+    shown = book.atlas.shown
+    changed = shown_picture(fooling.image, shown)
+    original = sheets.fit(view, *changed.shape[:2])
     names = book.atlas.model.class_names
     files = {
         "png": original,
-        "fooling.png": fooling.image,
-        "difference.jpg": heatmaps.difference(original, fooling.image),
+        "fooling.png": changed,
+        "difference.jpg": heatmaps.difference(original, changed),
     }
     shots = [
         draw_picture(book, addresses.image_file(index, what), pixels)
@@ -244,7 +255,7 @@ def draw_layers(book: Book, lens: Lens) -> tuple[OnImage, ...]:
     """Write the feature maps of every layer and find the units that the image excites most."""
     found = {maps.layer: maps for maps in lens.maps if len(maps.channels)}
     pictures = [found[layer.name].maps for layer in book.layers if layer.name in found]
-    drawn = book.tree.pool.map(draw_band, pictures)
+    drawn = book.tree.pool.map(partial(draw_band, book.atlas.model.shape), pictures)
     layers = []
     for place, layer in enumerate(book.layers, 1):
         maps, excited = found.get(layer.name), most_excited(layer, lens.image)
@@ -261,9 +272,9 @@ def draw_layers(book: Book, lens: Lens) -> tuple[OnImage, ...]:
     return tuple(layers)
 
 
-def draw_band(maps: NDArray[np.float16]) -> bytes:
-    """The feature maps of a layer as one JPEG."""
-    return sheets.encode(heatmaps.band(maps), sheets.SMALL)
+def draw_band(shape: Shape, maps: NDArray[np.float16]) -> bytes:
+    """The feature maps of a layer over an image of this shape as one JPEG."""
+    return sheets.encode(heatmaps.band(maps, shape), sheets.SMALL)
 
 
 def put_band(book: Book, file: str, data: bytes) -> Shot:

@@ -19,8 +19,9 @@ from .decoders import Decoder, Task, perform_all
 from .imagefiles import nothing_usable
 from .imageset import ImageItem, ImageSet, find_in_folder
 from .photographs import find_photographs, imagenette_folder
-from .pictures import Pixels, decode
+from .pictures import decode
 from .records import USUAL_CROP, CentralCrop, Sample, SkippedFile
+from .shapes import Picture, Size, pair
 from .squares import Cut
 
 TIME_LIMIT = 10.0
@@ -38,12 +39,12 @@ class Loaded:
 
     Attributes:
         sample: its record; indices are consecutive over the images that could be decoded.
-        pixels: (size, size, 3) RGB, the square as the network sees it.
-        view: the same square as a JPEG file, for pages.
+        pixels: (H, W, C), the part as the network sees it.
+        view: the same part as a JPEG file, for pages.
     """
 
     sample: Sample
-    pixels: Pixels
+    pixels: Picture
     view: bytes
 
 
@@ -75,8 +76,8 @@ def find_images(
 
 def load(
     image_set: ImageSet,
-    size: int,
-    view_size: int,
+    size: Size,
+    view_size: Size,
     *,
     workers: int | Literal["auto"] = "auto",
     decoder: Decoder = decode,
@@ -88,8 +89,8 @@ def load(
 
     Args:
         image_set: from `find_images`.
-        size: side of the pixels for the network.
-        view_size: largest side of the views for pages.
+        size: of the pixels for the network.
+        view_size: largest size of the views for pages.
         workers: processes; 0 decodes in this one.
         decoder: a function of a module; other than `decode` for tests only.
         time_limit: seconds that a worker may spend on one file.
@@ -126,7 +127,7 @@ def auto_workers(image_set: ImageSet) -> int:
     return 1 if files <= FEW_FILES else min(WORKERS, os.cpu_count() or 1)
 
 
-def make_task(image_set: ImageSet, group: Sequence[ImageItem], size: int, view_size: int) -> Task:
+def make_task(image_set: ImageSet, group: Sequence[ImageItem], size: Size, view_size: Size) -> Task:
     """What is wanted of one file whose crops stand side by side in the set."""
     return Task(
         path=str(group[0].path),
@@ -134,9 +135,10 @@ def make_task(image_set: ImageSet, group: Sequence[ImageItem], size: int, view_s
         sha256=group[0].sha256,
         crops=tuple(item.crop for item in group),
         centre=image_set.centre,
-        size=size,
-        view_size=view_size,
+        size=pair(size),
+        view_size=pair(view_size),
         max_pixels=image_set.max_pixels,
+        bands=image_set.bands,
     )
 
 

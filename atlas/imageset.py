@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .bands import COLOUR, Bands
 from .config import MAX_PIXELS, fingerprint
 from .errors import InputError
 from .files import shown
@@ -38,13 +39,15 @@ class ImageSet:
         title: what pages call the set.
         items: one per sample image, crops of one file side by side.
         skipped: files that were left out already.
-        sha256: identifies names, bytes, crops and the limit of the whole set; not what the centre
-            is, which the network decides, so that two networks are compared over one set.
+        sha256: identifies names, bytes, crops, the limit and --white of the whole set; not what
+            the centre is, which the network decides, so that two networks are compared over one
+            set.
         root: the folder that no file may lie outside of, by links.
         credits: one line of origin and licence for each photograph, where known.
         trusted: whether the files came with this package's own dependencies.
         max_pixels: larger pictures are skipped.
         centre: what the crop "centre" means.
+        bands: how files are read whose channels are no colours.
     """
 
     title: str
@@ -55,18 +58,29 @@ class ImageSet:
     trusted: bool = False
     max_pixels: int = MAX_PIXELS
     centre: CentralCrop = USUAL_CROP
+    bands: Bands = COLOUR
     sha256: str = field(init=False)
 
     def __post_init__(self) -> None:
         identity: list[object] = [[item.name, item.sha256, item.crop] for item in self.items]
         if self.max_pixels != MAX_PIXELS:
             identity.append(self.max_pixels)
+        if self.bands.white:
+            identity.append({"white": self.bands.white})
         object.__setattr__(self, "sha256", fingerprint(identity))
 
     @property
     def crop(self) -> CentralCrop | None:
         """How the squares are cut; None where each was chosen."""
         return self.centre if any(item.crop == "centre" for item in self.items) else None
+
+
+NUMBERS = (".npy", ".tif", ".tiff")
+
+
+def is_array(path: Path) -> bool:
+    """Whether a file is an array by its name. Beside photographs arrays are masks and the like."""
+    return path.suffix.lower() == ".npy"
 
 
 def find_in_folder(root: Path, follow_links: bool = False) -> ImageSet:
@@ -87,6 +101,9 @@ def find_in_folder(root: Path, follow_links: bool = False) -> ImageSet:
     skipped: list[SkippedFile] = []
     home = Path("/") if follow_links else root
     paths, others = list_images(root, skipped, follow_links)
+    arrays = [path for path in paths if is_array(path)]
+    if any(path.suffix.lower() not in NUMBERS for path in paths):
+        paths, others = [path for path in paths if path not in arrays], others + len(arrays)
     for path in paths:
         name = shown_name(path.relative_to(root))
         try:

@@ -1,4 +1,4 @@
-"""Pictures as people have them ((H, W, 3) uint8) and as networks take them."""
+"""Pictures as people have them ((H, W, C) of whole numbers) and as networks take them."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .shapes import Picture, Size, T, pair, resize, white_of
 
-def to_tensor(images: Sequence[NDArray[np.uint8]]) -> Tensor:
-    """(H, W, 3) uint8 images → (N, 3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+
+def to_tensor(images: Sequence[Picture]) -> Tensor:
+    """(H, W, C) images → (N, C, H, W) float32 in [0, 1]."""
+    stack, white = np.stack(images), white_of(images[0])
+    numbers = stack if white == 255 else stack.astype(np.int32)  # torch knows little of uint16
+    return torch.from_numpy(numbers).permute(0, 3, 1, 2).float() / white
 
 
 LUMINANCE = (0.299, 0.587, 0.114)
@@ -29,28 +33,29 @@ def luminance(images: Tensor) -> Tensor:
 
 
 def to_pixels(image: NDArray[np.float16]) -> NDArray[np.uint8]:
-    """The 8-bit picture (H, W, 3) of a rendering (3, H, W) in [0, 1]: what pages show."""
+    """The 8-bit picture (H, W, C) of a rendering (C, H, W) in [0, 1]: what pages show."""
     wide = np.nan_to_num(image.astype(np.float32), nan=0.5)
     return np.round(wide.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
 
 
-def fit(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Resize a picture to a square, as the pictures of the sample set are."""
-    if picture.shape[:2] == (side, side):
+def fit(picture: NDArray[T], size: Size) -> NDArray[T]:
+    """Resize a picture (H, W, C), as the pictures of the sample set are."""
+    if picture.shape[:2] == pair(size):
         return picture
-    method = cv2.INTER_AREA if side < picture.shape[0] else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(picture, (side, side), interpolation=method), np.uint8)
+    method = cv2.INTER_AREA if max(pair(size)) < max(picture.shape[:2]) else cv2.INTER_CUBIC
+    return resize(picture, size, method)
 
 
-def seen_at(images: Tensor, side: int) -> Tensor:
-    """Images (N, C, S, S) at the side a network sees; smaller ones are averages, as in `fit`."""
-    if images.shape[-1] == side:
+def seen_at(images: Tensor, size: Size) -> Tensor:
+    """Images (N, C, H, W) at the size a network sees; smaller ones are averages, as in `fit`."""
+    shape = pair(size)
+    if images.shape[2:] == shape:
         return images
-    smaller = side < images.shape[-1]
-    return F.interpolate(images, size=(side, side), mode="bilinear", antialias=smaller)
+    smaller = max(shape) < max(images.shape[2:])
+    return F.interpolate(images, size=shape, mode="bilinear", antialias=smaller)
 
 
 def decode_view(view: bytes) -> NDArray[np.uint8]:
-    """(S, S, 3) RGB of a view, a JPEG that this program made."""
+    """(H, W, 3) RGB of a view, a JPEG that this program made."""
     pixels = cv2.imdecode(np.frombuffer(view, np.uint8), cv2.IMREAD_COLOR)
     return np.ascontiguousarray(np.asarray(pixels, np.uint8)[..., ::-1])

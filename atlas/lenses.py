@@ -18,6 +18,7 @@ from .imagetensors import to_tensor
 from .network import Network, spatial_mean
 from .records import CLASSES, FeatureMaps, FoolingImage, Lens, Prediction
 from .saliency import saliency, smoothgrad
+from .shapes import Picture
 from .tapping import Reduce
 
 MAPS = 8
@@ -29,7 +30,7 @@ MAP_SIDE = 112
 
 def look(
     network: Network,
-    pictures: Mapping[int, NDArray[np.uint8]],
+    pictures: Mapping[int, Picture],
     layers: Sequence[str],
     classes: int,
     target: int | None,
@@ -39,7 +40,7 @@ def look(
 
     Args:
         network: with taps for `layers`, and for the class scores where there are classes.
-        pictures: index of a sample image → (S, S, 3) at the side of the network's input.
+        pictures: index of a sample image → (H, W, C) at the size of the network's input.
         layers: whose maps are kept, in forward order.
         classes: their number; 0 without a classifier, and then there are only maps.
         target: class that fooling images are pushed to; None for the least likely of a fixed list.
@@ -88,7 +89,7 @@ def plain_lens(
 
 @torch.no_grad()
 def first_pass(
-    network: Network, picture: NDArray[np.uint8], layers: Sequence[str], classify: bool
+    network: Network, picture: Picture, layers: Sequence[str], classify: bool
 ) -> tuple[NDArray[np.float32], tuple[FeatureMaps, ...]]:
     """An image's class scores (K,), K = 0 without a classifier, and its feature maps."""
     found: dict[str, FeatureMaps] = {}
@@ -146,11 +147,11 @@ def averaged_down(maps: Tensor) -> Tensor:
 
 def saliency_maps(
     network: Network,
-    picture: NDArray[np.uint8],
+    picture: Picture,
     scores: NDArray[np.float32],
     noise: torch.Generator,
 ) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-    """Saliency and SmoothGrad (S, S) of the predicted class by an image's scores (K,).
+    """Saliency and SmoothGrad (H, W) of the predicted class by an image's scores (K,).
 
     Without a classifier they are empty, without a prediction zero.
     """
@@ -164,7 +165,7 @@ def saliency_maps(
 
 
 def fooling_image(
-    network: Network, picture: NDArray[np.uint8], scores: NDArray[np.float32], target: int | None
+    network: Network, picture: Picture, scores: NDArray[np.float32], target: int | None
 ) -> FoolingImage | None:
     """The picture pushed to its target; None where there is no other class to push it to."""
     chosen = choose_target(scores, target, network.info.outputs) if len(scores) > 1 else None

@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from . import tuning
 from .classes import find_classes, varied_samples
 from .config import fingerprint
 from .errors import CacheError, one_line
 from .files import require_free, shown
-from .imagetensors import decode_view, fit
 from .layers import class_layer
 from .lenses import look
+from .measuring import seen_pictures
 from .network import Network
 from .records import CLASSES, LayerInfo, Lens
 from .work import Work, target_words
@@ -103,20 +100,18 @@ def look_at(work: Work, network: Network, image: int, layers: Sequence[str]) -> 
     """What the network makes of one image; nothing, and a warning, where that fails."""
     scores = class_layer(work.store.read_network()[1])
     classes = scores.channels if scores else 0
-    pictures = {image: seen_picture(work, image)}
     try:
+        shape = work.store.read_network()[0].shape
+        pictures = dict(zip([image], seen_pictures(work, [image], shape), strict=True))
         return look(network, pictures, layers, classes, target(work, classes), work.config.seed)
+    except CacheError:
+        raise
     except Exception as error:  # whatever it is, it is this image's; the others go on
         if work.config.strict:
             raise
         name = work.store.read_samples().samples[image].name
         work.progress.warn(f"no page of image {shown(name)}: {one_line(error)}")
         return []
-
-
-def seen_picture(work: Work, image: int) -> NDArray[np.uint8]:
-    """(S, S, 3) the sample image at the side of the network's input, from the cache."""
-    return fit(decode_view(work.store.sample(image)), work.store.read_network()[0].input_size)
 
 
 def target(work: Work, classes: int) -> int | None:

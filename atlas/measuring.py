@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import tuning
 from .activations import Observed, observe, read_readout, statistics
@@ -15,6 +14,7 @@ from .errors import InputError
 from .files import require_free
 from .images import Loaded, load
 from .imageset import ImageSet
+from .imagetensors import decode_view, fit
 from .layers import class_layer, readout_layer
 from .network import Network
 from .placing import place_by_gradient, unplaced
@@ -23,10 +23,14 @@ from .recipes import COMPANY_MINIMUM
 from .records import CLASSES, LayerInfo, LayerStats, Sample, SampleSet, SkippedFile
 from .reference import write_reference
 from .scoring import high_frequency
+from .shapes import Picture, Shape, Size
 from .work import Work
 
 VIEW_SHARE = 1.5
-"""Side of the kept view of a sample image over the network's input: patches stay sharp on pages."""
+"""Sides of the kept view of a sample image over the input's: patches stay sharp on pages."""
+
+SHOWN = "shown"
+"""Note of the cache: which channels the views show, where they are no colours."""
 
 VIEW_BYTES = 30_000
 VIEWS_BLOCK = 256
@@ -56,8 +60,15 @@ def has_samples(work: Work) -> bool:
     """Whether the cache holds the list of sample images and the views of all of them."""
     if not work.store.has("samples"):
         return False
+    if shown_channels(work) != work.images.bands.shown:
+        return False
     count = len(work.store.read_samples().samples)
     return all(work.store.has_view(first) for first in range(0, count, VIEWS_BLOCK))
+
+
+def shown_channels(work: Work) -> tuple[int, ...]:
+    """The channels that the kept views show; where it was never noted, those that it is about."""
+    return tuple(work.store.read_json(SHOWN) or work.images.bands.shown)
 
 
 def companions(work: Work) -> tuple[LayerInfo, ...]:
@@ -159,7 +170,7 @@ def measure(work: Work, layers: Sequence[LayerInfo]) -> None:
     network = Network(work.model(), [layer.name for layer in layers], device)
     say_how(work, network)
     seen, began = Seen(), time.perf_counter()
-    stream = work.progress.images(read_images(work, info.input_size, seen), count)
+    stream = work.progress.images(read_images(work, info.shape, seen), count)
     observed = observe(network, layers, stream)
     spent = time.perf_counter() - began
     kept = usable_images(work, seen, observed)
@@ -168,9 +179,7 @@ def measure(work: Work, layers: Sequence[LayerInfo]) -> None:
     samples = seen.sample_set(work.images)
     if work.store.has("samples") and work.store.read_samples().samples != samples.samples:
         raise InputError("an image changed or vanished while it was read; run the same again")
-    for first in range(0, len(seen.views), VIEWS_BLOCK):
-        if not work.store.has_view(first):
-            work.store.write_views(first, seen.views[first : first + VIEWS_BLOCK])
+    keep_views(work, seen.views)
     tables = {name: table[kept] for name, table in observed.tables.items()}
     for one in placed(work, network, list(statistics(network, layers, tables)), layers, kept):
         work.store.write_stats(one)
@@ -190,9 +199,45 @@ def placed(
         return stats
     names = ", ".join(layer.name for layer in unplaced(layers))
     work.progress.say(f"maps of {names} have other places on every picture: asking gradients")
-    pixels = read_images(work, network.info.input_size, Seen())
+    pixels = read_images(work, network.info.shape, Seen())
     again = (image for place, image in enumerate(pixels) if place in set(kept))
     return place_by_gradient(network, layers, stats, again)
+
+
+def keep_views(work: Work, views: Sequence[bytes]) -> None:
+    """Keep the views that are not there, or all anew where they show other channels."""
+    shown = work.images.bands.shown
+    again = shown_channels(work) != shown
+    for first in range(0, len(views), VIEWS_BLOCK):
+        if again or not work.store.has_view(first):
+            work.store.write_views(first, views[first : first + VIEWS_BLOCK])
+    if shown:
+        work.store.write_json(SHOWN, list(shown))
+
+
+def read_again(work: Work, images: Sequence[int], size: Size) -> dict[int, Picture]:
+    """Sample images from their files, at a size: what the cache keeps of them shows some channels.
+
+    Raises:
+        InputError: one of them has changed or vanished.
+    """
+    items = {item.name: item for item in work.images.items}
+    indices, samples = sorted(set(images)), work.store.read_samples().samples
+    wanted = replace(work.images, items=tuple(items[samples[one].name] for one in indices))
+    found = {}
+    for index, loaded in zip(indices, load(wanted, size, size), strict=True):
+        if not isinstance(loaded, Loaded):
+            raise InputError(f"{loaded.name}: {loaded.reason}")
+        found[index] = loaded.pixels
+    return found
+
+
+def seen_pictures(work: Work, images: Sequence[int], size: Size) -> list[Picture]:
+    """Sample images at a size, with all channels: colours from the cache, others from the files."""
+    if work.images.bands.many:
+        found = read_again(work, images, size)
+        return [found[image] for image in images]
+    return [fit(decode_view(work.store.sample(image)), size) for image in images]
 
 
 def say_how(work: Work, network: Network) -> None:
@@ -265,13 +310,18 @@ class Seen:
         )
 
 
-def read_images(work: Work, size: int, seen: Seen) -> Iterator[NDArray[np.uint8]]:
+def view_shape(size: Shape) -> Shape:
+    """Height and width of the kept views, for an input of `size`."""
+    return round(VIEW_SHARE * size[0]), round(VIEW_SHARE * size[1])
+
+
+def read_images(work: Work, size: Shape, seen: Seen) -> Iterator[Picture]:
     """Decode the set in order; files that cannot be used are named, counted and left out.
 
     Raises:
         InputError: no image could be read, or with --strict at the first that could not.
     """
-    for item in load(work.images, size, round(VIEW_SHARE * size)):
+    for item in load(work.images, size, view_shape(size)):
         if isinstance(item, Loaded):
             seen.samples.append(item.sample)
             seen.views.append(item.view)

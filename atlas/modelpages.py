@@ -122,6 +122,7 @@ def node(layer: LayerView) -> charts.Node:
         name=info.name,
         type=info.type,
         height=info.height,
+        width=info.width,
         channels=info.channels,
         href=f"{layer.folder}/index.html",
         picture=f"{layer.folder}/{first.thumb.file}" if first and first.thumb else "",

@@ -28,6 +28,7 @@ from .models_torchvision import (
 from .outputs import NO_CLASSES, choose_outputs
 from .probes import probe_images
 from .records import USUAL_CROP, CentralCrop, LayerInfo, ModelInfo, Outputs
+from .shapes import Size, pair
 from .weights import (
     checked_file,
     digest_tensors,
@@ -58,7 +59,7 @@ class Identity:
     weights_sha256: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    input_size: int
+    input_size: Size
     channels: int
     outputs: str = ""
 
@@ -149,7 +150,8 @@ def load_model(config: Config) -> Model:
     channels = len(plan.mean)
     mean = per_channel("--mean", config.mean or plan.mean, channels)
     std = per_channel("--std", config.std or plan.std, channels)
-    images = probe_images(size, size, mean, std)
+    shape = pair(size)
+    images = probe_images(*shape, mean, std)
     layers = layer_table(network, images)
     named = bool(plan.class_names or config.class_names)
     outputs: Outputs = "none"
@@ -167,7 +169,8 @@ def load_model(config: Config) -> Model:
         weights_sha256=sha256_file(path) if path and by_file else digest_tensors(network),
         licence="" if config.weights else plan.licence,
         parameters=sum(weight.numel() for weight in network.parameters()),
-        input_size=size,
+        input_size=max(shape),
+        input_shape=() if isinstance(size, int) else size,
         mean=mean,
         std=std,
         class_names=plan.class_names,

@@ -20,8 +20,10 @@ from .blueprints import (
     set_evaluating,
 )
 from .calling import Habits, called
+from .config import MOST_CHANNELS
 from .errors import InputError, closest, one_line
 from .probes import probe_images
+from .shapes import Size, pair
 from .surroundings import kept
 
 
@@ -30,7 +32,7 @@ def is_own(name: str) -> bool:
     return ":" in name and not name.startswith("timm/")
 
 
-def own_network(name: str, channels: int, input_size: int) -> Blueprint:
+def own_network(name: str, channels: int, input_size: Size) -> Blueprint:
     """The user's own network: import the module, call the callable without arguments.
 
     torch is seeded for the call, so that an untrained network is the same one in every run. What
@@ -40,7 +42,7 @@ def own_network(name: str, channels: int, input_size: int) -> Blueprint:
     Args:
         name: as given to --model.
         channels: of its input; 0: the network itself shows it.
-        input_size: side in pixels of the input.
+        input_size: of the input.
 
     Raises:
         InputError: it cannot be imported, fails, or does not return an `nn.Module`.
@@ -58,9 +60,14 @@ def own_network(name: str, channels: int, input_size: int) -> Blueprint:
         network=network,
         title=attribute,
         source=f"the network of {name}",
-        mean=IMAGENET_MEAN if channels == 3 else GREY_MEAN,
-        std=IMAGENET_STD if channels == 3 else GREY_STD,
+        mean=USUAL_MEAN.get(channels, (0.0,) * channels),
+        std=USUAL_STD.get(channels, (1.0,) * channels),
     )
+
+
+USUAL_MEAN = {1: GREY_MEAN, 3: IMAGENET_MEAN}
+USUAL_STD = {1: GREY_STD, 3: IMAGENET_STD}
+"""Normalisation by the number of channels; where none is usual, pixels stay as they are."""
 
 
 @contextmanager
@@ -131,13 +138,13 @@ def uncompiled(network: nn.Module) -> nn.Module:
 # --- what its input is ---------------------------------------------------------------------------
 
 
-def input_channels(name: str, network: nn.Module, input_size: int) -> int:
+def input_channels(name: str, network: nn.Module, input_size: Size) -> int:
     """Channels of the input: 3 where colour images pass, else what the first convolution takes.
 
     The first is the one that is called first, whatever the order of registration.
 
     Raises:
-        InputError: another number than 1 or 3.
+        InputError: more than can be shown.
     """
     called_first: list[int] = []
 
@@ -154,20 +161,20 @@ def input_channels(name: str, network: nn.Module, input_size: int) -> int:
     finally:
         for handle in handles:
             handle.remove()
-    if channels not in (1, 3):
+    if channels > MOST_CHANNELS:
         raise InputError(
-            f"model {name}: its first convolution takes {channels} channels; allowed: 1 or 3, "
-            f"and --channels where the network makes its {channels} of them itself"
+            f"model {name}: its first convolution takes {channels} channels; allowed: 1 to "
+            f"{MOST_CHANNELS}, and --channels where the network makes its {channels} of them itself"
         )
     return channels
 
 
 @torch.no_grad()
-def first_pass(network: nn.Module, channels: int, input_size: int) -> None:
+def first_pass(network: nn.Module, channels: int, input_size: Size) -> None:
     """Run two photographs, in the course of which lazy modules get their shapes."""
     zeros, ones = (0.0,) * channels, (1.0,) * channels
     with called(Habits()):
-        network(probe_images(input_size, input_size, zeros, ones)[:2])
+        network(probe_images(*pair(input_size), zeros, ones)[:2])
 
 
 def has_lazy_weights(network: nn.Module) -> bool:

@@ -24,6 +24,7 @@ from .models import Model
 from .outputs import LastStep
 from .probes import probe_images
 from .records import CLASSES, LayerInfo
+from .shapes import Shape, Size, in_proportion, pair
 from .shortcuts import (
     OTHER_SIZES,
     agrees,
@@ -40,7 +41,7 @@ class Run(Protocol):
     """Runs a batch up to the last tapped layer."""
 
     def __call__(self, images: Tensor, normalised: bool = False) -> Mapping[str, Tensor]:
-        """Images (N, 3, H, W), in [0, 1] or already normalised → layer name → reduced output."""
+        """Images (N, C, H, W), in [0, 1] or already normalised → layer name → reduced output."""
         ...
 
 
@@ -133,7 +134,10 @@ class Network:
         if not layers:
             return plain
         side = self.info.input_size
-        images, order = self.probe(side), sorted(layers, key=lambda name: self.order.get(name, 0))
+        images, order = (
+            self.probe(self.info.shape),
+            sorted(layers, key=lambda name: self.order.get(name, 0)),
+        )
         habits = find_habits(self.plain, order, self.maps, images)
         plain = Way(
             network=self.plain,
@@ -143,7 +147,9 @@ class Network:
             last_step=self.last_step,
         )
         habits, self.without_gradient = find_gradients(plain, order, self.maps, images[:1])
-        others = [self.probe(max(8, round(share * side)))[:1] for share in OTHER_SIZES]
+        others = [
+            self.probe(self.picture_shape(max(8, round(share * side))))[:1] for share in OTHER_SIZES
+        ]
         return choose_way(replace(plain, habits=habits), order, self.maps, [images, *others])
 
     def _find_limits(self, habits: Habits, images: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -158,13 +164,17 @@ class Network:
         compile_blocks(network, self.rows.values(), layers)
         way = replace(self.way, network=network)
         plain = Way(network=self.plain, habits=self.way.habits, last_step=self.last_step)
-        images = self.probe(self.info.input_size)
+        images = self.probe(self.info.shape)
         wanted = plain_answers(plain, layers, self.maps, [images])
         return way if agrees(way, layers, self.maps, wanted) else self.way
 
-    def probe(self, side: int) -> Tensor:
-        """(3, C, side, side): photographs as the network expects them."""
-        return probe_images(side, side, self.info.mean, self.info.std).to(self.device)
+    def probe(self, size: Size) -> Tensor:
+        """(3, C, H, W): photographs as the network expects them."""
+        return probe_images(*pair(size), self.info.mean, self.info.std).to(self.device)
+
+    def picture_shape(self, side: int) -> Shape:
+        """Height and width of a picture in the proportion of the input, its longer side `side`."""
+        return in_proportion(side, self.info.shape)
 
     @contextmanager
     def tap(self, reduce: Mapping[str, Reduce], precision: str = "fp32") -> Iterator[Run]:
@@ -213,7 +223,7 @@ class Network:
 
     @torch.no_grad()
     def accepts(self, side: int, layer: str) -> bool:
-        """Whether images of this side reach the layer with a map of at least 1 × 1, a row each.
+        """Whether pictures of this longer side reach the layer with maps, a row each.
 
         Raises:
             torch.OutOfMemoryError: there is no room to find out.
@@ -222,7 +232,7 @@ class Network:
             self._trial = self._trial or replace(self.way, network=spare_copy(self.network))
             with tapped(self._trial, {layer: spatial_mean}, self.maps) as run:
                 try:
-                    run(self.probe(side)[:1])
+                    run(self.probe(self.picture_shape(side))[:1])
                     self._accepted[side, layer] = True
                 except (torch.OutOfMemoryError, MemoryError):
                     raise
@@ -235,7 +245,7 @@ class Network:
         """Whether a pass to a layer and back works so: code that mixes types needs fp32."""
         if precision == "fp32":
             return True
-        images = self.probe(self.info.input_size)[:1].requires_grad_()
+        images = self.probe(self.info.shape)[:1].requires_grad_()
         with self.tap({layer: spatial_mean}, precision) as run:
             try:
                 torch.autograd.grad(run(images, normalised=True)[layer].sum(), images)
@@ -245,10 +255,10 @@ class Network:
                 return False
         return True
 
-    def seen_side(self, side: int, layer: str) -> int:
-        """Side at which images of `side` are shown: networks of one size, or of deep layers that
-        need more than `side`, see them at the input's size."""
-        return side if self.accepts(side, layer) else self.info.input_size
+    def seen_shape(self, side: int, layer: str) -> Shape:
+        """Size at which pictures of the longer side `side` are shown: networks of one size, or of
+        deep layers that need more than `side`, see them at the input's size."""
+        return self.picture_shape(side) if self.accepts(side, layer) else self.info.shape
 
     def denormalise(self, images: Tensor) -> Tensor:
         """The inverse of `normalise`."""

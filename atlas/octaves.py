@@ -29,12 +29,13 @@ from .parameterization import (
 )
 from .recipes import FourierRecipe
 from .redirect import redirected
+from .shapes import Shape
 from .tapping import Reduce
 from .transforms import apply_geometry, draw_geometry
 
 
 def octave_sides(recipe: FourierRecipe, size: int) -> tuple[int, ...]:
-    """The even side in pixels of each octave of a picture of `size`."""
+    """The even longer side in pixels of each octave of a picture of `size`."""
     return tuple(max(8, 2 * round(octave.share * size / 2)) for octave in recipe.octaves)
 
 
@@ -42,17 +43,18 @@ def render_octaves(network: Network, recipe: FourierRecipe, job: Job) -> list[Dr
     """Optimise all units of a job, one octave after the other."""
     generators = [torch.Generator().manual_seed(seed) for seed in job.seeds]
     sides = octave_sides(recipe, job.size)
-    images = first_images(recipe, job, sides[0], generators, network.device)
+    shapes = [network.picture_shape(side) for side in sides]
+    images = first_images(recipe, job, shapes[0], generators, network)
     objective = make_objective(recipe, job, network)
     log = Log(len(job.channels), network.device)
     with network.tap(taps(recipe, job), job.precision) as run:
-        for octave, side in zip(recipe.octaves, sides, strict=True):
-            images = images.finer(side)
+        for octave, side, shape in zip(recipe.octaves, sides, shapes, strict=True):
+            images = images.finer(shape)
             climb = Climb(
                 images=images,
                 run=run,
                 objective=objective,
-                seen_side=network.seen_side(side, job.layer),
+                seen_shape=network.seen_shape(side, job.layer),
                 maps=draw_geometry(
                     octave.steps, recipe.shift, recipe.zoom, recipe.rotation, generators
                 ).to(network.device),
@@ -84,10 +86,10 @@ def make_objective(recipe: FourierRecipe, job: Job, network: Network) -> Objecti
 @torch.no_grad()
 def grams(network: Network, job: Job) -> list[Tensor]:
     """(N, C, C) Gram matrices of each earlier image of the units, seen at the input's size."""
-    side = network.info.input_size
+    shape = network.info.shape
     with network.tap({job.layer: gram_matrix}) as run:
         return [
-            run(to_tensor([fit(image, side) for image in images]).to(network.device))[job.layer]
+            run(to_tensor([fit(image, shape) for image in images]).to(network.device))[job.layer]
             for images in job.others
         ]
 
@@ -95,21 +97,22 @@ def grams(network: Network, job: Job) -> list[Tensor]:
 def first_images(
     recipe: FourierRecipe,
     job: Job,
-    side: int,
+    shape: Shape,
     generators: Sequence[torch.Generator],
-    device: torch.device,
+    network: Network,
 ) -> Parameterization:
     """Noise, or the images to start from, as parameters of the first octave."""
+    device, planes = network.device, network.info.planes
     if recipe.parameterization == "phase":
         return Phase(
-            parameters=random_phases(side, generators).to(device),
+            parameters=random_phases(shape, generators, planes).to(device),
             magnitude=torch.from_numpy(job.magnitude).to(device),
             contrast=recipe.contrast,
             generators=generators,
         )
-    spectrum = random_spectrum(side, recipe.start_std, generators)
+    spectrum = random_spectrum(shape, recipe.start_std, generators, planes)
     if job.start is not None:
-        spectrum = spectrum + start_spectrum(recipe, job, side)
+        spectrum = spectrum + start_spectrum(recipe, job, shape)
     return Spectrum(
         parameters=torch.view_as_real(spectrum).to(device),
         exponent=steepness(recipe, job),
@@ -123,11 +126,11 @@ def steepness(recipe: FourierRecipe, job: Job) -> float:
     return recipe.exponent + recipe.exponent_step * job.attempt
 
 
-def start_spectrum(recipe: FourierRecipe, job: Job, side: int) -> Tensor:
-    """The spectra of the images to start from, at the side of the first octave."""
+def start_spectrum(recipe: FourierRecipe, job: Job, shape: Shape) -> Tensor:
+    """The spectra of the images to start from, at the size of the first octave."""
     assert job.start is not None
-    images = to_tensor([fit(image, side) for image in job.start])
-    return from_image(images, spectrum_scale(side, steepness(recipe, job)), recipe.contrast)
+    images = to_tensor([fit(image, shape) for image in job.start])
+    return from_image(images, spectrum_scale(shape, steepness(recipe, job)), recipe.contrast)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,7 +141,7 @@ class Climb:
         images: what is optimised.
         run: the network up to the layers that the objective reads.
         objective: reduced activations → (N,) values.
-        seen_side: side at which the network sees the images.
+        seen_shape: height and width at which the network sees the images.
         maps: (steps, N, 2, 3) geometry of every step and image.
         log: what is remembered.
     """
@@ -146,7 +149,7 @@ class Climb:
     images: Parameterization
     run: Run
     objective: Objective
-    seen_side: int
+    seen_shape: Shape
     maps: Tensor
     log: Log
 
@@ -163,7 +166,7 @@ class Climb:
         """(N,) objective; leaves the gradient of its negative sum in the parameters."""
         parameters = self.images.parameters
         images = apply_geometry(self.images.images(), self.maps[step])
-        value = self.objective(self.run(seen_at(images, self.seen_side)))
+        value = self.objective(self.run(seen_at(images, self.seen_shape)))
         (parameters.grad,) = torch.autograd.grad(-value.sum(), parameters)
         return value.detach()
 

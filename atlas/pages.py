@@ -79,6 +79,8 @@ def write_plan(
         "compare": config.compare,
         "run": None,
     }
+    if work.images.bands.shown:
+        plan["shown"] = list(work.images.bands.shown)
     before = earlier_plan(path)
     for line in changes(before, plan, path.parent):
         work.progress.say(line)
@@ -201,6 +203,7 @@ def gather(store: Store, plan: Mapping[str, Any], failures: Sequence[Rendering])
         seed=plan["seed"],
         key=plan["key"],
         run=RunInfo(**run),
+        shown=tuple(plan.get("shown", ())),
     )
 
 

@@ -18,8 +18,9 @@ from torch import Tensor
 from .imagetensors import to_tensor
 from .layouts import UNKNOWN, read_layout
 from .network import Network, keep
-from .ranking import boxes_around, patch_side
+from .ranking import boxes_around, patch_shape
 from .records import LayerInfo, LayerStats
+from .shapes import Picture
 
 GRADIENT_BATCH = 16
 """Channels whose maxima are derived together, each on a copy of the picture."""
@@ -37,7 +38,7 @@ def place_by_gradient(
     network: Network,
     layers: Sequence[LayerInfo],
     stats: Sequence[LayerStats],
-    images: Iterable[NDArray[np.uint8]],
+    images: Iterable[Picture],
 ) -> list[LayerStats]:
     """The statistics with boxes where the derivatives of each example's maximum are largest.
 
@@ -62,9 +63,7 @@ def place_by_gradient(
 
 
 @torch.enable_grad()
-def derivatives(
-    network: Network, layer: str, image: NDArray[np.uint8], channels: Sequence[int]
-) -> Tensor:
+def derivatives(network: Network, layer: str, image: Picture, channels: Sequence[int]) -> Tensor:
     """(K, H, W) sizes of the derivatives of each channel's maximum; zero where it has none."""
     copies = to_tensor([image] * len(channels)).to(network.device).requires_grad_()
     with network.tap({layer: keep}) as run:
@@ -77,16 +76,18 @@ def derivatives(
 
 
 def boxes_of(layer: LayerInfo, slopes: Tensor) -> NDArray[np.int32]:
-    """(K, 4): squares around most of each derivative; the whole picture where it is everywhere."""
-    size = slopes.shape[-1]
-    side = patch_side(layer, size)
+    """(K, 4): boxes around most of each derivative; the whole picture where it is everywhere."""
+    height, width = slopes.shape[1:]
+    down, across = patch_shape(layer, (height, width))
     near = slopes[:, None]
     for _ in range(2):  # a box twice is a tent: its maximum lies in the middle, not anywhere inside
-        near = F.avg_pool2d(near, side | 1, stride=1, padding=side // 2)
+        near = F.avg_pool2d(
+            near, (down | 1, across | 1), stride=1, padding=(down // 2, across // 2)
+        )
     place = near.flatten(1).argmax(1).cpu().numpy()
-    boxes = boxes_around(layer, size, place // near.shape[-1] + 0.5, place % near.shape[-1] + 0.5)
+    boxes = boxes_around(layer, (height, width), place // width + 0.5, place % width + 0.5)
     for box, slope in zip(boxes, slopes, strict=True):
         y0, x0, y1, x1 = box
         if not slope[y0:y1, x0:x1].mean() > CONCENTRATED * slope.mean():
-            box[:] = 0, 0, size, size
+            box[:] = 0, 0, height, width
     return boxes

@@ -6,8 +6,7 @@ mean square of the channel against those of pixels and of their Scharr derivativ
 mean of the channel, without penalties. Their constants stand in `recipes.py`.
 """
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -23,6 +22,7 @@ from .imagetensors import seen_at
 from .network import Network, keep, spatial_mean
 from .pixels import draw_rolls, own_channels, rolled
 from .recipes import PixelRecipe, UpscaleRecipe, pyramid_sizes
+from .shapes import Size, pair, resize
 
 SCHARR = torch.tensor([[-3.0, 0.0, 3.0], [-10.0, 0.0, 10.0], [-3.0, 0.0, 3.0]])
 """Scharr's derivative, not normalised, as the article applies it."""
@@ -31,21 +31,22 @@ SCHARR = torch.tensor([[-3.0, 0.0, 3.0], [-10.0, 0.0, 10.0], [-3.0, 0.0, 3.0]])
 def render_pixels(network: Network, recipe: PixelRecipe, job: Job) -> list[Draft]:
     """Optimise normalised pixels size by size against penalties, as the deep-dream article does."""
     generators = [torch.Generator().manual_seed(seed) for seed in job.seeds]
-    side = recipe.first_size
-    images = torch.stack([torch.rand(3, side, side, generator=g) for g in generators])
+    shape = (network.info.planes, *network.picture_shape(recipe.first_size))
+    images = torch.stack([torch.rand(shape, generator=g) for g in generators])
     log = Log(len(job.channels), network.device)
     with network.tap({job.layer: keep}, job.precision) as run:
 
         def loss(pixels: Tensor) -> Tensor:
             shown = jittered(pixels, recipe, generators)
-            seen = seen_at(shown, network.seen_side(shown.shape[-1], job.layer))
+            seen = seen_at(shown, network.seen_shape(longer_side(shown), job.layer))
             return pyramid_loss(run(seen, normalised=True)[job.layer], shown, recipe, job)
 
         for side in pyramid_sizes(recipe, job.size):
-            pixels = network.normalise(resize_bilinear(images, side).to(network.device))
+            larger = resize_bilinear(images, network.picture_shape(side))
+            pixels = network.normalise(larger.to(network.device))
             pixels = descend(pixels, loss, recipe.steps, recipe.learning_rate * job.rate, log)
             images = network.denormalise(pixels).clamp(0, 1).cpu()
-            images = images.expand(-1, 3, -1, -1)  # a one-channel network has grey pictures
+            images = in_planes(images, network)
             log.end_octave(recipe.steps, images)
     return log.drafts(job.size)
 
@@ -59,21 +60,33 @@ def render_upscaled(network: Network, recipe: UpscaleRecipe, job: Job) -> list[D
     Source: F. M. Graetz 2019, How to visualize convolutional features in 40 lines of code.
     """
     generators = [torch.Generator().manual_seed(seed) for seed in job.seeds]
-    images = torch.stack([grey_noise(recipe, one) for one in generators])
+    shape = (network.info.planes, *network.picture_shape(recipe.first_size))
+    images = torch.stack([grey_noise(recipe, shape, one) for one in generators])
     log = Log(len(job.channels), network.device)
     with network.tap({job.layer: spatial_mean}, job.precision) as run:
 
         def loss(pixels: Tensor) -> Tensor:
-            seen = seen_at(pixels, network.seen_side(pixels.shape[-1], job.layer))
+            seen = seen_at(pixels, network.seen_shape(longer_side(pixels), job.layer))
             return -own_channels(run(seen, normalised=True)[job.layer], job.channels)
 
         for side in pyramid_sizes(recipe, job.size):
-            pixels = network.normalise(scale_up(images, side, recipe.blur).to(network.device))
+            larger = scale_up(images, network.picture_shape(side), recipe.blur)
+            pixels = network.normalise(larger.to(network.device))
             rate, decay = recipe.learning_rate * job.rate, recipe.weight_decay
             pixels = descend(pixels, loss, recipe.steps, rate, log, decay)
-            images = network.denormalise(pixels).cpu().expand(-1, 3, -1, -1)
+            images = in_planes(network.denormalise(pixels).cpu(), network)
             log.end_octave(recipe.steps, images.clamp(0, 1))
     return log.drafts(job.size)
+
+
+def longer_side(images: Tensor) -> int:
+    """The longer side of images (N, C, H, W)."""
+    return max(images.shape[2:])
+
+
+def in_planes(images: Tensor, network: Network) -> Tensor:
+    """Images as they are kept: those of a network of one channel are grey in three colours."""
+    return images.expand(-1, network.info.planes, -1, -1)
 
 
 def descend(
@@ -87,7 +100,7 @@ def descend(
     """Take the steps of one size with a fresh Adam.
 
     Args:
-        start: (N, C, S, S) pixels; they stay as they are.
+        start: (N, C, H, W) pixels; they stay as they are.
         loss: pixels → (N,) values to minimise.
         steps, rate: of Adam.
         log: takes the negative of each loss.
@@ -151,33 +164,32 @@ def scharr(pixels: Tensor) -> Tensor:
     return F.conv2d(pixels, weight, padding=1, groups=pixels.shape[1])
 
 
-def grey_noise(recipe: UpscaleRecipe, generator: torch.Generator) -> Tensor:
-    """The first image (3, S, S) of FilterVisualizer: 8-bit noise, light grey and nearly flat."""
-    shape = (3, recipe.first_size, recipe.first_size)
-    values = torch.randint(recipe.darkest, recipe.brightest, shape, generator=generator)
+def grey_noise(recipe: UpscaleRecipe, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """The first image (C, H, W) of FilterVisualizer: 8-bit noise, light grey and nearly flat."""
+    values = torch.randint(recipe.darkest, recipe.brightest, tuple(shape), generator=generator)
     return values / 255
 
 
-def resize_bilinear(images: Tensor, side: int) -> Tensor:
-    """Resize (N, 3, S, S) as cv2.resize does by default (bilinear, no antialiasing)."""
-    if images.shape[-1] == side:
+def resize_bilinear(images: Tensor, size: Size) -> Tensor:
+    """Resize (N, C, H, W) as cv2.resize does by default (bilinear, no antialiasing)."""
+    if images.shape[2:] == pair(size):
         return images
-    return by_opencv(images, partial(cv2.resize, dsize=(side, side)))
+    return by_opencv(images, lambda image: resize(image, size, cv2.INTER_LINEAR))
 
 
-def scale_up(images: Tensor, side: int, blur: int) -> Tensor:
-    """Resize (N, 3, S, S) by OpenCV's cubic interpolation, then average boxes of side `blur`."""
-    if images.shape[-1] == side:
+def scale_up(images: Tensor, size: Size, blur: int) -> Tensor:
+    """Resize (N, C, H, W) by OpenCV's cubic interpolation, then average boxes of side `blur`."""
+    if images.shape[2:] == pair(size):
         return images
 
     def change(image: NDArray[np.float32]) -> NDArray[Any]:
-        larger = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
+        larger = resize(image, size, cv2.INTER_CUBIC)
         return cv2.blur(larger, (blur, blur)) if blur else larger
 
     return by_opencv(images, change)
 
 
 def by_opencv(images: Tensor, change: Callable[[NDArray[np.float32]], NDArray[Any]]) -> Tensor:
-    """Change each image of (N, 3, S, S) by an OpenCV function on (S, S, 3)."""
+    """Change each image of (N, C, H, W) by an OpenCV function on (H, W, C)."""
     changed = [change(image.permute(1, 2, 0).numpy()) for image in images]
     return torch.from_numpy(np.stack(changed)).permute(0, 3, 1, 2)

@@ -7,18 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .records import EXAMPLES, NEIGHBOURS, LayerInfo, LayerStats
+from .shapes import Shape, Size, pair
 
 SMALLEST_PATCH = 1 / 7
-"""Least side of a dataset example as a share of the input: smaller ones cannot be read by eye."""
+"""Least sides of a dataset example as shares of the input's: smaller ones cannot be read by eye."""
 
 LARGEST_PATCH = 1 / 2
-"""Largest side: theoretical receptive fields of deep layers span the image, what drives a unit
+"""Largest sides: theoretical receptive fields of deep layers span the image, what drives a unit
 rarely does (Luo et al. 2016, effective receptive fields)."""
 
 
 def channel_statistics(
     info: LayerInfo,
-    input_size: int,
+    input_size: Size,
     means: NDArray[np.float32],
     peaks: NDArray[np.float32],
     places: NDArray[np.int32],
@@ -27,7 +28,7 @@ def channel_statistics(
 
     Args:
         info: the layer.
-        input_size: side of the network's input in pixels.
+        input_size: of the network's input in pixels.
         means: (N, C) spatial mean of every channel on every image.
         peaks: (N, C) spatial maximum.
         places: (N, C) flat index of the maximum in the H × W map.
@@ -59,7 +60,7 @@ def channel_statistics(
 
 def dataset_examples(
     info: LayerInfo,
-    input_size: int,
+    input_size: Size,
     peaks: NDArray[np.float32],
     places: NDArray[np.int32],
     finite: NDArray[np.bool_],
@@ -84,9 +85,10 @@ def dataset_examples(
     return image, activation, box
 
 
-def patch_boxes(info: LayerInfo, input_size: int, places: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Squares around positions of a layer's map, in pixels of the network's input: (…, 4)."""
-    even = input_size / info.height, input_size / info.width
+def patch_boxes(info: LayerInfo, input_size: Size, places: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Boxes around positions of a layer's map, in pixels of the network's input: (…, 4)."""
+    height, width = pair(input_size)
+    even = height / info.height, width / info.width
     first_y, first_x, step_y, step_x = info.places or (even[0] / 2, even[1] / 2, *even)
     centre_y = first_y + places // info.width * step_y
     centre_x = first_x + places % info.width * step_x
@@ -95,22 +97,30 @@ def patch_boxes(info: LayerInfo, input_size: int, places: NDArray[np.int32]) -> 
 
 def boxes_around(
     info: LayerInfo,
-    input_size: int,
+    input_size: Size,
     centre_y: NDArray[np.floating],
     centre_x: NDArray[np.floating],
 ) -> NDArray[np.int32]:
-    """Squares around pixels, moved inside the image: y0, x0, y1, x1."""
-    side = patch_side(info, input_size)
-    y0 = np.clip(np.round(centre_y - side / 2), 0, input_size - side)
-    x0 = np.clip(np.round(centre_x - side / 2), 0, input_size - side)
-    return np.stack([y0, x0, y0 + side, x0 + side], -1).astype(np.int32)
+    """Boxes around pixels, moved inside the image: y0, x0, y1, x1."""
+    (height, width), (down, across) = pair(input_size), patch_shape(info, input_size)
+    y0 = np.clip(np.round(centre_y - down / 2), 0, height - down)
+    x0 = np.clip(np.round(centre_x - across / 2), 0, width - across)
+    return np.stack([y0, x0, y0 + down, x0 + across], -1).astype(np.int32)
 
 
-def patch_side(info: LayerInfo, input_size: int) -> int:
-    """The receptive field between `SMALLEST_PATCH` and `LARGEST_PATCH` of the input, in pixels."""
-    field = info.receptive_field or input_size
-    low, high = round(SMALLEST_PATCH * input_size), round(LARGEST_PATCH * input_size)
-    return int(np.clip(field, low, high))
+def patch_shape(info: LayerInfo, input_size: Size) -> Shape:
+    """The receptive field between `SMALLEST_PATCH` and `LARGEST_PATCH` of each side, in pixels."""
+    height, width = (
+        int(
+            np.clip(
+                info.receptive_field or length,
+                round(SMALLEST_PATCH * length),
+                round(LARGEST_PATCH * length),
+            )
+        )
+        for length in pair(input_size)
+    )
+    return height, width
 
 
 def correlated_channels(

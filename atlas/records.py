@@ -12,6 +12,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .shapes import Picture, Shape, Size, in_proportion
+
 Status = Literal["ok", "weak", "dead", "nonfinite", "failed"]
 Start = Literal["noise", "example"]
 
@@ -102,10 +104,11 @@ class ModelInfo:
         weights_sha256: of the weights file, or of the tensors where there is no file.
         licence: of the weights, or "" where unknown.
         parameters: number of weights.
-        input_size: side in pixels of the square input.
+        input_size: side in pixels of the square input, or the longer side of one that is none.
         mean, std: normalisation of each input channel.
         class_names: of the classifier's outputs; () where there are none.
         outputs: what the network puts out; "logits" in what older versions wrote.
+        input_shape: height and width of an input that is no square; () where it is one.
     """
 
     name: str
@@ -119,17 +122,38 @@ class ModelInfo:
     std: tuple[float, ...]
     class_names: tuple[str, ...]
     outputs: Outputs = "logits"
+    input_shape: Shape | tuple[()] = ()
+
+    @property
+    def size(self) -> Size:
+        """Side of the square input, or height and width of one that is none."""
+        return self.input_shape or self.input_size
+
+    @property
+    def shape(self) -> Shape:
+        """Height and width of the input."""
+        return self.input_shape or (self.input_size, self.input_size)
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input."""
+        return len(self.mean)
+
+    @property
+    def planes(self) -> int:
+        """Channels of a picture: three colours, also for a network of one channel, else its own."""
+        return 3 if self.channels == 1 else self.channels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One sample image: a square crop (usually the central one) of one image file.
+    """One sample image: a crop (usually the central one) of one image file.
 
     Attributes:
         index: its row in every per-image array, from 0, in order.
         name: relative path of the file inside the image folder, with `#y,x,side` for further crops.
         sha256: of the bytes of the file; files with the same digest count as one distinct image.
-        box: (y0, x0, y1, x1) in pixels of the decoded file: the square the network sees.
+        box: (y0, x0, y1, x1) in pixels of the decoded file: the part that the network sees.
     """
 
     index: int
@@ -147,7 +171,8 @@ class CentralCrop:
     """Which part of a picture the network sees, where nothing else is said of the picture.
 
     Attributes:
-        share: side of the central square over the shorter side of the picture.
+        share: side of the central square over the shorter side of the picture; for an input that
+            is no square, of the largest rectangle in its proportion over what fits.
         squash: the central part has the shape of the picture, and is squashed into a square.
         prepared: a picture whose shorter side the usual resize has made for this input (256 px for
             224) is cut at exactly the input size instead.
@@ -298,8 +323,8 @@ class Rendering:
     Attributes:
         unit: what it shows.
         recipe: the recipe's name, with its variant where there is one.
-        image: (3, H, W) float16 RGB in [0, 1].
-        snapshots: (O, 3, h, w) float16, the image after each octave; O = 0 where not kept.
+        image: (3, H, W) float16 RGB in [0, 1]; (C, H, W) for networks of 2 or more than 3 channels.
+        snapshots: (O, C, h, w) float16, the image after each octave; O = 0 where not kept.
         status: see `scoring.judge`; `reason` says in words why it is not "ok" ("" when it is).
         scores: measured on the 8-bit rounding of `image`.
         objective: (T,) float32, value of the objective at evenly spaced steps, first to last.
@@ -355,7 +380,8 @@ class FoolingImage:
     """A sample image changed a little until the network takes it for another class.
 
     Attributes:
-        image: (S, S, 3) uint8, the changed image as it is saved.
+        image: (H, W, C) uint8, or uint16 for networks of 2 or more than 3 channels: the changed
+            image as it is saved.
         target: class that it was pushed to.
         fooled: whether the saved image is given that class.
         steps: gradient steps taken.
@@ -363,7 +389,7 @@ class FoolingImage:
         predictions: of the saved image, most likely first.
     """
 
-    image: NDArray[np.uint8]
+    image: Picture
     target: int
     fooled: bool
     steps: int
@@ -398,7 +424,7 @@ class Lens:
     Attributes:
         image: index of the sample image.
         predictions: most likely first; () where the network has no classifier.
-        saliency, smoothgrad: (S, S) float16, largest absolute derivative of the predicted class's
+        saliency, smoothgrad: (H, W) float16, largest absolute derivative of the predicted class's
             score over the colours, over its maximum; (0, 0) without a classifier.
         fooling: None without a classifier.
         maps: of each layer of the atlas, in forward order.
@@ -470,10 +496,11 @@ class ModelAtlas:
         recipes: names of the recipes asked for, the first one is the default picture.
         recipe_digests: SHA-256 of the constants of each recipe, in the same order.
         rank: how units are ranked: "mean", "max" or "contrast".
-        size: side of the renderings in pixels.
+        size: longer side of the renderings in pixels.
         seed: the seed of the whole atlas.
         key: the 16 hexadecimal digits of the cache key.
         run: versions, device, command, date.
+        shown: the channels that pages show, counted from 0; () where they are colours.
     """
 
     model: ModelInfo
@@ -492,6 +519,12 @@ class ModelAtlas:
     class_recipe_digests: tuple[str, ...] = ()
     readout: Readout | None = None
     lenses: tuple[int, ...] = ()
+    shown: tuple[int, ...] = ()
+
+    @property
+    def shape(self) -> Shape:
+        """Height and width of a rendering."""
+        return in_proportion(self.size, self.model.shape)
 
     @property
     def digests(self) -> dict[str, str]:
@@ -508,7 +541,7 @@ class Pictures(Protocol):
         ...
 
     def sample(self, index: int) -> bytes:
-        """The view of a sample image, a JPEG of the square the network sees."""
+        """The view of a sample image, a JPEG of the part the network sees."""
         ...
 
     def lens(self, image: int) -> Lens:

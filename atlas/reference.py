@@ -19,6 +19,7 @@ from .config import canonical_json
 from .errors import InputError, one_line
 from .files import atomic_write, sha256_file
 from .records import CLASSES, EXAMPLES, NEIGHBOURS, LayerStats, ModelInfo, SampleSet
+from .shapes import Size, typed
 
 KIND = "reference"
 KEPT = ("activations", "scale", "mean", "std", "max", "p99", "active", "finite")
@@ -35,7 +36,8 @@ class Reference:
     Attributes:
         path: of the file.
         sha256: of its bytes.
-        weights_sha256, input_size, outputs: of the network that was measured.
+        weights_sha256, input_size, outputs: of the network that was measured; the size is a pair
+            where it is no square.
         samples: the images behind it; their names and digests are its provenance.
         stats: layer → statistics, without dataset examples and neighbours.
     """
@@ -43,7 +45,7 @@ class Reference:
     path: Path
     sha256: str
     weights_sha256: str
-    input_size: int
+    input_size: Size
     outputs: str
     samples: SampleSet
     stats: Mapping[str, LayerStats]
@@ -69,6 +71,8 @@ def write_reference(
         "layers": canonical_json([one.layer for one in stats]),
         "samples": canonical_json(asdict(samples)),
     }
+    if model.input_shape:
+        attributes["input_shape"] = typed(model.input_shape)
     atomic_write(path, build_block(attributes, datasets))
 
 
@@ -94,7 +98,7 @@ def read_reference(path: Path) -> Reference:
                 path=path,
                 sha256=sha256_file(path),
                 weights_sha256=str(file.attrs["weights_sha256"]),
-                input_size=int(file.attrs["input_size"]),
+                input_size=measured_size(file.attrs),
                 outputs=str(file.attrs.get("outputs", "logits")),
                 samples=samples_from_json(json.loads(file.attrs["samples"])),
                 stats=stats,
@@ -103,6 +107,14 @@ def read_reference(path: Path) -> Reference:
         raise InputError(f"there is no reference file {path}") from None
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path} cannot be read as a reference: {one_line(error)}") from error
+
+
+def measured_size(attributes: Mapping[str, Any]) -> Size:
+    """Size of the input of the network that was measured."""
+    if "input_shape" in attributes:
+        height, width = map(int, str(attributes["input_shape"]).split("x"))
+        return height, width
+    return int(attributes["input_size"])
 
 
 def without_places(layer: str, arrays: Mapping[str, NDArray[Any]]) -> LayerStats:
@@ -127,8 +139,8 @@ def packaged_reference(model: str) -> Path | None:
 
 def check_reference(reference: Reference, model: ModelInfo) -> None:
     """Raise an InputError unless the reference was measured on this network."""
-    got = (reference.weights_sha256[:12], reference.input_size)
-    expected = (model.weights_sha256[:12], model.input_size)
+    got = (reference.weights_sha256[:12], typed(reference.input_size))
+    expected = (model.weights_sha256[:12], typed(model.size))
     if got != expected:
         raise InputError(
             f"{reference.path} was measured on weights {got[0]} at {got[1]} px, this network has "

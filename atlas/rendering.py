@@ -21,8 +21,15 @@ from .cluster import LostError, open_pool, require_cluster
 from .config import Config, fingerprint
 from .errors import InputError, one_line
 from .files import require_free
-from .imagetensors import decode_view, fit, to_pixels, to_tensor
-from .measuring import companions, distinct_images, natural_samples, natural_stats
+from .imagetensors import fit, to_pixels, to_tensor
+from .measuring import (
+    companions,
+    distinct_images,
+    natural_samples,
+    natural_stats,
+    read_again,
+    seen_pictures,
+)
 from .network import Network
 from .octaves import octave_sides
 from .parameterization import mean_magnitude
@@ -37,6 +44,7 @@ from .recipes import (
     picture_side,
 )
 from .records import CLASSES, LayerInfo, LayerStats, Rendering, Unit
+from .shapes import Picture, Shape, in_proportion
 from .tasks import (
     Alone,
     Item,
@@ -145,10 +153,8 @@ def render_units(
     units = sum(len(item.block.channels) for item in todo)
     if work.config.units == "all":
         work.progress.say(f"--units all: {units} renderings; `build_atlas.py plan` says how long")
-    pixels = sum(
-        len(item.block.channels) * picture_side(item.recipe, work.config.size) ** 2 for item in todo
-    )
-    require_free(work.store.folder, 6 * pixels)
+    numbers = sum(len(item.block.channels) * picture_numbers(work, item.recipe) for item in todo)
+    require_free(work.store.folder, 2 * numbers)
     nature = gather_nature(work, recipes, stats)
     failures: list[Rendering] = []
     with (
@@ -159,6 +165,13 @@ def render_units(
         for _, wave in itertools.groupby(todo, key=lambda item: item.wave):
             failures += stage.render(wave)
     return failures
+
+
+def picture_numbers(work: Work, recipe: Recipe) -> int:
+    """How many numbers the cache keeps of a picture by a recipe: of every pixel and channel."""
+    info = work.store.read_network()[0]
+    height, width = in_proportion(picture_side(recipe, work.config.size), info.shape)
+    return info.planes * height * width
 
 
 def missing_blocks(
@@ -238,7 +251,7 @@ class Stage:
         units = [Unit(layer=item.layer.name, channel=channel) for channel in item.block.channels]
         return Task(
             item=item,
-            best={unit.channel: self.best_image(unit) for unit in units},
+            best=self.best_images(units),
             earlier=self.earlier_pictures(item.recipe, units) if item.wave else {},
         )
 
@@ -276,10 +289,16 @@ class Stage:
         failed = tuple(failed_rendering(unit, name, one_line(error)) for unit in units)
         return Rendered(renderings=failed, device=self.workers.device, seconds=0.0)
 
-    def best_image(self, unit: Unit) -> bytes:
-        """The JPEG of the sample image that excites a unit most."""
-        best = int(np.argmax(self.stats[unit.layer].over_images(unit.channel)))
-        return self.work.store.sample(best)
+    def best_images(self, units: Sequence[Unit]) -> dict[int, bytes | Picture]:
+        """Channel → the sample image that excites it most."""
+        best = {
+            unit.channel: int(np.argmax(self.stats[unit.layer].over_images(unit.channel)))
+            for unit in units
+        }
+        if not self.work.images.bands.many:
+            return {channel: self.work.store.sample(image) for channel, image in best.items()}
+        pictures = read_again(self.work, list(best.values()), rendered_shape(self.work))
+        return {channel: pictures[image] for channel, image in best.items()}
 
     def earlier_pictures(
         self, recipe: Recipe, units: Sequence[Unit]
@@ -288,10 +307,10 @@ class Stage:
         base = next(one for one in self.recipes if isinstance(one, FourierRecipe))
         facets = [one for one in self.recipes if 0 < wave_of(one) < wave_of(recipe)]
         marks = [rendering_fingerprint(self.work, one) for one in (base, *facets)]
-        store, side = self.work.store, self.work.config.size
+        store, shape = self.work.store, rendered_shape(self.work)
         return {
             unit.channel: [
-                fit(to_pixels(store.rendering(unit, mark).image), side) for mark in marks
+                fit(to_pixels(store.rendering(unit, mark).image), shape) for mark in marks
             ]
             for unit in units
             if all(store.has_rendering(unit, mark) for mark in marks)
@@ -319,8 +338,13 @@ def measure_magnitude(work: Work, recipes: Sequence[Recipe]) -> NDArray[np.float
     if not phase:
         return np.zeros((3, 0, 0), np.float32)
     count = len(work.store.read_samples().samples)
-    picks = np.unique(np.linspace(0, count - 1, min(count, MAGNITUDE_IMAGES)).astype(int))
-    side = octave_sides(phase[0], work.config.size)[-1]
-    views = [fit(decode_view(work.store.sample(int(i))), side) for i in picks]
-    magnitude = mean_magnitude(to_tensor(views), phase[0].contrast)
+    picks = np.linspace(0, count - 1, min(count, MAGNITUDE_IMAGES)).astype(int).tolist()
+    shape = rendered_shape(work, octave_sides(phase[0], work.config.size)[-1])
+    pictures = seen_pictures(work, sorted(set(picks)), shape)
+    magnitude = mean_magnitude(to_tensor(pictures), phase[0].contrast)
     return np.asarray(magnitude.to(torch.float32).numpy())
+
+
+def rendered_shape(work: Work, side: int = 0) -> Shape:
+    """Height and width of a picture whose longer side is --size or, where given, `side`."""
+    return in_proportion(side or work.config.size, work.store.read_network()[0].shape)

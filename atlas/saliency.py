@@ -31,11 +31,11 @@ def saliency(run: Run, image: Tensor, class_: int) -> NDArray[np.float16]:
 
     Args:
         run: with the class scores tapped by `spatial_mean`.
-        image: (3, S, S) in [0, 1].
+        image: (C, H, W) in [0, 1].
         class_: whose score is differentiated.
 
     Returns:
-        (S, S), over its maximum; zeros where the gradient is zero or not finite.
+        (H, W), over its maximum; zeros where the gradient is zero or not finite.
 
     Source: Simonyan, Vedaldi and Zisserman 2014, section 3.1.
     """
@@ -51,12 +51,12 @@ def smoothgrad(
 
     Args:
         run: with the class scores tapped by `spatial_mean`.
-        image: (3, S, S) in [0, 1].
+        image: (C, H, W) in [0, 1].
         class_: whose score is differentiated, also on copies that are taken for another.
         generator: of the noise, on the CPU, so that every device sees the same.
 
     Returns:
-        (S, S), as of `saliency`.
+        (H, W), as of `saliency`.
 
     Source: Smilkov et al. 2017, SmoothGrad.
     """
@@ -70,11 +70,11 @@ def smoothgrad(
 
 
 def class_gradients(run: Run, images: Tensor, class_: int) -> Tensor:
-    """(N, 3, S, S) gradient of a class's score on each image with respect to that image.
+    """(N, C, H, W) gradient of a class's score on each image with respect to that image.
 
     Args:
         run: with the class scores tapped by `spatial_mean`.
-        images: (N, 3, S, S) in [0, 1].
+        images: (N, C, H, W) in [0, 1].
     """
     leaf = images.detach().requires_grad_()
     scores = run(leaf)[CLASSES][:, class_]
@@ -83,7 +83,7 @@ def class_gradients(run: Run, images: Tensor, class_: int) -> Tensor:
 
 
 def strongest_colour(gradient: Tensor) -> NDArray[np.float16]:
-    """(C, S, S) → (S, S): largest absolute value over the colours, over its own maximum."""
+    """(C, H, W) → (H, W): largest absolute value over the colours, over its own maximum."""
     strongest = gradient.abs().amax(0)
     peak = float(strongest.max())
     if not 0 < peak < math.inf:

@@ -18,6 +18,7 @@ from .imagetensors import fit, to_tensor
 from .network import Network, spatial_mean
 from .objectives import standardise
 from .records import CLASSES, LayerStats, Outputs, Scores, Status
+from .shapes import Picture, white_of
 from .transforms import affine, apply_geometry
 
 LEAST_REACH = 1.0
@@ -40,16 +41,16 @@ GEOMETRIES = (
 """Scale, degrees, shift down and right as shares of the side; blur and JPEG make it eight."""
 
 
-def high_frequency(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def high_frequency(images: Picture) -> NDArray[np.float32]:
     """Share of the energy above .25 cycles per pixel, DC removed, Hann window: (N,).
 
     Args:
-        images: (N, S, S, 3) uint8.
+        images: (N, H, W, C); the mean over the channels counts.
     """
-    grey = images.astype(np.float64).mean(3) / 255
+    grey = images.astype(np.float64).mean(3) / white_of(images)
     grey -= grey.mean((1, 2), keepdims=True)
-    window = np.hanning(grey.shape[1] + 1)[:-1]  # periodic
-    power = np.abs(np.fft.rfft2(grey * window[:, None] * window)) ** 2
+    down, across = (np.hanning(side + 1)[:-1] for side in grey.shape[1:])  # periodic
+    power = np.abs(np.fft.rfft2(grey * down[:, None] * across)) ** 2
     rows, columns = np.fft.fftfreq(grey.shape[1])[:, None], np.fft.rfftfreq(grey.shape[2])
     power *= np.where((columns == 0) | (columns == 0.5), 1, 2)  # the half that rfft2 leaves out
     high = np.hypot(rows, columns) > 0.25
@@ -75,14 +76,13 @@ def score_images(
         network: the one that was rendered.
         layer: of all the units.
         channels: one a picture.
-        pictures: (H, W, 3) uint8, of any one size.
+        pictures: (H, W, C) uint8, of any one size in the proportion of the input.
         stats: natural statistics of the layer.
         natural_hf: median share of high-frequency energy of natural images at the input size.
         sign: −1 for pictures of what units dislike: REACH then runs from the natural mean to the
             natural minimum, SELECT counts from the least active channel.
     """
-    side = network.info.input_size
-    fitted = [fit(picture, side) for picture in pictures]
+    fitted = [fit(picture, network.info.shape) for picture in pictures]
     rows, columns = torch.arange(len(channels)), torch.tensor(channels)
     with network.tap({layer: spatial_mean}) as run:
 
@@ -151,7 +151,7 @@ def reach_of(
 
 
 def transformed(images: Tensor, pictures: Sequence[NDArray[np.uint8]]) -> list[Tensor]:
-    """The eight fixed transforms of ROBUST, each applied to all images (N, 3, S, S)."""
+    """The eight fixed transforms of ROBUST, each applied to all images (N, C, H, W)."""
     copies = []
     for scale, degrees, down, right in GEOMETRIES:
         one = affine(
@@ -166,10 +166,19 @@ def transformed(images: Tensor, pictures: Sequence[NDArray[np.uint8]]) -> list[T
 
 
 def jpeg_copy(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """What is left of a picture after JPEG compression."""
-    done, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    """What is left of a picture (H, W, C) after JPEG compression; but for colours, by channel."""
+    if picture.shape[2] == 3:
+        return jpeg_part(picture[..., ::-1], quality)[..., ::-1]
+    parts = [jpeg_part(plane, quality) for plane in picture.transpose(2, 0, 1)]
+    return np.stack(parts, 2)
+
+
+def jpeg_part(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """What is left of (H, W, 3) in BGR order or of one channel (H, W)."""
+    done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+    kind = cv2.IMREAD_COLOR if pixels.ndim == 3 else cv2.IMREAD_GRAYSCALE
+    return np.asarray(cv2.imdecode(data, kind), np.uint8)
 
 
 def select_gate(layer: str, outputs: Outputs) -> int:

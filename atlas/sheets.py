@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import CacheError
+from .shapes import Size, pair
 
 Pixels = NDArray[np.uint8]
 
@@ -50,8 +51,14 @@ def eight_bits() -> Pixels:
 EIGHT_BITS = eight_bits()
 
 
-def to_pixels(image: NDArray[np.float16]) -> Pixels:
-    """Round a rendering (3, H, W) in [0, 1] to its 8-bit image; what is no number becomes black."""
+def to_pixels(image: NDArray[np.float16], shown: Sequence[int] = ()) -> Pixels:
+    """Round a rendering (C, H, W) in [0, 1] to its 8-bit image; what is no number becomes black.
+
+    Args:
+        image: its pixels.
+        shown: the three channels that pages show, or the one in grey; () for colours.
+    """
+    image = image[list(shown) * (3 // len(shown))] if shown else image
     codes = np.ascontiguousarray(image, np.float16).view(np.uint16)
     return np.ascontiguousarray(EIGHT_BITS[codes].transpose(1, 2, 0))  # (H, W, 3)
 
@@ -102,9 +109,24 @@ def cover(pixels: Pixels, height: int, width: int) -> Pixels:
     return fit(pixels, tall, wide)[top : top + height, left : left + width]
 
 
+MOST_CUT = 0.1
+"""Share of a picture that may be cut off so that it fills its place."""
+
+
+def place(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Fill a rectangle without distortion; what would lose much of itself stands whole inside."""
+    tall, wide = pixels.shape[0] * width, pixels.shape[1] * height
+    if min(tall, wide) >= (1 - MOST_CUT) * max(tall, wide):
+        return cover(pixels, height, width)
+    sheet, scale = empty(height, width), min(height / pixels.shape[0], width / pixels.shape[1])
+    down, across = (max(1, round(side * scale)) for side in pixels.shape[:2])
+    put(sheet, fit(pixels, down, across), (height - down) // 2, (width - across) // 2)
+    return sheet
+
+
 def thumbnail(pixels: Pixels) -> Pixels:
     """The (112, 112, 3) thumbnail of a picture."""
-    return cover(pixels, THUMBNAIL, THUMBNAIL)
+    return place(pixels, THUMBNAIL, THUMBNAIL)
 
 
 # --- dataset examples ----------------------------------------------------------------------------
@@ -117,15 +139,15 @@ def patch_shape(box: tuple[int, int, int, int]) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def cut_patch(view: Pixels, box: tuple[int, int, int, int], input_size: int) -> Pixels:
+def cut_patch(view: Pixels, box: tuple[int, int, int, int], input_size: Size) -> Pixels:
     """Cut a dataset example out of a view of its sample image.
 
     Args:
-        view: (h, w, 3), the square that the network sees, at any resolution.
+        view: (h, w, 3), the part that the network sees, at any resolution.
         box: y0, x0, y1, x1 in pixels of the network's input.
-        input_size: side of the network's input.
+        input_size: of the network's input.
     """
-    sides = np.array([view.shape[0], view.shape[1]] * 2) / input_size
+    sides = np.array([view.shape[0], view.shape[1]] * 2) / np.array(pair(input_size) * 2)
     scaled = np.rint(np.array(box) * sides).astype(int)
     top, bottom = span(scaled[0], scaled[2], view.shape[0])
     left, right = span(scaled[1], scaled[3], view.shape[1])
@@ -182,9 +204,9 @@ def contact_sheets(
     sheets = []
     for start in range(0, len(tiles), each):
         sheet = empty(side * per_side, side * per_side)
-        for place, pixels in enumerate(tiles[start : start + each]):
+        for number, pixels in enumerate(tiles[start : start + each]):
             if pixels is not None:
-                put(sheet, pixels, place // per_side * side, place % per_side * side)
+                put(sheet, pixels, number // per_side * side, number % per_side * side)
         sheets.append(sheet)
     return sheets
 
@@ -192,8 +214,8 @@ def contact_sheets(
 def mosaic(patches: Sequence[Pixels]) -> Pixels:
     """The nine best patches of a unit as one picture (168, 168, 3), row by row, best first."""
     sheet, pitch = empty(MOSAIC, MOSAIC), (MOSAIC - PATCH) // 2
-    for place, pixels in enumerate(patches[:9]):
-        put(sheet, cover(pixels, PATCH, PATCH), place // 3 * pitch, place % 3 * pitch)
+    for number, pixels in enumerate(patches[:9]):
+        put(sheet, place(pixels, PATCH, PATCH), number // 3 * pitch, number % 3 * pitch)
     return sheet
 
 
@@ -220,9 +242,9 @@ def card(pairs: Sequence[tuple[Pixels, Pixels]]) -> Pixels:
     height, width = CARD
     sheet = empty(height, width)
     side = next((side for side in (3, 2, 1) if len(pairs) >= side * side), 0)
-    for place in range(side * side):
-        row, column = divmod(place, side)
-        for half, pixels in enumerate(pairs[place]):
-            tile = cover(pixels, height // side, width // side // 2)
+    for number in range(side * side):
+        row, column = divmod(number, side)
+        for half, pixels in enumerate(pairs[number]):
+            tile = place(pixels, height // side, width // side // 2)
             put(sheet, tile, row * (height // side), (2 * column + half) * (width // side // 2))
     return sheet

@@ -276,7 +276,7 @@ def model_json(
         "source": model.source,
         "licence": model.licence,
         "parameters": model.parameters,
-        "input_size": model.input_size,
+        **input_json(atlas),
         "outputs": model.outputs,
         "images": atlas.samples.title,
         "crop": asdict(atlas.samples.crop) if atlas.samples.crop else None,
@@ -296,6 +296,18 @@ def model_json(
         "classes": [class_row_json(classes, one) for one in classes.classes] if classes else [],
         "lenses": [lens_json(image) for image in images],
     }
+
+
+def input_json(atlas: ModelAtlas) -> Json:
+    """What the network takes; of a square picture in colours or grey, its side is all."""
+    model = atlas.model
+    found: Json = {"input_size": model.input_size}
+    if model.input_shape:
+        found["input_shape"] = list(model.input_shape)
+    if atlas.shown:
+        found["channels"] = model.channels
+        found["show_channels"] = [one + 1 for one in atlas.shown]
+    return found
 
 
 def search_json(

@@ -1,4 +1,4 @@
-"""The squares that are cut out of a decoded picture: which part, at which side, as which bytes.
+"""The parts that are cut out of a decoded picture: where, at which size, as which bytes.
 
 Start at `cut`.
 """
@@ -9,10 +9,14 @@ from typing import Literal
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from . import shapes
+from .bands import shown_picture
 from .headers import read_header
 from .pictures import REDUCED, Pixels
 from .records import USUAL_SHARE, CentralCrop
+from .shapes import Picture, Shape, Size, T, pair
 
 Crop = tuple[int, int, int, int] | Literal["centre"]
 """(y0, x0, y1, x1) in pixels of the decoded file, or its centre, see `centre_box`."""
@@ -24,21 +28,26 @@ SPARE = 2
 """A reduced JPEG keeps at least this many times the resolution that is wanted of its square."""
 
 
-def spare_factor(data: bytes, crops: Sequence[Crop], centre: CentralCrop, side: int) -> int:
-    """By how much a JPEG can be reduced while decoding, for its centre at `side` pixels."""
+def spare_factor(data: bytes, crops: Sequence[Crop], centre: CentralCrop, size: Size) -> int:
+    """By how much a JPEG can be reduced while decoding, for its centre at `size`."""
     if not data.startswith(b"\xff\xd8") or any(crop != "centre" for crop in crops):
         return 1
     header = read_header(data)
-    short = min(header.height, header.width) * centre.share
-    return max(factor for factor in REDUCED if factor == 1 or short / factor >= SPARE * side)
+    spans = central_spans(header.height, header.width, centre, pair(size))
+    room = list(zip(spans, pair(size), strict=True))
+    return max(
+        factor
+        for factor in REDUCED
+        if factor == 1 or all(span / factor >= SPARE * side for span, side in room)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """One square of a file: where it was, its pixels for the network and its view for pages."""
+    """One part of a file: where it was, its pixels for the network and its view for pages."""
 
     box: tuple[int, int, int, int]
-    pixels: Pixels
+    pixels: Picture
     view: bytes
 
 
@@ -49,42 +58,81 @@ def at_full_size(piece: Cut, factor: int) -> Cut:
 
 
 def centre_box(
-    height: int, width: int, centre: CentralCrop, size: int
+    height: int, width: int, centre: CentralCrop, size: Size
 ) -> tuple[int, int, int, int]:
     """The central part that `centre` means, as (y0, x0, y1, x1), for an input of `size`."""
-    short = min(height, width)
-    if centre.prepared and round(short * USUAL_SHARE) == size:
-        down = across = size
-    elif centre.squash:
-        down, across = (max(1, round(length * centre.share)) for length in (height, width))
+    shape = pair(size)
+    if centre.prepared and {round(min(height, width) * USUAL_SHARE)} == {*shape}:
+        down, across = shape
     else:
-        down = across = max(1, round(short * centre.share))
+        spans = central_spans(height, width, centre, shape)
+        down, across = (max(1, round(span)) for span in spans)
     y, x = (height - down) // 2, (width - across) // 2
     return y, x, y + down, x + across
 
 
-def cut(pixels: Pixels, crop: Crop, centre: CentralCrop, size: int, view_size: int) -> Cut:
-    """Cut one square out of a decoded file (H, W, 3).
+def central_spans(
+    height: int, width: int, centre: CentralCrop, shape: Shape
+) -> tuple[float, float]:
+    """Height and width of the central part, not rounded: the largest rectangle in the proportion of
+    `shape`, or the whole picture where it is squashed, times the share."""
+    down, across = float(height), float(width)
+    if not centre.squash:
+        down, across = (
+            min(height, width * shape[0] / shape[1]),
+            min(width, height * shape[1] / shape[0]),
+        )
+    return down * centre.share, across * centre.share
+
+
+def part_of_square(box: tuple[int, int, int, int], size: Size) -> tuple[int, int, int, int]:
+    """The central part of a box in the proportion of `size`."""
+    y0, x0, y1, x1 = box
+    part = centre_box(y1 - y0, x1 - x0, CentralCrop(share=1), size)
+    return y0 + part[0], x0 + part[1], y0 + part[2], x0 + part[3]
+
+
+def cut(
+    pixels: Picture,
+    crop: Crop,
+    centre: CentralCrop,
+    size: Size,
+    view_size: Size,
+    shown: Sequence[int] = (),
+) -> Cut:
+    """Cut one part out of a decoded file (H, W, C).
 
     Args:
         pixels: of the whole file.
-        crop: the square, or the centre.
+        crop: a square, of which the part in the proportion of `size` is taken, or the centre.
         centre: which part that is.
-        size: side of the square for the network.
-        view_size: largest side of the view.
+        size: of the part for the network.
+        view_size: largest size of the view.
+        shown: the channels in the view; () for colours.
     """
-    box = centre_box(pixels.shape[0], pixels.shape[1], centre, size) if crop == "centre" else crop
+    height, width = pixels.shape[:2]
+    if crop == "centre":
+        box = centre_box(height, width, centre, size)
+    else:
+        box = part_of_square(crop, size)
     part = pixels[box[0] : box[2], box[1] : box[3]]
-    view = resize(part, min(view_size, *part.shape[:2]))
+    view = shown_picture(resize(part, within(part.shape[:2], pair(view_size))), shown)
     return Cut(box=box, pixels=resize(part, size), view=encode_view(view))
 
 
-def resize(part: Pixels, size: int) -> Pixels:
-    """Resize to (size, size, 3): area means when shrinking, cubic when enlarging."""
-    if part.shape[:2] == (size, size):
+def within(shape: Shape, limit: Shape) -> Shape:
+    """The largest size in the proportion of `limit` that neither exceeds it nor the shape."""
+    share = min(1.0, shape[0] / limit[0], shape[1] / limit[1])
+    return max(1, round(limit[0] * share)), max(1, round(limit[1] * share))
+
+
+def resize(part: NDArray[T], size: Size) -> NDArray[T]:
+    """Resize to (H, W, C): area means when shrinking, cubic when enlarging."""
+    shape = pair(size)
+    if part.shape[:2] == shape:
         return np.ascontiguousarray(part)
-    method = cv2.INTER_AREA if size <= min(part.shape[:2]) else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(part, (size, size), interpolation=method), np.uint8)
+    shrinks = shape[0] <= part.shape[0] and shape[1] <= part.shape[1]
+    return shapes.resize(part, shape, cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
 def encode_view(pixels: Pixels) -> bytes:

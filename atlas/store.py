@@ -30,6 +30,7 @@ from typing import Any, Literal, Self, cast
 import numpy as np
 
 from .audit import (
+    NOTE,
     QUARANTINE,
     Block,
     Kind,
@@ -46,6 +47,7 @@ from .codec import (
     lens_from_file,
     lenses_to_datasets,
     model_from_json,
+    model_to_json,
     open_block,
     read_columns,
     readout_to_datasets,
@@ -181,7 +183,7 @@ class Store:
     def write_network(self, model: ModelInfo, layers: Sequence[LayerInfo]) -> None:
         """Keep the model and its layer table, instead of any earlier one."""
         layers_json = [asdict(layer) for layer in layers]
-        self._write_json_block("network", {"model": asdict(model), "layers": layers_json})
+        self._write_json_block("network", {"model": model_to_json(model), "layers": layers_json})
 
     def read_network(self) -> tuple[ModelInfo, tuple[LayerInfo, ...]]:
         """The model and its layer table.
@@ -224,7 +226,7 @@ class Store:
     # --- views of the sample images
 
     def write_views(self, first: int, views: Sequence[bytes]) -> None:
-        """Keep the JPEG views of consecutive sample images.
+        """Keep the JPEG views of consecutive sample images, instead of any earlier ones.
 
         Args:
             first: index of the first of them.
@@ -237,6 +239,12 @@ class Store:
         }
         data = build_block({"kind": "images", "first": first, "last": last}, datasets)
         path = self._commit(self.folder / "images", f"{first}-{last}", ".h5", data)
+        known = list(self._blocks.values())
+        for earlier in [one.path for one in known if one.kind == "images" and one.first == first]:
+            if earlier != path:
+                remove(earlier)
+                self._opened.pop(earlier, None)
+                del self._blocks[earlier]
         self._add(Block(path=path, kind="images", first=first, last=last))
 
     def has_view(self, index: int) -> bool:
@@ -244,7 +252,7 @@ class Store:
         return self._find("images", lambda block: block.first <= index <= block.last) is not None
 
     def sample(self, index: int) -> bytes:
-        """The view of a sample image, a JPEG of the square the network sees.
+        """The view of a sample image, a JPEG of the part the network sees.
 
         Raises:
             CacheError: it was never written.
@@ -433,6 +441,27 @@ class Store:
         """
         return StorePictures(self, dict(fingerprints), lenses)
 
+    def write_json(self, name: str, value: object) -> None:
+        """Replace a small note that is no result.
+
+        Args:
+            name: small letters, without ending.
+            value: plain JSON values.
+        """
+        atomic_write(self._note(name), canonical_json(value).encode())
+
+    def read_json(self, name: str) -> Any:
+        """A note, or None where there is none or it is damaged."""
+        try:
+            return json.loads(self._note(name).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def _note(self, name: str) -> Path:
+        assert NOTE.fullmatch(f"{name}.json"), name
+        assert name != "key", "the key is no note"
+        return self.folder / f"{name}.json"
+
     # --- other caches
 
     @property
@@ -566,7 +595,7 @@ class StorePictures:
         return self.store.rendering(unit, self.fingerprints[recipe])
 
     def sample(self, index: int) -> bytes:
-        """The view of a sample image, a JPEG of the square the network sees.
+        """The view of a sample image, a JPEG of the part the network sees.
 
         Raises:
             CacheError: it was never written.

@@ -22,6 +22,7 @@ from .models import load_model
 from .network import Network
 from .recipes import FourierRecipe, Recipe, steps_at_full_size
 from .records import LayerInfo, LayerStats, Rendering, Unit
+from .shapes import Picture
 from .workers import Block, Material, Settings, failed_rendering, render_block
 
 
@@ -62,7 +63,7 @@ class Nature:
     Attributes:
         stats: statistics of the layers to be rendered and of their companions, in forward order.
         hf: median share of high-frequency energy.
-        magnitude: (3, S, S//2+1) float32, mean magnitude of the sample images' spectra; empty
+        magnitude: (C, H, W//2+1) float32, mean magnitude of the sample images' spectra; empty
             where no recipe needs it.
     """
 
@@ -77,13 +78,13 @@ class Task:
 
     Attributes:
         item: what is to be rendered.
-        best: channel → JPEG of the sample image that excites it most.
-        earlier: channel → pictures (S, S, 3) uint8 that a facet is to differ from; channels of
+        best: channel → the sample image that excites it most: of colours a JPEG, else its pixels.
+        earlier: channel → pictures (H, W, C) uint8 that a facet is to differ from; channels of
             which one has failed are left out.
     """
 
     item: Item
-    best: Mapping[int, bytes]
+    best: Mapping[int, bytes | Picture]
     earlier: Mapping[int, Sequence[NDArray[np.uint8]]]
 
     def run(self, worker: "Renderer") -> "Rendered":
@@ -144,7 +145,7 @@ class Renderer:
 
         return Material(
             natural={name: self.nature.stats[name] for name in before},
-            best_image=lambda channel: decode_view(task.best[channel]),
+            best_image=lambda channel: as_picture(task.best[channel]),
             earlier=earlier,
             magnitude=self.nature.magnitude,
         )
@@ -170,6 +171,11 @@ class Renderer:
         """The units of a block that cannot be rendered, each of which says why."""
         units = [Unit(layer=item.layer.name, channel=channel) for channel in item.block.channels]
         return [failed_rendering(unit, item.recipe.name, reason) for unit in units]
+
+
+def as_picture(image: bytes | Picture) -> Picture:
+    """Pixels of a sample image."""
+    return decode_view(image) if isinstance(image, bytes) else image
 
 
 NO_GRADIENT = (

@@ -24,7 +24,7 @@ def draw_geometry(
 
     Args:
         steps: number of steps.
-        shift: largest shift as a share of the side.
+        shift: largest shift along each axis as a share of that side.
         zoom: largest relative change of scale.
         rotation: largest angle in degrees.
         generators: one an image.
@@ -50,6 +50,14 @@ def affine(scale: Tensor, angle: Tensor, moved: Tensor) -> Tensor:
 
 
 def apply_geometry(images: Tensor, maps: Tensor) -> Tensor:
-    """Resample images (N, 3, H, W) by maps (N, 2, 3); outside the border they are reflected."""
+    """Resample images (N, C, H, W) by maps (N, 2, 3); outside the border they are reflected.
+
+    The grid spans [-1, 1] along both axes, of whatever length, so a turn of pixels is none of the
+    grid unless the image is square.
+    """
+    height, width = images.shape[2:]
+    if height != width:
+        ratio = height / width
+        maps = maps * maps.new_tensor([[1, ratio, 1], [1 / ratio, 1, 1]])
     grid = F.affine_grid(maps, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, align_corners=False, padding_mode="reflection")

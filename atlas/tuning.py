@@ -87,8 +87,8 @@ def kept_bytes(network: Network, layer: str, size: int, images: int) -> int:
         kept[storage.data_ptr()] = storage
         return tensor
 
-    side = network.seen_side(size, layer)
-    pixels = torch.zeros(images, 3, side, side, device=network.device, requires_grad=True)
+    shape = (images, network.info.planes, *network.seen_shape(size, layer))
+    pixels = torch.zeros(shape, device=network.device, requires_grad=True)
     with (
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
         network.tap({layer: spatial_mean}) as run,

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__, tuning
+from .bands import COLOUR, Bands
 from .classes import find_classes
 from .classnames import folder_names, read_class_names
-from .config import Config, command_line, fingerprint, source_date_epoch
+from .config import Config, check_shown, command_line, fingerprint, source_date_epoch
 from .errors import InputError, UsageError
 from .files import escape_name, require_writable
 from .images import find_images
@@ -188,13 +189,46 @@ def prepare(config: Config, progress: Progress) -> Plain:
     crop = central_crop(config)
     images = find_images(config.images, config.max_pixels, crop, config.follow_links)
     model = functools.cache(functools.partial(load_loudly, config, progress))
-    grey = False  # a network of one channel is always one's own, which has no digest yet
+    channels = 3  # a network of another number is always one's own, which has no digest yet
     if not identity.complete:
-        info = model().info
-        identity, grey = identity.completed(info), len(info.mean) == 1
+        identity, channels = identity.completed(model().info), model().info.channels
     return Plain(
-        config=config, images=images, identity=identity, model=model, progress=progress, grey=grey
+        config=config,
+        images=replace(images, bands=find_bands(config, channels, images)),
+        identity=identity,
+        model=model,
+        progress=progress,
+        grey=channels == 1,
     )
+
+
+def find_bands(config: Config, channels: int, images: ImageSet) -> Bands:
+    """How files are read for a network of so many channels.
+
+    Raises:
+        UsageError: --show-channels names one that it does not have, or it has colours.
+        InputError: the images are photographs, which have not as many.
+    """
+    plain = Bands(channels=channels, white=config.white)
+    if not plain.many:
+        if config.show_channels:
+            raise UsageError(
+                f"--show-channels is for networks of other channels than 1 and 3; "
+                f"{config.model} takes {channels}"
+            )
+        return plain if config.white else COLOUR
+    if config.images in PHOTOGRAPHS:
+        raise InputError(
+            f"{config.model} takes {channels} channels, photographs have 3; give --images a folder "
+            f"of TIFF or .npy files of {channels} channels"
+        )
+    check_shown(config.show_channels, channels)
+    first = (0, 1, 2) if channels > 2 else (0,)
+    return replace(plain, shown=tuple(one - 1 for one in config.show_channels) or first)
+
+
+PHOTOGRAPHS = ("sample", "imagenette")
+"""Values of --images that are no folder."""
 
 
 def load_loudly(config: Config, progress: Progress) -> Model:

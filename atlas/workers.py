@@ -21,13 +21,14 @@ from .recipes import FourierRecipe, Recipe, digest, sign_of
 from .records import LayerStats, Rendering, Scores, Start, Status, Unit
 from .render import render
 from .scoring import judge, score_images, select_gate
+from .shapes import Picture, Size, in_proportion, resize
 
 BLOCK_UNITS = 32
 """Units committed together: half a minute on two cores, the most that an interruption can lose."""
 
 NO_SNAPSHOTS = np.zeros((0, 3, 0, 0), np.float16)
 SNAPSHOT_SIDE = 112
-"""Side of the pictures of `--snapshots`."""
+"""Longer side of the pictures of `--snapshots`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class Settings:
 
     Attributes:
         recipe: how units are rendered.
-        size: side of a picture.
+        size: longer side of a picture.
         seed: of the whole atlas.
         batch: largest number of units optimised together.
         precision: arithmetic of the network, e.g. "fp32".
@@ -75,14 +76,14 @@ class Material:
 
     Attributes:
         natural: statistics of the block's layer, and of the layers before it for `company`.
-        best_image: channel → (S, S, 3) uint8, the sample image that excites it most.
-        earlier: channel → pictures (S, S, 3) uint8 that a facet is to differ from.
-        magnitude: (3, S, S//2+1) float32, mean magnitude of the sample images' spectra at the size
+        best_image: channel → (H, W, C), the sample image that excites it most.
+        earlier: channel → pictures (H, W, C) uint8 that a facet is to differ from.
+        magnitude: (C, H, W//2+1) float32, mean magnitude of the sample images' spectra at the size
             of the pictures; empty where no recipe needs it.
     """
 
     natural: Mapping[str, LayerStats]
-    best_image: Callable[[int], NDArray[np.uint8]]
+    best_image: Callable[[int], Picture]
     earlier: Callable[[int], Sequence[NDArray[np.uint8]]]
     magnitude: NDArray[np.float32]
 
@@ -241,7 +242,9 @@ def run_attempt(
             ),
             size=settings.size,
             natural=material.natural,
-            start=None if start == "noise" else start_images(chunk, settings.size, material),
+            start=None
+            if start == "noise"
+            else start_images(chunk, network.picture_shape(settings.size), material),
             rate=1.0,
             precision=settings.precision,
             magnitude=material.magnitude,
@@ -283,15 +286,15 @@ def even_chunks(channels: Sequence[int], largest: int) -> list[list[int]]:
     return [part.tolist() for part in np.array_split(np.array(channels), count)]
 
 
-def start_images(channels: Sequence[int], size: int, material: Material) -> NDArray[np.uint8]:
-    """(N, size, size, 3): the best sample image of each channel."""
+def start_images(channels: Sequence[int], size: Size, material: Material) -> Picture:
+    """(N, H, W, C): the best sample image of each channel."""
     return np.stack([fit(material.best_image(channel), size) for channel in channels])
 
 
 def earlier_pictures(
     channels: Sequence[int], recipe: Recipe, material: Material
 ) -> tuple[NDArray[np.uint8], ...]:
-    """Facet by facet, the earlier pictures (N, S, S, 3) of the channels; () for other recipes."""
+    """Facet by facet, the earlier pictures (N, H, W, C) of the channels; () for other recipes."""
     if not (isinstance(recipe, FourierRecipe) and recipe.objective == "facet"):
         return ()
     known = [material.earlier(channel) for channel in channels]
@@ -392,10 +395,7 @@ def finish(unit: Unit, tries: Sequence[_Attempt], settings: Settings) -> Renderi
 
 
 def snapshots_of(draft: Draft) -> NDArray[np.float16]:
-    """(O, 3, s, s): the picture after each octave, all at one small side."""
-    side = (SNAPSHOT_SIDE, SNAPSHOT_SIDE)
-    small = [
-        cv2.resize(image.transpose(1, 2, 0), side, interpolation=cv2.INTER_AREA)
-        for image in draft.snapshots
-    ]
+    """(O, C, h, w): the picture after each octave, all at one small size."""
+    shape = in_proportion(SNAPSHOT_SIDE, draft.image.shape[1:])
+    small = [resize(image.transpose(1, 2, 0), shape, cv2.INTER_AREA) for image in draft.snapshots]
     return np.stack(small).transpose(0, 3, 1, 2).astype(np.float16)

@@ -30,7 +30,7 @@ def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str
         (["build", "--seed", "-1"], 2, "--seed must be from 0"),
         (["build", "--batch", "few"], 2, "--batch takes a whole number"),
         (["build", "--device", "tpu"], 2, "torch finds: cpu"),
-        (["build", "--mean", "a"], 2, "--mean takes one or three numbers"),
+        (["build", "--mean", "a"], 2, "--mean takes one number, or one a channel"),
         (["build", "--nonsense"], 2, "unrecognized arguments: --nonsense"),
         (["bild"], 2, "invalid choice: 'bild'"),
         (["build", "--images", "/nowhere/at/all"], 3, "/nowhere/at/all"),

@@ -59,6 +59,8 @@ GOOD: dict[str, tuple[str, object]] = {
     "std": ("0.25", (0.25,)),
     "input_size": ("64", 64),
     "channels": ("1", 1),
+    "show_channels": ("3, 2,1", (3, 2, 1)),
+    "white": ("10000", 10000.0),
     "out": ("atlas.h5", "atlas.h5"),
     "quiet": ("true", True),
     "verbose": ("TRUE", True),
@@ -137,7 +139,15 @@ def test_numbers_have_limits_that_are_allowed_themselves(key: str, low: int, hig
         ({"shard": "0/2"}, "--shard must be I/N with 1 <= I <= N, got 0/2"),
         ({"shard": "2"}, "--shard takes I/N, such as 2/8, got '2'"),
         ({"engine": "dask"}, "--engine is 'dask'; allowed: local, ray"),
-        ({"channels": "4"}, "--channels must be 1 or 3, got 4"),
+        ({"channels": "65"}, "--channels must be from 1 to 64, got 65"),
+        ({"input_size": "128x64x3"}, "--input-size takes a side, or height x width such as 128x64"),
+        ({"input_size": "128x7"}, "--input-size must be from 8 to 2048, got 7"),
+        ({"input_size": "128x"}, "--input-size takes a whole number, got ''"),
+        ({"show_channels": "1,2"}, "--show-channels takes one channel or three, got 2"),
+        ({"show_channels": "0,1,2"}, "--show-channels must be from 1 to 64, got 0"),
+        ({"show_channels": "6", "channels": "5"}, "--show-channels must be from 1 to 5, got 6"),
+        ({"white": "0"}, "--white takes a number above 0, such as 10000, got '0'"),
+        ({"white": "nan"}, "--white takes a number above 0"),
         ({"classes": ","}, "--classes takes a number, all, or class names and indices, got ','"),
         ({"images": ""}, "--images is empty"),
         ({"layers": " , "}, "--layers is empty; allowed: blocks, children, all"),
@@ -146,14 +156,13 @@ def test_numbers_have_limits_that_are_allowed_themselves(key: str, low: int, hig
         ({"rank": "maximum"}, "--rank is 'maximum'; allowed: mean, max, contrast"),
         ({"rank": "men"}, "did you mean mean?"),
         ({"precision": "half"}, "--precision is 'half'; allowed: auto, fp32, bf16, fp16"),
-        ({"mean": "0.5,x"}, "--mean takes one or three numbers, got '0.5,x'"),
-        ({"mean": "0.5,0.5"}, "--mean takes one or three numbers"),
+        ({"mean": "0.5,x"}, "--mean takes one number, or one a channel, got '0.5,x'"),
         ({"crop": "0"}, "--crop takes a number above 0 and at most 1, got '0'"),
         ({"crop": "1.5"}, "--crop takes a number above 0 and at most 1, got '1.5'"),
         ({"crop": "nan"}, "--crop takes a number above 0 and at most 1"),
         ({"crop": "half"}, "--crop takes a number above 0 and at most 1"),
-        ({"mean": "nan"}, "--mean takes one or three numbers"),
-        ({"std": "inf"}, "--std takes one or three numbers"),
+        ({"mean": "nan"}, "--mean takes one number, or one a channel"),
+        ({"std": "inf"}, "--std takes one number, or one a channel"),
         ({"std": "0"}, "--std must be above 0"),
         ({"std": "1,1,-1"}, "--std must be above 0"),
         ({"model": "a\0b"}, "--model holds a NUL character"),
@@ -190,6 +199,15 @@ def test_file_takes_lists_numbers_and_flags(tmp_path: Path) -> None:
     assert config.quiet is True
     assert config.units == "all"
     assert config.input_size == 64
+
+
+@pytest.mark.parametrize("text", ["128x64", "128×64", " 128 X 64 "])
+def test_input_size_may_be_height_and_width(text: str) -> None:
+    assert configure({"input_size": text}).input_size == (128, 64)
+
+
+def test_input_of_equal_height_and_width_is_a_square() -> None:
+    assert configure({"input_size": "64x64"}) == configure({"input_size": "64"})
 
 
 @pytest.mark.parametrize("name", ["site-url", "site_url"])
@@ -262,6 +280,7 @@ def test_default_command_is_short() -> None:
         Config(negative=True, snapshots=True, facets=2, size=96, seed=2**62),
         Config(classes=("207",), shard=(2, 3), lenses=0, target="great white shark", name="b 2"),
         Config(classes=("tabby", "tiger cat"), channels=1),
+        Config(input_size=(128, 64), channels=5, show_channels=(5, 2, 1), white=1e4),
         Config(classes="all"),
         Config(weights="a b.pth", weights_sha256="0" * 64, reference="none", max_pixels=10**6),
     ],

@@ -406,7 +406,7 @@ def test_one_number_stands_for_all_channels() -> None:
         ("net = 3\n", "net", "net is a int, not a callable"),
         ("def net(size): ...\n", "net", "missing 1 required positional argument"),
         ("def net():\n    return {'a': 1}\n", "net", "must return a torch.nn.Module, got dict"),
-        ("def net():\n    return nn.Conv2d(4, 1, 1)\n", "net", "4 channels; allowed: 1 or 3"),
+        ("def net():\n    return nn.Conv2d(65, 1, 1)\n", "net", "65 channels; allowed: 1 to 64"),
         ("net = [1]\n", "net", "net is a list, not a callable"),
     ],
 )

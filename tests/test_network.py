@@ -250,7 +250,7 @@ def test_tokens_that_are_no_grid_at_another_size_are_seen_at_the_input_size() ->
     network = network_with_table(body, ["norm"])
     assert network.accepts(16, "norm")
     assert not network.accepts(32, "norm"), "17 tokens"
-    assert network.seen_side(32, "norm") == 16
+    assert network.seen_shape(32, "norm") == (16, 16)
 
 
 def test_channels_last_are_shown_as_maps() -> None:
@@ -280,7 +280,7 @@ def test_vision_transformer_is_shown_its_own_size() -> None:
     blocks = [f"encoder.layers.encoder_layer_{index}" for index in (0, 1)]
     network = network_with_table(plain, blocks, side=32)
     assert not network.accepts(16, blocks[0])
-    assert network.seen_side(16, blocks[0]) == network.seen_side(64, blocks[0]) == 32
+    assert network.seen_shape(16, blocks[0]) == network.seen_shape(64, blocks[0]) == (32, 32)
     tokens: list[Tensor] = []
     handle = plain.get_submodule(blocks[1]).register_forward_hook(
         lambda _module, _inputs, output: tokens.append(output)

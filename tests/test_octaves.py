@@ -97,7 +97,7 @@ def test_example_is_what_the_first_octave_starts_from() -> None:
     start = np.stack(smooth_images(2, 32, seed=9))
     job = job_of("relu1", [0, 1], stats, 32, start=start)
     generators = [torch.Generator().manual_seed(seed) for seed in job.seeds]
-    first = first_images(octaves(1), job, 16, generators, torch.device("cpu")).images()
+    first = first_images(octaves(1), job, (16, 16), generators, network).images()
     small = torch.from_numpy(start).permute(0, 3, 1, 2).float() / 255
     assert (first - F.avg_pool2d(small, 2)).abs().max() < 0.1, "but for a little noise"
 

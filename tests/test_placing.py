@@ -17,7 +17,7 @@ from atlas.models import Model
 from atlas.network import Network
 from atlas.placing import boxes_of, place_by_gradient, unplaced
 from atlas.probes import probe_images
-from atlas.ranking import patch_boxes, patch_side
+from atlas.ranking import patch_boxes, patch_shape
 from atlas.records import LayerInfo, LayerStats
 from tests.helpers import layer_info, network_of
 from tests.layer_tables import Small, row
@@ -90,7 +90,7 @@ def test_box_is_centred_where_the_derivatives_are(
     for y, x in ((info.height // 3, info.width // 2), (info.height // 2, 2 * info.width // 3)):
         centre = gradient_centre(network, info, y, x)
         (box,) = patch_boxes(info, SIDE, np.array([y * info.width + x]))
-        side = patch_side(info, SIDE)
+        side, _ = patch_shape(info, SIDE)
         for axis in (0, 1):
             inside = np.clip(centre[axis], side / 2, SIDE - side / 2)
             assert (box[axis] + box[axis + 2]) / 2 == pytest.approx(inside, abs=SIDE / 16)

@@ -303,7 +303,7 @@ def test_weight_decay_alone_takes_a_silent_units_picture_to_the_mean_colour() ->
 
 
 def test_first_image_of_filter_visualizer_is_light_grey_in_256ths() -> None:
-    images = grey_noise(visualizer(), torch.Generator().manual_seed(0))
+    images = grey_noise(visualizer(), (3, 56, 56), torch.Generator().manual_seed(0))
     levels = (images * 255).round()
     assert images.shape == (3, 56, 56)
     assert (float(levels.min()), float(levels.max())) == (150, 179)

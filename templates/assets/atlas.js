@@ -264,11 +264,14 @@
         event.preventDefault();
         from = each;
         name.textContent = each.dataset.title;
-        frame.replaceChildren(make("img", { src: each.href, alt: each.dataset.title, width: 672, height: 672 }), box);
+        const whole = make("img", { src: each.href, alt: each.dataset.title, width: 672, height: 672 });
+        whole.onload = () => frame.style.setProperty("--across", Math.min(1, whole.naturalWidth / whole.naturalHeight));
+        frame.replaceChildren(whole, box);
         box.toggleAttribute("hidden", !each.dataset.box);
         if (each.dataset.box) {
           const [y0, x0, y1, x1] = each.dataset.box.split(" ").map(Number);
-          box.setAttribute("viewBox", `0 0 ${each.dataset.size} ${each.dataset.size}`);
+          const [across, down = across] = each.dataset.size.split(" ");
+          box.setAttribute("viewBox", `0 0 ${across} ${down}`);
           for (const [key, value] of Object.entries({ x: x0, y: y0, width: x1 - x0, height: y1 - y0 })) rect.setAttribute(key, value);
         }
         dialog.showModal();
