@@ -215,6 +215,8 @@ def tiff_array(file: Any, counts: Sequence[int], shape: tuple[int, int]) -> Numb
     channels, pages = int(first.samplesperpixel), len(file.pages)
     if str(first.dtype) not in KINDS:
         raise InputError(f"holds {first.dtype} numbers; understood are {', '.join(KINDS)}")
+    if not first.dataoffsets:  # or all of it would be black
+        raise InputError(TRUNCATED)
     if channels in counts:
         array = np.asarray(first.asarray(maxworkers=1))
         if first.planarconfig == SEPARATE and channels > 1:

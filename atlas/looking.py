@@ -1,6 +1,6 @@
 """The stage images → lenses: what the network makes of the sample images that get a page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from . import tuning
 from .classes import find_classes, varied_samples
@@ -12,6 +12,7 @@ from .lenses import look
 from .measuring import seen_pictures
 from .network import Network
 from .records import CLASSES, LayerInfo, Lens
+from .shapes import Picture
 from .work import Work, target_words
 
 LENSES_VERSION = 1
@@ -88,7 +89,14 @@ def look_at_missing(work: Work, layers: Sequence[LayerInfo]) -> int:
     failed = 0
     with work.progress.lenses(sum(map(len, todo))) as looked:
         for images in filter(None, todo):
-            found = [lens for image in images for lens in look_at(work, network, image, names)]
+            pictures = dict(
+                zip(images, seen_pictures(work, images, network.info.shape), strict=True)
+            )
+            found = [
+                lens
+                for image, picture in pictures.items()
+                for lens in look_at(work, network, {image: picture}, names)
+            ]
             if found:
                 work.store.write_lenses(images[0], images[-1], mark, found)
             failed += len(images) - len(found)
@@ -96,19 +104,18 @@ def look_at_missing(work: Work, layers: Sequence[LayerInfo]) -> int:
     return failed
 
 
-def look_at(work: Work, network: Network, image: int, layers: Sequence[str]) -> list[Lens]:
+def look_at(
+    work: Work, network: Network, pictures: Mapping[int, Picture], layers: Sequence[str]
+) -> list[Lens]:
     """What the network makes of one image; nothing, and a warning, where that fails."""
     scores = class_layer(work.store.read_network()[1])
     classes = scores.channels if scores else 0
     try:
-        shape = work.store.read_network()[0].shape
-        pictures = dict(zip([image], seen_pictures(work, [image], shape), strict=True))
         return look(network, pictures, layers, classes, target(work, classes), work.config.seed)
-    except CacheError:
-        raise
     except Exception as error:  # whatever it is, it is this image's; the others go on
         if work.config.strict:
             raise
+        (image,) = pictures
         name = work.store.read_samples().samples[image].name
         work.progress.warn(f"no page of image {shown(name)}: {one_line(error)}")
         return []
