@@ -1,4 +1,7 @@
-"""Build a static atlas of a convolutional network: `python build_atlas.py build --help`."""
+"""Build a static atlas of a convolutional network; `build --help` lists the options.
+
+From a clone `python build_atlas.py` starts it; installed, it is the program `cnn-atlas`.
+"""
 
 import argparse
 import os
@@ -7,11 +10,15 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import cast
 
-from atlas.config import OPTIONS, Config, as_typed, command_line, configure
+from atlas.config import IN_A_CLONE, OPTIONS, Config, as_typed, command_line, configure
 from atlas.errors import AtlasError, Interrupted, UsageError
+
+INSTALLED = "cnn-atlas"
+"""The program that pip makes of `main`, see pyproject.toml."""
 
 COMMANDS = {
     "build": "rank, render, score and write the site; does only what the cache does not hold",
@@ -55,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse(arguments: Sequence[str] | None) -> dict[str, object]:
     """Read the command line into option texts, `command` and `config`."""
-    parser = Parser(prog="build_atlas.py", description=__doc__)
+    parser = Parser(prog=program(), description=str(__doc__).partition("\n")[0])
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, help_text in COMMANDS.items():
         one = commands.add_parser(name, help=help_text, description=help_text)
@@ -63,6 +70,11 @@ def parse(arguments: Sequence[str] | None) -> dict[str, object]:
             one.add_argument("folders", nargs="+", metavar="FOLDER", help="cache to copy from")
         add_options(one)
     return {key: value for key, value in vars(parser.parse_args(arguments)).items() if value}
+
+
+def program() -> str:
+    """What people type to start this."""
+    return INSTALLED if Path(sys.argv[0]).stem == INSTALLED else IN_A_CLONE
 
 
 class Parser(argparse.ArgumentParser):
@@ -121,7 +133,8 @@ def run(typed: dict[str, object], verbose: bool) -> int:
 
 def resume_line(config: Config, command: str, folders: Sequence[str] = ()) -> str:
     """The command that goes on where a run was stopped: the same, in the same folders."""
-    words, default = [command_line(config, command), *map(shlex.quote, folders)], Config()
+    typed, default = command_line(config, command, program()), Config()
+    words = [typed, *map(shlex.quote, folders)]
     for name in ("cache", "site", "device", "engine"):
         if getattr(config, name) != getattr(default, name):
             words.append(f"--{name} {shlex.quote(str(getattr(config, name)))}")

@@ -624,9 +624,13 @@ def as_typed(key: str, value: object) -> str:
     return f"{text}," if key == "classes" and text.isdecimal() else text
 
 
-def command_line(config: Config, command: str = "build") -> str:
-    """The shortest `build_atlas.py` command that means `config`, run-only options left out."""
-    default, words = Config(), [f"python build_atlas.py {command}"]
+IN_A_CLONE = "python build_atlas.py"
+"""How the command line is started where nothing is installed."""
+
+
+def command_line(config: Config, command: str = "build", program: str = IN_A_CLONE) -> str:
+    """The shortest command that means `config`, run-only options left out."""
+    default, words = Config(), [f"{program} {command}"]
     quiet = ("quiet", "verbose", "strict", "cache", "site", "device", "site_url", "out", "engine")
     for option in fields(Config):
         value = getattr(config, option.name)

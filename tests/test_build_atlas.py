@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import build_atlas
+from atlas.config import Config
 
 ROOT = Path(__file__).parents[1]
 
@@ -92,6 +93,20 @@ def test_sigterm_ends_with_143_and_the_way_to_resume(photographs: Path, tmp_path
     assert process.returncode == 143
     assert "units of this run are safe; resume with: python build_atlas.py build" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("started", "line"),
+    [
+        ("/opt/bin/cnn-atlas", "cnn-atlas build --seed 3 --site pages"),
+        ("build_atlas.py", "python build_atlas.py build --seed 3 --site pages"),
+    ],
+)
+def test_way_to_resume_names_the_program_that_was_started(
+    started: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [started, "build"])
+    assert build_atlas.resume_line(Config(seed=3, site=Path("pages")), "build") == line
 
 
 LOST = """
