@@ -39,7 +39,9 @@ from .sitedata import Json
 from .sitetree import Tree, broken_links, check_budget, read_manifest, remove_temporaries
 from .views import LayerView, Page
 
-TEMPLATES = Path(__file__).parent.parent / "templates"
+PACKAGE = Path(__file__).parent
+TEMPLATES = (PACKAGE if (PACKAGE / "templates").is_dir() else PACKAGE.parent) / "templates"
+"""Our own templates: a wheel has them inside the package, a clone beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
