@@ -125,6 +125,7 @@ try:
     while True:
         time.sleep(0.01)
 except KeyboardInterrupt as stop:
+    signal.setitimer(signal.ITIMER_REAL, 0)  # as main does, before Python takes the handler away
     sys.exit(stop.args[0])
 """
 
