@@ -127,8 +127,8 @@ def choose_units(work: Work, stats: Mapping[str, LayerStats]) -> dict[str, tuple
     for name, one in stats.items():
         if name != CLASSES:
             order = rank_channels(one, work.config.rank).tolist()
-            more = [channel for channel in order[count:] if channel in voters.get(name, ())]
-            chosen[name] = (*order[:count], *more)
+            first, others = order[:count], order[len(order[:count]) :]
+            chosen[name] = (*first, *(one for one in others if one in voters.get(name, ())))
     return chosen
 
 

@@ -84,6 +84,12 @@ def test_a_unit_that_nothing_activates_is_dead(tiny: Tiny) -> None:
     assert "dead" not in (status[0], status[1])
 
 
+def test_all_units_of_the_layer_that_the_classifier_reads_come_once(tiny: Tiny) -> None:
+    config = tiny(layers=("relu2",), units="all", classes=2)
+    assert build(config) == 0
+    assert sorted(unit["channel"] for unit in units(config)) == [0, 1, 2]  # type: ignore[type-var]
+
+
 def test_second_build_loads_no_network_and_writes_nothing(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
