@@ -196,7 +196,8 @@ class Worker:
             raise OSError("stopped")
         here, there = Pipe()
         arguments = (there.fileno(), self._decoder, self._time_limit)
-        program = START.format(path=sys.path, arguments=arguments)
+        path = list(map(str, sys.path))  # in notebooks people put a Path there
+        program = START.format(path=path, arguments=arguments)
         with there:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", program],

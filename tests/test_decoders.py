@@ -44,6 +44,14 @@ def test_a_file_that_kills_its_process_is_blamed_and_the_rest_goes_on(tmp_path):
     assert_no_children()
 
 
+def test_a_path_in_the_search_path_is_no_hindrance(tmp_path, monkeypatch):
+    """Python skips it; people put one there in notebooks."""
+    fill(tmp_path, 2)
+    monkeypatch.setattr(sys, "path", [*sys.path, tmp_path])
+    got = list(load(find_images(str(tmp_path)), 8, 8, workers=1))
+    assert [one.sample.index for one in got] == [0, 1]
+
+
 def test_a_file_that_hangs_is_blamed_and_the_rest_goes_on(tmp_path):
     fill(tmp_path, 5)
     found = find_images(str(tmp_path))
