@@ -627,16 +627,22 @@ def as_typed(key: str, value: object) -> str:
 IN_A_CLONE = "python build_atlas.py"
 """How the command line is started where nothing is installed."""
 
+RUN_ONLY = ("quiet", "verbose", "strict", "cache", "site", "device", "site_url", "out", "engine")
+"""Options that change nothing of what an atlas shows."""
+
+
+def changed_options(config: Config) -> dict[str, Any]:
+    """The options that are not as they are by default, run-only ones left out."""
+    default, names = Config(), [option.name for option in fields(Config)]
+    values = {name: getattr(config, name) for name in names if name not in RUN_ONLY}
+    return {name: value for name, value in values.items() if value != getattr(default, name)}
+
 
 def command_line(config: Config, command: str = "build", program: str = IN_A_CLONE) -> str:
     """The shortest command that means `config`, run-only options left out."""
-    default, words = Config(), [f"{program} {command}"]
-    quiet = ("quiet", "verbose", "strict", "cache", "site", "device", "site_url", "out", "engine")
-    for option in fields(Config):
-        value = getattr(config, option.name)
-        if option.name not in quiet and value != getattr(default, option.name):
-            name = f"--{option.name.replace('_', '-')}"
-            text = as_typed(option.name, value)
-            joint = "=" if text.startswith("-") else " "  # a value like -1 is taken for an option
-            words.append(name if value is True else f"{name}{joint}{shlex.quote(text)}")
+    words = [f"{program} {command}"]
+    for key, value in changed_options(config).items():
+        name, text = f"--{key.replace('_', '-')}", as_typed(key, value)
+        joint = "=" if text.startswith("-") else " "  # a value like -1 is taken for an option
+        words.append(name if value is True else f"{name}{joint}{shlex.quote(text)}")
     return " ".join(words)

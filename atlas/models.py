@@ -16,7 +16,7 @@ from .config import EMBEDDED_MODEL, Config
 from .errors import INSTALL, InputError, UsageError
 from .files import sha256_file
 from .layers import class_layer, layer_table
-from .models_own import is_own, own_network
+from .models_own import is_own, own_blueprint, own_network
 from .models_timm import embedded_network, is_timm, timm_crop, timm_network
 from .models_torchvision import (
     check_torchvision_name,
@@ -128,8 +128,12 @@ def central_crop(config: Config) -> CentralCrop:
     return USUAL_CROP if config.model == EMBEDDED_MODEL else torchvision_crop(config.model)
 
 
-def load_model(config: Config) -> Model:
+def load_model(config: Config, network: nn.Module | None = None) -> Model:
     """Build the network of `config`, load its weights and make the table of its layers.
+
+    Args:
+        config: the settings.
+        network: the one that `config` means, where it is in memory already; it is changed.
 
     Raises:
         InputError: no such model, weights that cannot be had or do not fit, a network that fails.
@@ -143,7 +147,7 @@ def load_model(config: Config) -> Model:
     if path:
         check_digest(config, sha256_file(checked_file(path)))
     held = read_weights(path, published_name(config.model)) if path else None
-    plan = find_blueprint(config)
+    plan = find_blueprint(config, network)
     part = load_weights(plan.network, held, path, config.model) if path and held else ""
     network, size = plan.network, config.input_size or plan.input_size
     prepare(network)
@@ -282,15 +286,19 @@ def embedded_path() -> Path:
     return Path(spec.origin).parent / "models" / EMBEDDED_FILE
 
 
-def find_blueprint(config: Config) -> Blueprint:
+def find_blueprint(config: Config, network: nn.Module | None) -> Blueprint:
     """Build the network of `config`, its weights still to be loaded from their file.
 
     Raises:
         InputError: it cannot be built.
         UsageError: --channels for a network that is not one's own.
     """
+    side = config.input_size or DEFAULT_INPUT_SIZE
+    if network is not None:
+        plan = own_blueprint(config.model, network, config.channels, side)
+        return replace(plan, source=f"a {plan.title} in the memory of a program")
     if is_own(config.model):
-        return own_network(config.model, config.channels, config.input_size or DEFAULT_INPUT_SIZE)
+        return own_network(config.model, config.channels, side)
     if config.channels not in (0, 3):
         raise UsageError(
             f"--channels {config.channels}: {config.model} takes 3; a network of your own that "

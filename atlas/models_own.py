@@ -1,4 +1,4 @@
-"""One's own network: `package.module:callable` → what the callable returns."""
+"""One's own network: `package.module:callable` → what the callable returns; or one in memory."""
 
 import importlib
 import os
@@ -51,14 +51,29 @@ def own_network(name: str, channels: int, input_size: Size) -> Blueprint:
     with kept(), folder_on_path(os.getcwd()), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = import_own(name, module_name)
-        network = uncompiled(call_own(name, find_own(name, module, attribute)))
-        set_evaluating(network)
-        channels = channels or input_channels(name, network, input_size)
-        if has_lazy_weights(network):
-            first_pass(network, channels, input_size)
+        network = call_own(name, find_own(name, module, attribute))
+        return own_blueprint(name, network, channels, input_size)
+
+
+def own_blueprint(name: str, network: nn.Module, channels: int, input_size: Size) -> Blueprint:
+    """What is shown of a network that is one's own.
+
+    Args:
+        name: `where it is from:what it is called`.
+        network: as its author made it.
+        channels, input_size: as of `own_network`.
+
+    Raises:
+        InputError: it fails.
+    """
+    network = uncompiled(network)
+    set_evaluating(network)
+    channels = channels or input_channels(name, network, input_size)
+    if has_lazy_weights(network):
+        first_pass(network, channels, input_size)
     return Blueprint(
         network=network,
-        title=attribute,
+        title=name.partition(":")[2],
         source=f"the network of {name}",
         mean=USUAL_MEAN.get(channels, (0.0,) * channels),
         std=USUAL_STD.get(channels, (1.0,) * channels),

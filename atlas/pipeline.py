@@ -1,12 +1,16 @@
 """The order of the stages, and the only module that knows it.
 
-`build` is the table of contents: read it first, then follow any of its lines into the module that
-does that part. Every stage takes what the cache already holds and adds what is missing. The other
-functions are the other commands; each returns the exit code.
+`make_atlas` is the table of contents: read it first, then follow any of its lines into the module
+that does that part. Every stage takes what the cache already holds and adds what is missing. The
+other functions are the commands; each returns the exit code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from . import __version__
 from .audit import check as check_cache
@@ -32,16 +36,44 @@ from .pages import (
     write_plan,
 )
 from .progress import Progress
+from .records import Rendering
 from .rendering import check_workers, choose_recipes, render_units
 from .store import Store
 from .work import choose_layers, load_loudly, open_work, peek_work
 
 
-def build(config: Config, progress: Progress) -> int:
-    """Make or complete the atlas of one model and write its site."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """An atlas that was made or completed.
+
+    Attributes:
+        store: its results, to read.
+        plan: what it is to show.
+        failures: renderings that failed.
+        left_out: how many images could not be looked at and how many kinds of pages are missing.
+    """
+
+    store: Store
+    plan: Mapping[str, Any]
+    failures: Sequence[Rendering]
+    left_out: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has all that it is to have."""
+        return not self.failures and not self.left_out
+
+
+def make_atlas(config: Config, progress: Progress, network: nn.Module | None = None) -> Made:
+    """Make or complete the atlas of one model and write its site.
+
+    Args:
+        config, progress: of the run.
+        network: the one that `config` means, where it is in memory already.
+    """
     check_compare(config)
     check_workers(config)
-    with open_work(config, progress) as work:
+    with open_work(config, progress, network) as work:
         layers = choose_layers(work)
         stats = rank_layers(work, layers)
         chosen = choose_units(work, stats)
@@ -50,7 +82,12 @@ def build(config: Config, progress: Progress) -> int:
         failures = render_units(work, recipes, layers, stats, chosen)
         unseen = look_at_images(work, layers)
         left_out = write_pages(work.store, plan, failures, config, progress)
-    return 1 if failures or unseen or left_out else 0
+        return Made(store=work.store, plan=plan, failures=failures, left_out=unseen + left_out)
+
+
+def build(config: Config, progress: Progress) -> int:
+    """Make or complete the atlas of one model and write its site."""
+    return 0 if make_atlas(config, progress).complete else 1
 
 
 def rank(config: Config, progress: Progress) -> int:

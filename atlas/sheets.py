@@ -211,6 +211,21 @@ def contact_sheets(
     return sheets
 
 
+def rows_of_tiles(rows: Sequence[Sequence[Pixels | None]], side: int = THUMBNAIL) -> Pixels:
+    """Lay thumbnails out in rows of any length.
+
+    Args:
+        rows: at least one tile in all, (side, side, 3) each; None leaves its place empty.
+        side: of a tile.
+    """
+    sheet = empty(side * len(rows), side * max(map(len, rows)))
+    for row, tiles in enumerate(rows):
+        for column, pixels in enumerate(tiles):
+            if pixels is not None:
+                put(sheet, pixels, row * side, column * side)
+    return sheet
+
+
 def mosaic(patches: Sequence[Pixels]) -> Pixels:
     """The nine best patches of a unit as one picture (168, 168, 3), row by row, best first."""
     sheet, pitch = empty(MOSAIC, MOSAIC), (MOSAIC - PATCH) // 2

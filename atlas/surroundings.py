@@ -1,11 +1,13 @@
 """What code of somebody else may change of the program around it, and how that is undone.
 
 Modules of users change the working folder, torch's default type or the handling of signals for
-their own purposes, some of them only by being imported. Start at `kept`.
+their own purposes, some of them only by being imported. Start at `kept`; `usual` is the other way
+round, for a run of ours inside somebody's program.
 """
 
 import contextlib
 import os
+import random
 import signal
 import sys
 import warnings
@@ -24,7 +26,7 @@ SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (torch.get_num_threads, torch.set_num_threads),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
-    (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+    (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
     (
         lambda: torch.backends.cudnn.benchmark,
         lambda on: setattr(torch.backends.cudnn, "benchmark", on),
@@ -59,3 +61,35 @@ def kept() -> Iterator[None]:
         for number, handler in zip(SIGNALS, handlers, strict=True):
             if signal.getsignal(number) != handler:
                 signal.signal(number, handler)
+
+
+@contextmanager
+def usual() -> Iterator[None]:
+    """Torch and numpy as a fresh program has them, whatever the caller's has set; then as before.
+
+    Chance goes on afterwards where it stood, so that a training run is the same with and without.
+    """
+    numbers, state = random.getstate(), np.random.get_state()
+    in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    devices = range(torch.cuda.device_count()) if in_use else []
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(kept())
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        if torch.get_default_device().type != "cpu":  # such a context slows every call down
+            stack.enter_context(torch.device("cpu"))
+        stack.enter_context(torch.random.fork_rng(devices))
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        torch.set_default_dtype(torch.float32)
+        torch.set_float32_matmul_precision("highest")
+        torch.autograd.set_detect_anomaly(False)
+        torch.set_deterministic_debug_mode(0)
+        np.seterr(divide="warn", over="warn", under="ignore", invalid="warn")
+        torch.default_generator.manual_seed(0)  # torch's own would also seed GPUs not yet in use
+        try:
+            yield
+        finally:
+            random.setstate(numbers)
+            np.random.set_state(state)

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from . import __version__, tuning
 from .bands import COLOUR, Bands
 from .classes import find_classes
@@ -23,6 +25,7 @@ from .files import escape_name, require_writable
 from .images import find_images
 from .imageset import ImageSet
 from .keys import BEHAVIOUR, known_key
+from .keywords import IN_MEMORY, call_line
 from .layers import class_layer, select_layers
 from .models import Identity, Model, central_crop, identify, load_model
 from .models_own import is_own
@@ -62,14 +65,20 @@ class Work:
 
 
 @contextmanager
-def open_work(config: Config, progress: Progress) -> Iterator[Work]:
+def open_work(
+    config: Config, progress: Progress, network: nn.Module | None = None
+) -> Iterator[Work]:
     """Check all that can be checked without computing, then lock the cache.
+
+    Args:
+        config, progress: of the run.
+        network: the one that `config` means, where it is in memory already.
 
     Raises:
         AtlasError: an option, the model, its weights, the images, the cache or the site cannot be
             used; nothing has been written then.
     """
-    plain = prepare(config, progress)
+    plain = prepare(config, progress, network)
     key = plain.key()
     if not key_folder(config, key).exists():
         plain.model()  # weights that do not fit are noticed before anything is written
@@ -177,7 +186,7 @@ class Plain:
         return names
 
 
-def prepare(config: Config, progress: Progress) -> Plain:
+def prepare(config: Config, progress: Progress, network: nn.Module | None = None) -> Plain:
     """Check settings, model, weights and images; load the network only where its digest needs it.
 
     Raises:
@@ -188,7 +197,7 @@ def prepare(config: Config, progress: Progress) -> Plain:
     identity = identify(config)
     crop = central_crop(config)
     images = find_images(config.images, config.max_pixels, crop, config.follow_links)
-    model = functools.cache(functools.partial(load_loudly, config, progress))
+    model = functools.cache(functools.partial(load_loudly, config, progress, network))
     channels = 3  # a network of another number is always one's own, which has no digest yet
     if not identity.complete:
         identity, channels = identity.completed(model().info), model().info.channels
@@ -231,9 +240,9 @@ PHOTOGRAPHS = ("sample", "imagenette")
 """Values of --images that are no folder."""
 
 
-def load_loudly(config: Config, progress: Progress) -> Model:
+def load_loudly(config: Config, progress: Progress, network: nn.Module | None = None) -> Model:
     """Load the model and say so."""
-    model = load_model(config)
+    model = load_model(config, network)
     source = f" from {model.info.source}" if config.weights else ""
     progress.say(f"{model.info.title}: weights {model.info.weights_sha256[:12]} loaded{source}")
     return model
@@ -324,7 +333,9 @@ def run_info(config: Config) -> RunInfo:
     return RunInfo(
         versions=tuple(versions),
         device=tuning.describe_device(tuning.choose_device(config.device)),
-        command=command_line(replace(config, shard=(1, 1))),  # shards together are one run
+        command=call_line(config)
+        if config.model.startswith(IN_MEMORY)
+        else command_line(replace(config, shard=(1, 1))),  # shards together are one run
         created=now(),
     )
 

@@ -13,6 +13,8 @@ FOLDER = Path(atlas.__file__).parent
 LEVELS = (
     # What every other module may use; these may import errors and shapes, and nothing else of ours.
     ("errors", "records", "config", "files", "shapes"),
+    # Options as Python values; a network of somebody's program.
+    ("keywords", "lending"),
     # What a weights file is, and what it holds.
     ("formats",),
     ("checkpoints",),
@@ -50,7 +52,7 @@ LEVELS = (
     ),
     # A name made into a network; pages made into a site; which pictures; results kept.
     ("models_own",),
-    ("habits", "keys", "models", "frontpages", "modelpages", "squares", "store"),
+    ("habits", "keys", "models", "frontpages", "modelpages", "result", "squares", "store"),
     # What a network needs, and what may be done with it.
     ("shortcuts",),
     ("network", "classpages", "comparepages", "imagepages", "imageset", "decoders"),
@@ -68,6 +70,8 @@ LEVELS = (
     ("pages", "forecast"),
     ("merging",),
     ("pipeline",),
+    # A run from inside somebody's program.
+    ("notebook",),
 )
 
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
@@ -76,8 +80,9 @@ SITE = (
     *("addresses", "captions", "charts", "classes", "classpages", "comparepages", "comparing"),
     *("exhibit", "frontpages"),
     *("gallery", "heatmaps", "imagepages", "modelpages", "sheets", "sitedata", "sitetree", "views"),
+    "result",
 )
-"""What makes the site, from records and files alone."""
+"""What makes the site, and the result of a call, from records and files alone."""
 
 
 def imports(source: str) -> set[str]:
@@ -156,9 +161,13 @@ def test_module_imports_from_lower_levels_only(name: str) -> None:
     assert not wrong
 
 
-def test_package_itself_imports_nothing_of_its_own() -> None:
-    """Else every module would, before its own imports."""
-    assert not own(imports((FOLDER / "__init__.py").read_text("utf-8")))
+def test_package_itself_imports_only_errors_before_it_is_called() -> None:
+    """Else every module would import the rest, before its own imports."""
+    tree = ast.parse((FOLDER / "__init__.py").read_text("utf-8"))
+    kept = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert own(imports("\n".join(map(ast.unparse, kept)))) == {"errors"}
+    (door,) = (node for node in tree.body if isinstance(node, ast.FunctionDef))
+    assert own(imports(ast.unparse(door))) == {"notebook"}
 
 
 def test_only_the_codec_knows_hdf5() -> None:

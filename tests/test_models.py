@@ -483,7 +483,8 @@ def test_what_the_guide_shows_is_what_one_sees(
     """docs/own-model.md: its network, its configuration, its table of layers."""
     guide = (Path(__file__).parents[1] / "docs" / "own-model.md").read_text("utf-8")
     blocks = re.findall(r"```(\w*)\n(.*?)```", guide, re.DOTALL)
-    code, typed = blocks[0][1], blocks[2][1]
+    code = next(text for _, text in blocks if "def build" in text)
+    typed = next(text for _, text in blocks if "build_atlas.py layers" in text)
     settings = next(text for language, text in blocks if language == "toml")
     monkeypatch.chdir(tmp_path)
     name = own_module(tmp_path, code)
