@@ -59,7 +59,7 @@ def test_images_may_be_a_path() -> None:
         ({"units": 2.5}, "--units takes a whole number, got '2.5'"),
         ({"units": None}, "units takes N|all, got NoneType; leave it out for its default"),
         ({"rank": "meen"}, "did you mean mean?"),
-        ({"mean": [0.5, "a"]}, "--mean takes one or three numbers"),
+        ({"mean": [0.5, "a"]}, "--mean takes one number, or one a channel"),
         ({"mean": [123.7, 116.3, 103.5]}, "did you mean --mean 0.485"),
         ({"layers": {"layer1"}}, "layers takes WHICH, got set"),
         ({"layers": []}, "--layers is empty"),
