@@ -254,7 +254,9 @@ def parse_channels(option: str, text: str) -> tuple[int, ...]:
 
 def parse_size(option: str, text: str) -> Size:
     """Read a side, or a height and a width; equal ones are a side."""
-    parts = [parse_integer(option, part) for part in re.split("[xX×]", text)]
+    parts = [
+        parse_integer(option, part) for part in re.split("[xX×,]", text)
+    ]  # a pair of Python has a comma
     if len(parts) > 2:
         raise UsageError(f"{option} takes a side, or height x width such as 128x64, got {text!r}")
     return parts[0] if parts[0] == parts[-1] else (parts[0], parts[1])

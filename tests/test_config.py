@@ -201,7 +201,7 @@ def test_file_takes_lists_numbers_and_flags(tmp_path: Path) -> None:
     assert config.input_size == 64
 
 
-@pytest.mark.parametrize("text", ["128x64", "128×64", " 128 X 64 "])
+@pytest.mark.parametrize("text", ["128x64", "128×64", " 128 X 64 ", "128,64"])
 def test_input_size_may_be_height_and_width(text: str) -> None:
     assert configure({"input_size": text}).input_size == (128, 64)
 
