@@ -94,7 +94,8 @@ def activation_histogram(
         return svg(WIDTH, HEIGHT, "histogram", "No finite activation on any natural image.", "")
     low = float(min([finite.min(), *(value for _, value in marks)]))
     high = float(max([finite.max(), *(value for _, value in marks)]))
-    high = high if high > low else low + 1
+    if high - low < 1e-6 * max(abs(low), abs(high), 1e-30):  # bins need room between numbers
+        low, high = low - 0.5, low + 0.5
     counts = np.histogram(finite, BINS, (low, high))[0]
     body = bars(counts, 8, WIDTH - 8) + axis(low, high, 8, WIDTH - 8)
     for row, (name, value) in enumerate(marks):

@@ -249,7 +249,8 @@ def fooling_to_datasets(start: str, fooling: FoolingImage) -> dict[str, Array]:
         for name, type_ in FOOLING.items()
     }
     predictions = predictions_to_datasets(start, fooling.predictions)
-    return {f"{start}image": fooling.image, **numbers, **predictions}
+    images = {f"{start}image": fooling.image, f"{start}original": fooling.original}
+    return {**images, **numbers, **predictions}
 
 
 def lens_from_file(file: Any, image: int) -> Lens:
@@ -281,7 +282,10 @@ def read_predictions(group: Any) -> tuple[Prediction, ...]:
 def read_fooling(group: Any) -> FoolingImage:
     """The fooling image of `fooling_to_datasets`."""
     numbers: dict[str, Any] = {name: type_(group[name][0]) for name, type_ in FOOLING.items()}
-    return FoolingImage(image=group["image"][...], predictions=read_predictions(group), **numbers)
+    original = {"original": group["original"][...]} if "original" in group else {}
+    return FoolingImage(
+        image=group["image"][...], predictions=read_predictions(group), **original, **numbers
+    )
 
 
 def open_block(path: Path) -> Any:

@@ -42,6 +42,7 @@ def fool(network: Network, run: Run, picture: Picture, target: int) -> FoolingIm
     difference = (image.astype(np.float64) - picture) / white_of(picture)
     return FoolingImage(
         image=image,
+        original=picture,
         target=target,
         fooled=is_taken_for(target, scores, outputs),
         steps=steps,

@@ -226,7 +226,8 @@ def draw_fooled(book: Book, index: int, fooling: FoolingImage, view: Pixels) -> 
     """
     shown = book.atlas.shown
     changed = shown_picture(fooling.image, shown)
-    original = sheets.fit(view, *changed.shape[:2])
+    seen = shown_picture(fooling.original, shown) if fooling.original.size else view
+    original = sheets.fit(seen, *changed.shape[:2])
     names = book.atlas.model.class_names
     files = {
         "png": original,

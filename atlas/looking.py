@@ -5,17 +5,17 @@ from collections.abc import Mapping, Sequence
 from . import tuning
 from .classes import find_classes, varied_samples
 from .config import fingerprint
-from .errors import CacheError, one_line
+from .errors import CacheError, InputError, one_line
 from .files import require_free, shown
 from .layers import class_layer
 from .lenses import look
-from .measuring import seen_pictures
+from .measuring import read_again
 from .network import Network
 from .records import CLASSES, LayerInfo, Lens
-from .shapes import Picture
+from .shapes import Picture, Shape
 from .work import Work, target_words
 
-LENSES_VERSION = 1
+LENSES_VERSION = 2
 """Raised whenever the same settings would give other lenses."""
 
 BLOCK_IMAGES = 8
@@ -89,9 +89,7 @@ def look_at_missing(work: Work, layers: Sequence[LayerInfo]) -> int:
     failed = 0
     with work.progress.lenses(sum(map(len, todo))) as looked:
         for images in filter(None, todo):
-            pictures = dict(
-                zip(images, seen_pictures(work, images, network.info.shape), strict=True)
-            )
+            pictures = read_pictures(work, images, network.info.shape)
             found = [
                 lens
                 for image, picture in pictures.items()
@@ -102,6 +100,22 @@ def look_at_missing(work: Work, layers: Sequence[LayerInfo]) -> int:
             failed += len(images) - len(found)
             looked(len(images))
     return failed
+
+
+def read_pictures(work: Work, images: Sequence[int], shape: Shape) -> dict[int, Picture]:
+    """Images as the ranking saw them, from their files; names those that are there no more."""
+    try:
+        return read_again(work, images, shape)
+    except InputError as error:
+        if work.config.strict:
+            raise
+        if len(images) == 1:
+            work.progress.warn(f"no page of image {error}")
+            return {}
+    found: dict[int, Picture] = {}
+    for image in images:
+        found |= read_pictures(work, [image], shape)
+    return found
 
 
 def look_at(

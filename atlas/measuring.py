@@ -173,6 +173,7 @@ def measure(work: Work, layers: Sequence[LayerInfo]) -> None:
     stream = work.progress.images(read_images(work, info.shape, seen), count)
     observed = observe(network, layers, stream)
     spent = time.perf_counter() - began
+    refuse_drifting(network, layers)
     kept = usable_images(work, seen, observed)
     work.progress.say(f"ranked over {len(kept)} images in {spent:.1f} s")
     seen.keep(kept)
@@ -202,6 +203,21 @@ def placed(
     pixels = read_images(work, network.info.shape, Seen())
     again = (image for place, image in enumerate(pixels) if place in set(kept))
     return place_by_gradient(network, layers, stats, again)
+
+
+def refuse_drifting(network: Network, layers: Sequence[LayerInfo]) -> None:
+    """Refuse a network that says something else of the same photograph behind the pass.
+
+    Raises:
+        InputError: names a layer.
+    """
+    changed = network.drifted([layer.name for layer in layers])
+    if changed:
+        raise InputError(
+            f"layer {changed} answers the same image differently after the pass over the images: "
+            f"what it says depends on the time or on the calls before; let forward() keep nothing "
+            f"between calls"
+        )
 
 
 def keep_views(work: Work, views: Sequence[bytes]) -> None:

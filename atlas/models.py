@@ -4,10 +4,13 @@
 in the cache without loading it; `load_model` builds it.
 """
 
+import contextlib
 import importlib.util
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from .behaviour import describe_behaviour
@@ -16,7 +19,7 @@ from .config import EMBEDDED_MODEL, Config
 from .errors import INSTALL, InputError, UsageError
 from .files import sha256_file
 from .layers import class_layer, layer_table
-from .models_own import is_own, own_blueprint, own_network
+from .models_own import first_pass, is_own, own_blueprint, own_network
 from .models_timm import embedded_network, is_timm, timm_crop, timm_network
 from .models_torchvision import (
     check_torchvision_name,
@@ -150,8 +153,8 @@ def load_model(config: Config, network: nn.Module | None = None) -> Model:
     plan = find_blueprint(config, network)
     part = load_weights(plan.network, held, path, config.model) if path and held else ""
     network, size = plan.network, config.input_size or plan.input_size
-    prepare(network)
     channels = len(plan.mean)
+    prepare(network, channels, size)
     mean = per_channel("--mean", config.mean or plan.mean, channels)
     std = per_channel("--std", config.std or plan.std, channels)
     shape = pair(size)
@@ -186,20 +189,33 @@ def load_model(config: Config, network: nn.Module | None = None) -> Model:
     return Model(info=info, network=network, layers=layers, behaviour=behaviour)
 
 
-def prepare(network: nn.Module) -> None:
-    """Bring a network to eval mode, float32 and the CPU, without gradients of its weights.
+def prepare(network: nn.Module, channels: int, size: Size) -> None:
+    """Bring a network to eval mode and the CPU, without gradients of its weights.
 
-    Every step by itself: networks override these methods and forget to return themselves.
+    Its numbers become float32, unless it runs on float32 images as it is: then it changes types
+    itself. Every step by itself: networks override these methods and forget to return themselves.
     """
     set_evaluating(network)
     network.cpu()
-    network.float()
     for weight in network.parameters():
         weight.requires_grad_(False)
+    if all(value.dtype == torch.float32 for value in numbers_of(network)):
+        return
+    with contextlib.suppress(Exception):
+        first_pass(network, channels, size)
+        return
+    network.float()
     for module in network.modules():
         for name, value in vars(module).items():
             if isinstance(value, Tensor) and value.is_floating_point():  # a constant of forward()
                 setattr(module, name, value.detach().cpu().float())
+
+
+def numbers_of(network: nn.Module) -> Iterator[Tensor]:
+    """The floating-point weights, buffers and constants of a network."""
+    for module in network.modules():
+        own = (*module._parameters.values(), *module._buffers.values(), *vars(module).values())
+        yield from (one for one in own if isinstance(one, Tensor) and one.is_floating_point())
 
 
 def check_digest(config: Config, got: str) -> None:

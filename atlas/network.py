@@ -17,7 +17,7 @@ from .allocator import keep_freed_memory
 from .calling import Habits
 from .errors import InputError
 from .folding import shared_copy
-from .habits import find_gradients, find_habits, refuses
+from .habits import Answers, ask, differing, find_gradients, find_habits, refuses
 from .imagetensors import luminance
 from .layouts import MAPS, to_maps
 from .models import Model
@@ -26,6 +26,7 @@ from .probes import probe_images
 from .records import CLASSES, LayerInfo
 from .shapes import Shape, Size, in_proportion, pair
 from .shortcuts import (
+    AGREEMENT,
     OTHER_SIZES,
     agrees,
     choose_way,
@@ -93,6 +94,7 @@ class Network:
         self._accepted: dict[tuple[int, str], bool] = {}
         self.last_step = LastStep(model.info.outputs)
         self._trial: Way | None = None
+        self._first: Answers = {}
         self.rows = {layer.name: layer for layer in model.layers}
         self.order = {layer.name: layer.index for layer in model.layers}
         self.without_gradient: frozenset[str] = frozenset()
@@ -112,16 +114,14 @@ class Network:
         parts = [
             text
             for text, needed in (
-                (
-                    "one image at a time, because answers depend on the batch "
-                    "(batch statistics and the like)",
-                    self.way.habits.alone,
-                ),
+                ("one image at a time", self.way.habits.alone),
                 ("with the same random numbers each time", self.way.habits.seeded),
             )
             if needed
         ]
-        return f"{self.info.title} is run {' and '.join(parts)}" if parts else ""
+        reason = "chance" if self.way.habits.seeded else "the batch (batch statistics and the like)"
+        words = f"{self.info.title} is run {' and '.join(parts)}, because its answers depend on"
+        return f"{words} {reason}" if parts else ""
 
     @property
     def fallback(self) -> str:
@@ -150,7 +150,9 @@ class Network:
         others = [
             self.probe(self.picture_shape(max(8, round(share * side))))[:1] for share in OTHER_SIZES
         ]
-        return choose_way(replace(plain, habits=habits), order, self.maps, [images, *others])
+        way = choose_way(replace(plain, habits=habits), order, self.maps, [images, *others])
+        self._first = ask(way, order, self.maps, images[:1])
+        return way
 
     def _find_limits(self, habits: Habits, images: Tensor) -> tuple[Tensor, Tensor] | None:
         """The pixels 0 and 1, where the network refuses what is darker or brighter."""
@@ -167,6 +169,12 @@ class Network:
         images = self.probe(self.info.shape)
         wanted = plain_answers(plain, layers, self.maps, [images])
         return way if agrees(way, layers, self.maps, wanted) else self.way
+
+    def drifted(self, layers: Sequence[str]) -> str:
+        """The first of the layers that says something else by now than at the beginning, or ""."""
+        order = [name for name in layers if name in self._first]
+        now = ask(self.way, order, self.maps, self.probe(self.info.shape)[:1])
+        return differing({name: self._first[name] for name in order}, now, AGREEMENT)
 
     def probe(self, size: Size) -> Tensor:
         """(3, C, H, W): photographs as the network expects them."""

@@ -387,6 +387,7 @@ class FoolingImage:
         steps: gradient steps taken.
         l2, linf: Euclidean and largest size of the saved difference, pixels in [0, 1].
         predictions: of the saved image, most likely first.
+        original: what it was changed from, as the network sees it; empty in older caches.
     """
 
     image: Picture
@@ -396,6 +397,7 @@ class FoolingImage:
     l2: float
     linf: float
     predictions: tuple[Prediction, ...]
+    original: Picture = field(default_factory=lambda: np.zeros((0, 0, 3), np.uint8))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,12 @@ class _Taps:
         self.outputs: dict[str, Tensor] = {}
         self.error: Exception | None = None
         self.closed = not waiting
+        self.gradients = torch.is_grad_enabled()
+
+    @property
+    def reached(self) -> bool:
+        """Whether the last of the layers has put out."""
+        return self.waiting == 0
 
 
 @contextmanager
@@ -89,6 +95,10 @@ def tapped(way: Way, reduce: Mapping[str, Reduce], as_maps: AsMaps) -> Iterator[
 
     def collect(name: str, output: object) -> None:
         maps = as_maps(name, output)
+        if not taps.gradients:
+            maps = maps.detach()  # some networks make gradients of their own
+        if maps.dtype == torch.float64:
+            maps = maps.float()
         check_rows(name, maps, taps.batch)
         rows = maps[: taps.images]
         taps.outputs[name] = reduce[name](rows if way.stops else rows.clone())
@@ -99,7 +109,7 @@ def tapped(way: Way, reduce: Mapping[str, Reduce], as_maps: AsMaps) -> Iterator[
                 return
             call = taps.calls.get(path, 0)
             taps.calls[path] = call + 1
-            if call not in wanted or taps.error:
+            if call not in wanted or taps.error or taps.reached:
                 return
             try:
                 collect(wanted[call], output)
@@ -107,7 +117,7 @@ def tapped(way: Way, reduce: Mapping[str, Reduce], as_maps: AsMaps) -> Iterator[
                 taps.error = error
                 raise _Stop from None
             taps.waiting -= 1
-            if taps.waiting == 0 and way.stops:
+            if taps.reached and way.stops:
                 raise _Stop
 
         return save
@@ -120,13 +130,16 @@ def tapped(way: Way, reduce: Mapping[str, Reduce], as_maps: AsMaps) -> Iterator[
         taps = _Taps(len(images), len(batch), len(reduce))
         try:
             run_through(way, batch, autocast)
+        except Exception:  # a network that has caught our end of the pass goes on with what it has
+            if not (way.stops and taps.reached):
+                raise
         finally:
             taps.closed = True
         if taps.error:
             raise taps.error
         if taps.waiting:
             missing = ", ".join(sorted(set(reduce) - set(taps.outputs)))
-            raise InputError(f"layer {missing} is never reached in a forward pass")
+            raise InputError(f"layer {missing} was not reached in a forward pass of an image")
         return taps.outputs
 
     def run(images: Tensor, autocast: torch.dtype | None = None) -> dict[str, Tensor]:

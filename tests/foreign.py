@@ -291,6 +291,49 @@ class Float64Constant(Base):
         return super().maps(x - self.middle)
 
 
+class CastsToDouble(Base):
+    """Computes in float64, whatever it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.double())
+
+
+class Swallows(Base):
+    """Catches whatever ends a part of it, our early end of a pass too."""
+
+    def maps(self, x: Tensor) -> Tensor:
+        try:
+            return super().maps(x)
+        except BaseException:
+            return x
+
+
+class Drifts(Base):
+    """What it says changes a little with every call, as by a schedule."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def maps(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return super().maps(x * (1 + 5e-5 * self.calls))
+
+
+class DerivesInside(Base):
+    """Switches gradients on and derives inside forward."""
+
+    def maps(self, x: Tensor) -> Tensor:
+        with torch.enable_grad():
+            leaf = x if x.requires_grad else x.detach().requires_grad_()
+            slope = torch.autograd.grad(self.first(leaf).square().sum(), leaf, create_graph=True)[0]
+            return super().maps(leaf + 0.01 * slope)
+
+
 # --- inputs ---------------------------------------------------------------------------------------
 
 

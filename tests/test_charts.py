@@ -122,3 +122,9 @@ def test_names_cannot_break_out_of_the_markup() -> None:
     ET.fromstring(svg)
     assert "<script" not in svg
     assert "\u202e" not in svg
+
+
+def test_values_that_hardly_differ_have_a_histogram() -> None:
+    values = np.full(20, 1000, np.float32)
+    values[3] = np.nextafter(np.float32(1000), np.float32(2000))
+    assert "<svg" in charts.activation_histogram(values, [("picture", 1000.0)])

@@ -1,6 +1,7 @@
 """Whole atlases of networks as people write them: what can be shown is shown, the rest is named."""
 
 import json
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from atlas import gallery, looking, pipeline
 from atlas.config import Config
@@ -129,7 +131,13 @@ def test_layers_without_a_gradient_are_marked_and_the_others_shown(
     assert image["saliency"] is None
 
 
-@pytest.mark.parametrize("name", ["Frozen", "Checkpointed", "CheckpointedAnew", "BatchStatistics"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Frozen", "Checkpointed", "CheckpointedAnew", "BatchStatistics"),
+        *("CastsToDouble", "Swallows", "DerivesInside"),
+    ],
+)
 def test_such_networks_have_everything(name: str, foreign: Callable[..., Config]) -> None:
     config = foreign(name, classes=2, lenses=1)
     assert build(config) == 0
@@ -146,6 +154,35 @@ def test_unit_is_the_same_alone_and_among_others_where_answers_depend_on_the_bat
     assert build(few) == build(many) == 0
     first, same = (data(one, "*/second/layer.json")[0]["units"][0] for one in (few, many))
     assert (first["channel"], first["reach"]) == (same["channel"], same["reach"])
+
+
+def test_network_that_drifts_over_the_pass_is_refused(
+    foreign: Callable[..., Config], photographs: Path
+) -> None:
+    for number in range(60):  # four batches of sixteen
+        shutil.copy(photographs / f"{number % 10}.png", photographs / f"more{number}.png")
+    with pytest.raises(InputError, match="layer second answers the same image differently"):
+        build(foreign("Drifts"))
+
+
+def test_image_pages_are_of_the_picture_itself_and_not_of_its_view(
+    foreign: Callable[..., Config], photographs: Path
+) -> None:
+    for path in photographs.glob("*.png"):  # noise, of which JPEG loses most; of the input's size
+        pixels = np.random.default_rng(int(path.stem)).integers(0, 256, (16, 16, 3), np.uint8)
+        cv2.imwrite(str(path), pixels)
+    config = foreign("Base", lenses=3, classes=2)
+    assert build(config) == 0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        plain = foreign_networks.Base().eval()
+    for page in data(config, "*/images/*.json"):
+        picture = cv2.imread(str(photographs / page["name"]))[..., ::-1] / 255
+        x = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float()
+        with torch.no_grad():
+            wanted = plain(x)[0].softmax(0)
+        for one in page["predictions"]:
+            assert one["probability"] == pytest.approx(float(wanted[one["index"]]), abs=1e-5)
 
 
 # --- a stage that fails hides nothing that is finished --------------------------------------------

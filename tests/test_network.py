@@ -185,12 +185,12 @@ def test_layer_that_is_never_reached_is_named() -> None:
     network = network_of(body, ["used"])
     with (
         network.tap({"unused": keep, "used": keep}) as run,
-        pytest.raises(InputError, match=r"^layer unused is never reached in a forward pass$"),
+        pytest.raises(InputError, match=r"^layer unused was not reached in a forward"),
     ):
         run(noise(1))
     with (
         network.tap({"used:1": keep}) as run,
-        pytest.raises(InputError, match=r"layer used:1 is never reached"),
+        pytest.raises(InputError, match=r"layer used:1 was not reached"),
     ):
         run(noise(1))
 
