@@ -109,7 +109,7 @@ def run(typed: dict[str, object], verbose: bool) -> int:
         given["verbose"] = "true"
     config = configure(given, config_file)
     if command == "serve":
-        from atlas.serve import serve
+        from atlas.gallery.serve import serve
 
         return serve(config.site)
     from atlas.progress import Progress

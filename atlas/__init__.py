@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from .result import Result
+    from .notebook.result import Result
 
 __all__ = [
     "AtlasError",
@@ -64,6 +64,6 @@ def build(
         CacheError: the cache or the site cannot be read or written.
         CheckError: the site is too large to publish.
     """
-    from .notebook import build_from_python  # torch takes seconds, which `import atlas` need not
+    from .notebook.build import build_from_python  # torch takes seconds, `import atlas` need not
 
     return build_from_python(model, images, options)

@@ -13,19 +13,24 @@ from typing import Any
 from torch import nn
 
 from . import __version__
-from .audit import check as check_cache
-from .audit import key_folders
+from .cache.audit import check as check_cache
+from .cache.audit import key_folders
+from .cache.export import write_export
+from .cache.store import Store
 from .config import Config
 from .errors import CacheError, CheckError, InputError, UsageError
-from .export import write_export
-from .files import shown
-from .forecast import as_text, forecast
-from .gallery import check_site
-from .layers import select_layers
-from .looking import look_at_images
-from .measuring import choose_units, rank_layers, save_reference
-from .merging import merge_cache
-from .pages import (
+from .files.files import shown
+from .gallery.write import check_site
+from .models.table import select_layers
+from .progress import Progress
+from .records import Rendering
+from .stages.forecast import as_text, forecast
+from .stages.look import look_at_images
+from .stages.merge import merge_cache
+from .stages.rank import choose_units, rank_layers, save_reference
+from .stages.render import check_workers, choose_recipes, render_units
+from .stages.run import choose_layers, load_loudly, open_work, peek_work
+from .stages.site import (
     PLAN,
     check_compare,
     gather,
@@ -35,11 +40,6 @@ from .pages import (
     write_pages,
     write_plan,
 )
-from .progress import Progress
-from .records import Rendering
-from .rendering import check_workers, choose_recipes, render_units
-from .store import Store
-from .work import choose_layers, load_loudly, open_work, peek_work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

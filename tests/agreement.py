@@ -12,12 +12,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from atlas.blueprints import Blueprint
-from atlas.images import Loaded, find_images, load
-from atlas.imagetensors import to_tensor
-from atlas.models import Model
-from atlas.models_timm import import_timm
-from atlas.network import Network, spatial_mean
+from atlas.images.load import Loaded, find_images, load
+from atlas.images.tensors import to_tensor
+from atlas.models.blueprint import Blueprint
+from atlas.models.load import Model
+from atlas.models.timm import import_timm
+from atlas.network.network import Network, spatial_mean
 from tests.helpers import calibrate
 from tests.test_every_model import built, model_of, names_of
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from atlas.network import Network
+from atlas.network.network import Network
 from atlas.records import CLASSES
 from tests.helpers import network_of, smooth_images
 

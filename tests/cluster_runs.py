@@ -16,15 +16,17 @@ from typing import Any
 
 import pytest
 
-from atlas import cluster, pipeline, workers
-from atlas.cluster import Errands, Pool, open_pool
+from atlas import pipeline
+from atlas.cache.store import Store
 from atlas.config import Config
 from atlas.errors import InputError
 from atlas.progress import Progress
-from atlas.recipes import RECIPES, FourierRecipe, Octave
-from atlas.rendering import Stage
-from atlas.store import Store
-from atlas.tasks import Item
+from atlas.rendering import attempts as workers
+from atlas.rendering.recipes import RECIPES, FourierRecipe, Octave
+from atlas.stages.render import Stage
+from atlas.workers import ray as cluster
+from atlas.workers.ray import Errands, Pool, open_pool
+from atlas.workers.tasks import Item
 from tests.cluster_tasks import Die, DieOnce, Double, Fail, Greeting, Hold, Stillborn
 
 Tiny = Callable[..., Config]

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from atlas.cache.store import Store
 from atlas.config import Config
-from atlas.store import Store
-
-from .store_records import KEY, fill
-from .tools import pytest_terminal_summary  # noqa: F401, a hook of pytest
+from tests.store_records import KEY, fill
+from tests.tools import pytest_terminal_summary  # noqa: F401, a hook of pytest
 
 
 @pytest.fixture(autouse=True, scope="session")

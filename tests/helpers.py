@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from atlas.activations import measure_layers
-from atlas.drafts import Job
-from atlas.models import Model
-from atlas.network import Network
+from atlas.models.load import Model
+from atlas.network.network import Network
+from atlas.ranking.activations import measure_layers
 from atlas.records import LayerInfo, LayerStats, ModelInfo
+from atlas.rendering.job import Job
 
 
 def tiny_network() -> nn.Module:

@@ -7,9 +7,9 @@ import pytest
 from torch import Tensor, nn
 
 from atlas.errors import AtlasError
-from atlas.layers import layer_table
-from atlas.models_torchvision import torchvision_network
-from atlas.probes import probe_images
+from atlas.models.probes import probe_images
+from atlas.models.table import layer_table
+from atlas.models.torchvision import torchvision_network
 from atlas.records import LayerInfo
 
 

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from atlas.images import Loaded
+from atlas.images.load import Loaded
 
 RED = (200, 100, 50)
 

@@ -4,6 +4,7 @@ from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 
+from atlas.cache.store import Store
 from atlas.records import (
     FeatureMaps,
     FoolingImage,
@@ -21,7 +22,6 @@ from atlas.records import (
     SkippedFile,
     Unit,
 )
-from atlas.store import Store
 
 KEY = {"schema": 1, "model": "tiny", "seed": 0}
 FINGERPRINT = "f" * 64

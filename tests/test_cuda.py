@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from atlas import pipeline, tuning
+from atlas import pipeline
+from atlas.cache.store import Store
 from atlas.config import Config
-from atlas.models import Model
-from atlas.network import Network
+from atlas.models.load import Model
+from atlas.network import tuning
+from atlas.network.network import Network
 from atlas.progress import Progress
-from atlas.store import Store
 from tests.helpers import network_of, tiny_network
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")

@@ -8,7 +8,7 @@ import pytest
 
 import build_atlas
 from atlas.config import OPTIONS
-from atlas.recipes import RECIPES
+from atlas.rendering.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -15,13 +15,13 @@ import torch
 from torch import nn
 from torchvision import models as torchvision_models
 
-from atlas.activations import measure_layers
-from atlas.blueprints import Blueprint
 from atlas.errors import InputError
-from atlas.layers import class_layer, layer_table, readout_layer, select_layers
-from atlas.models import Model
-from atlas.models_timm import import_timm
-from atlas.models_torchvision import (
+from atlas.models.blueprint import Blueprint
+from atlas.models.load import Model
+from atlas.models.probes import probe_images
+from atlas.models.table import class_layer, layer_table, readout_layer, select_layers
+from atlas.models.timm import import_timm
+from atlas.models.torchvision import (
     REFUSED,
     check_torchvision_name,
     classifier,
@@ -29,11 +29,11 @@ from atlas.models_torchvision import (
     torchvision_network,
     torchvision_weights,
 )
-from atlas.network import Network
-from atlas.probes import probe_images
-from atlas.recipes import FourierRecipe, Octave
+from atlas.network.network import Network
+from atlas.ranking.activations import measure_layers
 from atlas.records import LayerInfo, ModelInfo
-from atlas.render import render
+from atlas.rendering.engine import render
+from atlas.rendering.recipes import FourierRecipe, Octave
 from tests.helpers import job_of, smooth_images
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "models.md"

@@ -7,14 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from atlas.calling import fixed_seeds
 from atlas.config import Config
 from atlas.errors import InputError, UsageError
-from atlas.layers import select_layers
-from atlas.models import load_model
-from atlas.network import Network, spatial_mean
-
-from . import foreign
+from atlas.models.calling import fixed_seeds
+from atlas.models.load import load_model
+from atlas.models.table import select_layers
+from atlas.network.network import Network, spatial_mean
+from tests import foreign
 
 ALIKE = (
     *("Flattens", "LeavesSkips", "FillsDict", "closure", "HoldsLock", "PlainList"),

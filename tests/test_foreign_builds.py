@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from atlas import gallery, looking, pipeline
+from atlas import pipeline
 from atlas.config import Config
 from atlas.errors import InputError
+from atlas.gallery import write as gallery
 from atlas.progress import Progress
-
-from . import foreign as foreign_networks
+from atlas.stages import look as looking
+from tests import foreign as foreign_networks
 
 Tiny = Callable[..., Config]
 

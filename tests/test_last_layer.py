@@ -14,12 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from atlas import measuring, pipeline
+from atlas import pipeline
+from atlas.cache.reference import check_reference, read_reference
 from atlas.config import Config
 from atlas.errors import InputError, UsageError
 from atlas.progress import Progress
 from atlas.records import CLASSES
-from atlas.reference import check_reference, read_reference
+from atlas.stages import rank as measuring
 from tests.classifiers import conv_network
 from tests.store_records import MODEL
 

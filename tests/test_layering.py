@@ -1,4 +1,4 @@
-"""Imports go downward only: every module of atlas/ has a level and imports from lower ones."""
+"""The rooms of atlas/ and the arrows between them: which room imports from which."""
 
 import ast
 from collections.abc import Iterable
@@ -10,113 +10,81 @@ import atlas
 
 FOLDER = Path(atlas.__file__).parent
 
-LEVELS = (
-    # What every other module may use; these may import errors and shapes, and nothing else of ours.
-    ("errors", "records", "config", "files", "shapes"),
-    # Options as Python values; a network of somebody's program.
-    ("keywords", "lending"),
-    # What a weights file is, and what it holds.
-    ("formats",),
-    ("checkpoints",),
-    # One noun each, of values, files or tensors.
-    (
-        *("adam", "allocator", "blocks", "calling", "classnames", "codec", "drafts", "headers"),
-        *("imagetensors", "blueprints", "classes", "cluster", "comparing", "layouts", "pixels"),
-        *("objectives", "progress", "ranking", "recipes", "redirect", "serve"),
-        "surroundings",
-        *("transforms", "weights", "addresses", "captions", "sheets", "sitetree", "views"),
+VALUES = ("config", "errors", "keywords", "progress", "records", "shapes")
+"""What every room may use: settings and values, which import nothing of ours but one another."""
+
+ARROWS = {
+    "files": (),
+    "images": ("files",),
+    "models": ("files", "images"),
+    "network": ("images", "models"),
+    "ranking": ("images", "models", "network"),
+    "rendering": ("images", "network", "ranking"),
+    "lenses": ("images", "network", "ranking"),
+    "gallery": ("files", "images", "ranking"),
+    "cache": ("files", "gallery"),
+    "workers": ("images", "models", "network", "rendering"),
+    "stages": (
+        *("cache", "files", "gallery", "images", "lenses", "models", "network", "ranking"),
+        *("rendering", "workers"),
     ),
-    # What happens between the modules of a run, which axis of an output is what, and its end.
-    ("trace",),
-    ("axes", "outputs"),
-    # A network's table; what is optimised; what a page shows; how a picture is decoded; the cache.
-    (
-        *(
-            "behaviour",
-            "probes",
-            "folding",
-            "layers",
-            "tapping",
-            "models_timm",
-            "models_torchvision",
-        ),
-        "parameterization",
-        "charts",
-        "exhibit",
-        "heatmaps",
-        "sitedata",
-        *("pictures", "imagefiles", "bands"),
-        "audit",
-        "reference",
-        "export",
+    "notebook": (
+        *("cache", "gallery", "images", "models", "network", "pipeline", "ranking", "stages"),
     ),
-    # A name made into a network; pages made into a site; which pictures; results kept.
-    ("models_own",),
-    ("habits", "keys", "models", "frontpages", "modelpages", "result", "squares", "store"),
-    # What a network needs, and what may be done with it.
-    ("shortcuts",),
-    ("network", "classpages", "comparepages", "imagepages", "imageset", "decoders"),
-    ("photographs",),
-    # What is done with a network: the pass over images, the two engines, scores, timing.
-    (
-        *("gallery", "activations", "octaves", "pyramid", "ascent", "scoring", "tuning", "images"),
-        *("saliency", "fooling", "placing"),
-    ),
-    ("render", "work", "lenses"),
-    ("workers", "measuring"),
-    ("tasks",),
-    # The stages, in the order of a run, and the one module that knows the order.
-    ("rendering", "looking"),
-    ("pages", "forecast"),
-    ("merging",),
-    ("pipeline",),
-    # A run from inside somebody's program.
-    ("notebook",),
-)
-
-LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
-
-SITE = (
-    *("addresses", "captions", "charts", "classes", "classpages", "comparepages", "comparing"),
-    *("exhibit", "frontpages"),
-    *("gallery", "heatmaps", "imagepages", "modelpages", "sheets", "sitedata", "sitetree", "views"),
-    "result",
-)
-"""What makes the site, and the result of a call, from records and files alone."""
+    "pipeline": ("cache", "files", "gallery", "models", "stages"),
+}
+"""Room → the rooms that it imports from."""
 
 
-def imports(source: str) -> set[str]:
-    """Dotted names of all that a module imports, also inside functions; its own package is atlas.
+def imports(source: str, module: str = "atlas.room.file") -> set[str]:
+    """Dotted names of all that a module imports, also inside functions.
 
-    `from . import a` and `from atlas import a` give `atlas.a`, `from .a import b` gives `atlas.a`.
+    `from . import a`, `from .a import b` and `from atlas.room import a` give `atlas.room.a`.
     """
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            home = ".".join(filter(None, ["atlas" if node.level else "", node.module]))
-            found |= {f"atlas.{alias.name}" for alias in node.names} if home == "atlas" else {home}
+            home = module.split(".")[: -node.level] if node.level else []
+            name = ".".join([*home, *filter(None, [node.module])])
+            submodules = {f"{name}.{alias.name}" for alias in node.names}
+            known = {one for one in submodules if one in NAMES}
+            found |= known or {name}
     return found
 
 
-def own(names: Iterable[str]) -> set[str]:
-    """The modules of atlas among imported names: `atlas.store` gives `store`."""
-    parts = [name.split(".") for name in names]
-    return {part[1] for part in parts if part[0] == "atlas" and part[1:] and part[1] in MODULES}
+def dotted(path: Path) -> str:
+    """`atlas/network/tapping.py` → `atlas.network.tapping`."""
+    return ".".join(path.relative_to(FOLDER.parent).with_suffix("").parts)
 
 
-MODULES = {path.stem: imports(path.read_text("utf-8")) for path in FOLDER.rglob("[!_]*.py")}
+NAMES = {dotted(path) for path in FOLDER.rglob("*.py")}
+MODULES = {
+    dotted(path): imports(path.read_text("utf-8"), dotted(path))
+    for path in FOLDER.rglob("*.py")
+    if path.name != "__init__.py"
+}
 """Module → all that it imports."""
 
 
-def reached(name: str) -> set[str]:
+def room_of(module: str) -> str:
+    """`atlas.network.tapping` → `network`, `atlas.pipeline` → `pipeline`."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def own(names: Iterable[str]) -> set[str]:
+    """The modules of atlas among imported names."""
+    return {name for name in names if name in MODULES}
+
+
+def reached(module: str) -> set[str]:
     """A module and all modules of atlas that importing it imports."""
-    found, waiting = set(), {name}
+    found, waiting = set(), {module}
     while waiting:
-        module = waiting.pop()
-        found.add(module)
-        waiting |= own(MODULES[module]) - found
+        name = waiting.pop()
+        found.add(name)
+        waiting |= own(MODULES[name]) - found
     return found
 
 
@@ -132,60 +100,73 @@ def importers(package: str) -> set[str]:
 def test_imports_are_read_in_every_form() -> None:
     source = """
         import os.path
-        from . import store, __version__
-        from .records import Unit
-        from atlas import models
+        from . import folding
+        from .. import __version__
+        from ..records import Unit
+        from atlas.models import load
         def later():
-            import atlas.network
+            import atlas.network.tapping
             from atlas.errors import one_line
             from torch.nn import functional
     """
-    found = imports("if True:" + source)
-    assert own(found) == {"store", "records", "models", "network", "errors"}
-    assert found - {f"atlas.{name}" for name in own(found)} == {
-        "os.path",
-        "torch.nn",
-        "atlas.__version__",
+    assert imports("if True:" + source, "atlas.network.network") == {
+        *("os.path", "torch.nn", "atlas"),
+        *("atlas.network.folding", "atlas.records", "atlas.models.load"),
+        *("atlas.network.tapping", "atlas.errors"),
     }
 
 
-def test_every_module_has_one_level() -> None:
-    listed = [name for names in LEVELS for name in names]
-    assert sorted(listed) == sorted(MODULES)
+def test_every_folder_is_a_room() -> None:
+    rooms = {room_of(name) for name in MODULES} - set(VALUES)
+    assert rooms == set(ARROWS)
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
-def test_module_imports_from_lower_levels_only(name: str) -> None:
-    free = {"errors", "shapes"} if LEVEL[name] == 0 else set()
-    wrong = {other for other in own(MODULES[name]) - free if LEVEL[other] >= LEVEL[name]}
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_module_imports_from_the_rooms_of_its_row_only(module: str) -> None:
+    room = room_of(module)
+    allowed = {room, *VALUES, *ARROWS.get(room, ())}
+    wrong = {other for other in own(MODULES[module]) if room_of(other) not in allowed}
     assert not wrong
 
 
-def test_package_itself_imports_only_errors_before_it_is_called() -> None:
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_no_module_reaches_itself(module: str) -> None:
+    assert not any(module in own(MODULES[other]) for other in reached(module))
+
+
+def test_rooms_themselves_import_nothing() -> None:
     """Else every module would import the rest, before its own imports."""
+    for path in sorted(FOLDER.rglob("__init__.py")):
+        if path.parent != FOLDER:
+            assert not imports(path.read_text("utf-8")), path
+
+
+def test_package_itself_imports_only_errors_before_it_is_called() -> None:
     tree = ast.parse((FOLDER / "__init__.py").read_text("utf-8"))
     kept = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    assert own(imports("\n".join(map(ast.unparse, kept)))) == {"errors"}
+    assert own(imports("\n".join(map(ast.unparse, kept)), "atlas.__init__")) == {"atlas.errors"}
     (door,) = (node for node in tree.body if isinstance(node, ast.FunctionDef))
-    assert own(imports(ast.unparse(door))) == {"notebook"}
+    assert own(imports(ast.unparse(door), "atlas.__init__")) == {"atlas.notebook.build"}
 
 
 def test_only_the_codec_knows_hdf5() -> None:
-    assert importers("h5py") == {"codec"}
+    assert importers("h5py") == {"atlas.cache.codec"}
 
 
-def test_only_the_cluster_knows_ray() -> None:
-    assert importers("ray") == {"cluster"}
+def test_only_one_module_knows_ray() -> None:
+    assert importers("ray") == {"atlas.workers.ray"}
 
 
 def test_only_the_gallery_knows_templates() -> None:
-    assert importers("jinja2") == {"gallery"}
+    assert importers("jinja2") == {"atlas.gallery.write"}
 
 
-@pytest.mark.parametrize("name", ["store", *SITE])
-def test_store_and_site_see_neither_tensors_nor_models(name: str) -> None:
-    seen = reached(name)
-    assert not seen & (importers("torch") | importers("torchvision") | {"models", "network"})
+@pytest.mark.parametrize(
+    "module", sorted(name for name in MODULES if room_of(name) in ("cache", "gallery"))
+)
+def test_cache_and_gallery_see_neither_tensors_nor_models(module: str) -> None:
+    seen = reached(module)
+    assert not seen & (importers("torch") | importers("torchvision"))
 
 
 def test_nothing_imports_the_command_line() -> None:

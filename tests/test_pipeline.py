@@ -11,16 +11,21 @@ import pytest
 import torch
 from torch import nn
 
-from atlas import looking, measuring, pages, pipeline, rendering, tasks
-from atlas.blueprints import IMAGENET_MEAN, IMAGENET_STD
+from atlas import pipeline
+from atlas.cache.store import Store
 from atlas.config import Config
 from atlas.errors import CheckError, InputError, UsageError
-from atlas.imagetensors import to_pixels
+from atlas.images.tensors import to_pixels
+from atlas.models.blueprint import IMAGENET_MEAN, IMAGENET_STD
 from atlas.progress import Progress
 from atlas.records import Unit
-from atlas.store import Store
-from atlas.work import prepare
-from atlas.workers import Settings
+from atlas.rendering.attempts import Settings
+from atlas.stages import look as looking
+from atlas.stages import rank as measuring
+from atlas.stages import render as rendering
+from atlas.stages import site as pages
+from atlas.stages.run import prepare
+from atlas.workers import tasks
 from tests.helpers import tiny_network
 
 Tiny = Callable[..., Config]

@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError
 import numpy as np
 import pytest
 
-from atlas.ranking import channel_statistics
+from atlas.ranking.ranking import channel_statistics
 from atlas.records import LayerStats, Sample, SampleSet, Unit
 from tests.helpers import layer_info
 

@@ -131,7 +131,11 @@ def test_installed_program_writes_the_site_that_a_clone_writes(
     assert files_below(folder / "site") == files_below(config.site)
     installed.start("check", "--cache", config.cache, cwd=folder)
     loaded = run(
-        *(sys.executable, "-c", "from atlas import gallery; print(gallery.TEMPLATES)"),
+        *(
+            sys.executable,
+            "-c",
+            "from atlas.gallery import write as gallery; print(gallery.TEMPLATES)",
+        ),
         cwd=folder,
         PYTHONPATH=str(installed.folder),
     )

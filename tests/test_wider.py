@@ -15,21 +15,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from atlas import pipeline
-from atlas.bands import COLOUR, Bands
+from atlas.cache.store import Store
 from atlas.config import Config
 from atlas.errors import InputError, UsageError
-from atlas.images import Loaded, find_images, load
-from atlas.parameterization import from_image, spectrum_scale, to_image, upscale
+from atlas.images.bands import COLOUR, Bands
+from atlas.images.load import Loaded, find_images, load
+from atlas.images.squares import centre_box, cut
 from atlas.progress import Progress
-from atlas.ranking import patch_boxes
-from atlas.recipes import RECIPES
+from atlas.ranking.ranking import patch_boxes
 from atlas.records import CentralCrop
-from atlas.scoring import high_frequency
-from atlas.squares import centre_box, cut
-from atlas.store import Store
-from atlas.transforms import affine, apply_geometry
-
-from .helpers import layer_info
+from atlas.rendering.parameterization import from_image, spectrum_scale, to_image, upscale
+from atlas.rendering.recipes import RECIPES
+from atlas.rendering.scoring import high_frequency
+from atlas.rendering.transforms import affine, apply_geometry
+from tests.helpers import layer_info
 
 SHAPE = (32, 16)
 
@@ -175,8 +174,8 @@ def test_cache_and_export_hold_tall_pictures(tmp_path: Path, photographs: Path) 
 def test_every_recipe_renders_tall_pictures(
     tmp_path: Path, photographs: Path, recipe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("atlas.rendering.COMPANY_MINIMUM", 1)
-    monkeypatch.setattr("atlas.measuring.COMPANY_MINIMUM", 1)
+    monkeypatch.setattr("atlas.stages.render.COMPANY_MINIMUM", 1)
+    monkeypatch.setattr("atlas.stages.rank.COMPANY_MINIMUM", 1)
     config = tall_config(tmp_path, photographs, recipe=(recipe,), layers=("0",), facets=1)
     build(config)
     with Store.read(only_key(config)) as store:

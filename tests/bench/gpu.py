@@ -18,11 +18,11 @@ from functools import partial
 import torch
 
 from atlas.config import Config
-from atlas.forecast import made_up, time_step
-from atlas.models import load_model
-from atlas.network import Network
+from atlas.models.load import load_model
+from atlas.network.network import Network
+from atlas.network.tuning import choose_device, choose_precision, describe_device
 from atlas.records import LayerInfo
-from atlas.tuning import choose_device, choose_precision, describe_device
+from atlas.stages.forecast import made_up, time_step
 from tests.bench.speed import octaves_of
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)

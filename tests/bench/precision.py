@@ -20,10 +20,10 @@ import torchvision
 from torch import nn
 
 from atlas.config import Config
-from atlas.models import Model, load_model
-from atlas.network import Network, spatial_mean
-from atlas.ranking import rank_channels
-from atlas.tuning import CPU_BATCH, describe_device
+from atlas.models.load import Model, load_model
+from atlas.network.network import Network, spatial_mean
+from atlas.network.tuning import CPU_BATCH, describe_device
+from atlas.ranking.ranking import rank_channels
 from tests.bench.speed import as_model, octaves_of, packaged
 
 BOTH = ("fp32", "bf16")

@@ -19,19 +19,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from atlas.activations import measure_layers
 from atlas.config import Config
-from atlas.images import Loaded, find_images, load
-from atlas.imagetensors import to_pixels, to_tensor
-from atlas.models import load_model
-from atlas.network import Network
-from atlas.parameterization import mean_magnitude
-from atlas.ranking import rank_channels
-from atlas.recipes import RECIPES, FourierRecipe, Recipe, facet, negative
+from atlas.images.load import Loaded, find_images, load
+from atlas.images.tensors import to_pixels, to_tensor
+from atlas.models.load import load_model
+from atlas.network.network import Network
+from atlas.network.tuning import CPU_BATCH
+from atlas.ranking.activations import measure_layers
+from atlas.ranking.ranking import rank_channels
 from atlas.records import LayerInfo, LayerStats, Rendering
-from atlas.scoring import high_frequency
-from atlas.tuning import CPU_BATCH
-from atlas.workers import Block, Material, Settings, render_block
+from atlas.rendering.attempts import Block, Material, Settings, render_block
+from atlas.rendering.parameterization import mean_magnitude
+from atlas.rendering.recipes import RECIPES, FourierRecipe, Recipe, facet, negative
+from atlas.rendering.scoring import high_frequency
 
 
 def main() -> None:

@@ -27,14 +27,16 @@ from pathlib import Path
 
 import torch
 
-from atlas import cluster, pipeline, workers
+from atlas import pipeline
+from atlas.cache.store import Store
 from atlas.config import Config
-from atlas.layers import select_layers
-from atlas.models import load_model
+from atlas.models.load import load_model
+from atlas.models.table import select_layers
+from atlas.network.tuning import describe_device
 from atlas.progress import Progress
-from atlas.recipes import RECIPES, FourierRecipe, Octave
-from atlas.store import Store
-from atlas.tuning import describe_device
+from atlas.rendering import attempts as workers
+from atlas.rendering.recipes import RECIPES, FourierRecipe, Octave
+from atlas.workers import ray as cluster
 
 ROOT = Path(__file__).parents[2]
 LAYER = "blocks.5.1"

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from atlas.gallery import SiteReport, write_site
+from atlas.gallery.write import SiteReport, write_site
 from atlas.records import ModelAtlas
 from tests.browser import sites
 from tests.synthetic import SyntheticPictures, make_atlas

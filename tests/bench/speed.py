@@ -34,20 +34,20 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from atlas.cache.reference import Reference, packaged_reference, read_reference
 from atlas.config import Config
-from atlas.forecast import time_step
-from atlas.imagetensors import fit, to_pixels
-from atlas.layers import layer_table, select_layers
-from atlas.models import Model, load_model
-from atlas.network import Network
-from atlas.probes import probe_images
-from atlas.ranking import rank_channels
-from atlas.recipes import RECIPES, PixelRecipe, pyramid_sizes
+from atlas.images.tensors import fit, to_pixels
+from atlas.models.load import Model, load_model
+from atlas.models.probes import probe_images
+from atlas.models.table import layer_table, select_layers
+from atlas.network.network import Network
+from atlas.network.tuning import CPU_BATCH, describe_device
+from atlas.ranking.ranking import rank_channels
 from atlas.records import LayerStats, ModelInfo, Rendering
-from atlas.reference import Reference, packaged_reference, read_reference
-from atlas.scoring import score_images
-from atlas.tuning import CPU_BATCH, describe_device
-from atlas.workers import Block, Material, Settings, render_block
+from atlas.rendering.attempts import Block, Material, Settings, render_block
+from atlas.rendering.recipes import RECIPES, PixelRecipe, pyramid_sizes
+from atlas.rendering.scoring import score_images
+from atlas.stages.forecast import time_step
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from atlas.comparepages import Other
-from atlas.gallery import write_site
+from atlas.gallery.pages.compare import Other
+from atlas.gallery.serve import PREFIX, Handler, Server
+from atlas.gallery.write import write_site
 from atlas.records import LayerAtlas, ModelAtlas, SkippedFile
-from atlas.serve import PREFIX, Handler, Server
 from tests import tools
 from tests.synthetic import SyntheticPictures, make_atlas
 

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from atlas import pipeline
-from atlas.audit import inspect
+from atlas.cache.audit import inspect
 from atlas.config import Config
 from atlas.errors import AtlasError
-from atlas.gallery import check_site
+from atlas.gallery.write import check_site
 from atlas.progress import Progress
 from tests.faults.exhaust import Files, read_tree, write_tree
 from tests.faults.shim import (

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from .scoreboard import Score, add, table
-from .shim import build_shim, run
+from tests.faults.scoreboard import Score, add, table
+from tests.faults.shim import build_shim, run
 
 Job = tuple[str, ...]
 SOAK = bool(os.environ.get("FAULTS_SOAK"))

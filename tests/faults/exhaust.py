@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from atlas.audit import inspect
-from atlas.sitetree import Tree, broken_links, remove_temporaries
-from atlas.store import Store
+from atlas.cache.audit import inspect
+from atlas.cache.store import Store
+from atlas.gallery.tree import Tree, broken_links, remove_temporaries
 from tests.faults.shim import FAULTS, KILL, NO_ROOM, UNTOUCHED, Fault, in_child, is_acceptable
 from tests.store_records import FINGERPRINT, KEY, MODEL, RUN, fill, rendering, stats
 

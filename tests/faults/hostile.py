@@ -11,9 +11,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from atlas.decoders import Worker
-from atlas.images import TIME_LIMIT, find_images, make_task
-from atlas.pictures import decode
+from atlas.images.decode import decode
+from atlas.images.load import TIME_LIMIT, find_images, make_task
+from atlas.images.sandbox import Worker
 
 
 def measure(folder: Path) -> dict[str, object]:

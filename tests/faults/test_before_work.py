@@ -11,15 +11,14 @@ import pytest
 import torch
 
 from atlas import pipeline
+from atlas.cache.store import Store
 from atlas.config import Config, canonical_json
 from atlas.errors import CacheError
-from atlas.files import sha256_bytes
+from atlas.files.files import sha256_bytes
 from atlas.progress import Progress
-from atlas.store import Store
+from tests.faults.exhaust import read_tree
+from tests.faults.shim import CREATE, OTHER, READ_ONLY, RENAME, SYNC, run
 from tests.store_records import KEY, MODEL
-
-from .exhaust import read_tree
-from .shim import CREATE, OTHER, READ_ONLY, RENAME, SYNC, run
 
 ROW = "storage: before work"
 BUILD = ("build_atlas.py", "build", "--model", "tests.helpers:tiny_network", "--quiet")

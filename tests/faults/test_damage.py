@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 
 from atlas import pipeline
-from atlas.audit import check
+from atlas.cache.audit import check
+from atlas.cache.store import Store
 from atlas.config import Config
-from atlas.files import sha256_bytes
+from atlas.files.files import sha256_bytes
 from atlas.progress import Progress
-from atlas.store import Store
+from tests.faults.conftest import SOAK
+from tests.faults.exhaust import read_tree
 from tests.store_records import KEY, fill
-
-from .conftest import SOAK
-from .exhaust import read_tree
 
 ROW = "storage: damage"
 FLIPS = 5000 if SOAK else 200

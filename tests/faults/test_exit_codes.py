@@ -8,9 +8,8 @@ import pytest
 
 import build_atlas
 from atlas.config import Config
-from atlas.files import lock
-
-from .test_before_work import options
+from atlas.files.files import lock
+from tests.faults.test_before_work import options
 
 Tiny = Callable[..., Config]
 

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 from atlas import pipeline
+from atlas.cache.store import Store
 from atlas.config import Config
 from atlas.errors import AtlasError
 from atlas.progress import Progress
 from atlas.records import LayerStats
-from atlas.store import Store
-
-from .exhaust import read_tree
+from tests.faults.exhaust import read_tree
 
 HERE = "tests.faults.networks"
 Tiny = Callable[..., Config]

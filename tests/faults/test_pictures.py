@@ -18,17 +18,16 @@ from PIL import Image
 from atlas import pipeline
 from atlas.config import Config
 from atlas.errors import InputError
-from atlas.files import escape_name
-from atlas.images import TIME_LIMIT, Loaded, find_images, load
-from atlas.pictures import decode
+from atlas.files.files import escape_name
+from atlas.images.decode import decode
+from atlas.images.load import TIME_LIMIT, Loaded, find_images, load
 from atlas.progress import Progress
 from atlas.records import SkippedFile
+from tests.faults.conftest import SOAK
+from tests.faults.shim import run
+from tests.images.test_headers import bombs
+from tests.images.test_sandbox import deadly_decoder, hanging_decoder
 from tests.picture_files import RED, encode, fill, flat, picture, reds, save
-from tests.test_decoders import deadly_decoder, hanging_decoder
-from tests.test_headers import bombs
-
-from .conftest import SOAK
-from .shim import run
 
 FORMATS = {"PNG": "png", "JPEG": "jpg", "GIF": "gif", "BMP": "bmp", "WEBP": "webp", "TIFF": "tif"}
 FUZZED = 2000 if SOAK else 40

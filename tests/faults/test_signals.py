@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from atlas.config import Config
-
-from .shim import ROOT
-from .test_before_work import options
+from tests.faults.shim import ROOT
+from tests.faults.test_before_work import options
 
 ROW = "storage: signals"
 LIMIT = 10.0

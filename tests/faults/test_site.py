@@ -11,12 +11,11 @@ import pytest
 
 from atlas import pipeline
 from atlas.config import Config
-from atlas.gallery import check_site
+from atlas.gallery.write import check_site
 from atlas.progress import Progress
-
-from .exhaust import Files, read_tree
-from .networks import HOSTILE
-from .shim import run
+from tests.faults.exhaust import Files, read_tree
+from tests.faults.networks import HOSTILE
+from tests.faults.shim import run
 
 Tiny = Callable[..., Config]
 LABELS = ("<script>alert(3)</script>", '"><img onerror=alert(4) src=x>', "../../etc", "‮evil")

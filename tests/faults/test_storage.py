@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import SOAK, Job
+from tests.faults.conftest import SOAK, Job
 
 GROUPS = ("1", "8", "31", "32", "100")
 """Units already there: one, some, a block but one, a block, several blocks."""

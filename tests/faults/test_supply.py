@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from .lock import lock, normalise
-from .scoreboard import ROWS
-from .shim import ROOT
+from tests.faults.lock import lock, normalise
+from tests.faults.scoreboard import ROWS
+from tests.faults.shim import ROOT
 
 ROW = "supply"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

@@ -17,12 +17,11 @@ from torch import Tensor
 
 from atlas.config import Config
 from atlas.errors import InputError
-from atlas.files import sha256_file
-from atlas.models import identify, load_model
-from atlas.weights import digest_tensors
+from atlas.files.files import sha256_file
+from atlas.models.load import identify, load_model
+from atlas.models.weights import digest_tensors
+from tests.faults.conftest import SOAK
 from tests.helpers import tiny_network
-
-from .conftest import SOAK
 
 ROW = "weights"
 TINY = "tests.helpers:tiny_network"

@@ -1,0 +1,1 @@
+"""Finished work: HDF5 blocks, their store, audit and reference files."""

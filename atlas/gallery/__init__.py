@@ -1,0 +1,1 @@
+"""Records become pages: drawing, sentences, JSON, one file a page in `pages`."""

@@ -1,0 +1,351 @@
+"""Charts as inline SVG: histograms, the curve of an optimisation, the network as a strip.
+
+The pages forbid inline styles, so shapes carry classes and `atlas.css` gives them colour; that is
+also what makes them follow light and dark. Text of others is escaped here. Each function returns
+markup of one `<svg>` element whose `aria-label` says in words what it shows.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .sentences import number, shown
+
+WIDTH, HEIGHT = 480, 150
+FLOOR = 118
+"""Inner size of a chart, and the height of its horizontal axis."""
+
+BINS = 40
+
+
+def svg(width: float, height: float, kind: str, label: str, body: str) -> str:
+    """An `<svg>` that scales with its column and reads as one picture."""
+    return (
+        f'<svg class="chart {kind}" viewBox="0 0 {coordinate(width)} {coordinate(height)}" '
+        f'width="{coordinate(width)}" height="{coordinate(height)}" role="img" '
+        f'aria-label="{text(label)}">{body}</svg>'
+    )
+
+
+def coordinate(value: float) -> str:
+    """A coordinate with one decimal, without a trailing zero."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def text(value: str) -> str:
+    """Text of others, harmless inside markup."""
+    return escape(shown(value))
+
+
+def label_at(x: float, y: float, kind: str, content: str, anchor: str = "middle") -> str:
+    """A piece of text in a chart."""
+    place = f'x="{coordinate(x)}" y="{coordinate(y)}" text-anchor="{anchor}"'
+    return f'<text class="{kind}" {place}>{text(content)}</text>'
+
+
+def bars(counts: NDArray[np.int64], left: float, right: float) -> str:
+    """Bars whose height grows with the logarithm of a count, so that one image is still seen."""
+    top = max(1.0, math.log1p(int(counts.max(initial=0))))
+    step = (right - left) / max(1, len(counts))
+    shapes = []
+    for place, count in enumerate(counts.tolist()):
+        if count:
+            tall = max(2.0, (FLOOR - 22) * math.log1p(count) / top)
+            x, y = coordinate(left + place * step), coordinate(FLOOR - tall)
+            size = f'width="{coordinate(max(1.0, step - 1))}" height="{coordinate(tall)}"'
+            shapes.append(f'<rect x="{x}" y="{y}" {size}><title>{count}</title></rect>')
+    return "".join(shapes)
+
+
+def axis(low: float, high: float, left: float, right: float) -> str:
+    """The horizontal axis with its two ends."""
+    line = f'<path class="axis" d="M{coordinate(left)} {FLOOR}.5H{coordinate(right)}"/>'
+    ends = label_at(left, FLOOR + 16, "tick", number(low), "start")
+    return line + ends + label_at(right, FLOOR + 16, "tick", number(high), "end")
+
+
+def mark(x: float, content: str, row: int = 0) -> str:
+    """A vertical line with a word at its top, kept inside the chart."""
+    anchor = "start" if x < 60 else "end" if x > WIDTH - 60 else "middle"
+    line = f'<path class="mark" d="M{coordinate(x)} {16 + 12 * row}V{FLOOR}"/>'
+    return line + label_at(x, 12 + 12 * row, "mark", content, anchor)
+
+
+def activation_histogram(
+    values: NDArray[np.float32],
+    renderings: Sequence[tuple[str, float]],
+    axis_name: str = "activation on a natural image",
+) -> str:
+    """How often the natural images excite a unit how much, with the renderings marked.
+
+    Args:
+        values: (N,) activation on each natural image; what is not finite is left out.
+        renderings: recipe and the activation on its rendering.
+        axis_name: what `values` are.
+    """
+    finite = values[np.isfinite(values)]
+    marks = [(name, value) for name, value in renderings if math.isfinite(value)]
+    if not len(finite):
+        return svg(WIDTH, HEIGHT, "histogram", "No finite activation on any natural image.", "")
+    low = float(min([finite.min(), *(value for _, value in marks)]))
+    high = float(max([finite.max(), *(value for _, value in marks)]))
+    if high - low < 1e-6 * max(abs(low), abs(high), 1e-30):  # bins need room between numbers
+        low, high = low - 0.5, low + 0.5
+    counts = np.histogram(finite, BINS, (low, high))[0]
+    body = bars(counts, 8, WIDTH - 8) + axis(low, high, 8, WIDTH - 8)
+    for row, (name, value) in enumerate(marks):
+        body += mark(8 + (value - low) / (high - low) * (WIDTH - 16), name, row)
+    body += label_at(WIDTH / 2, HEIGHT - 2, "tick", axis_name)
+    said = "; ".join(f"{name} at {number(value)}" for name, value in marks)
+    label = f"Activations of {len(finite)} natural images from {number(float(finite.min()))} to "
+    label += number(float(finite.max())) + (f"; rendering {said}" if said else "")
+    return svg(WIDTH, HEIGHT, "histogram", label, body)
+
+
+REACH_EDGES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, math.inf)
+"""Borders of the bins of `reach_histogram`: fine around 1, where a picture becomes good enough."""
+
+
+def reach_histogram(reaches: Sequence[float]) -> str:
+    """How many renderings of a layer reach how far; bars left of 1 are weak.
+
+    Args:
+        reaches: REACH of each rendering; negative counts as 0, not finite is left out.
+    """
+    finite = np.array([max(0.0, value) for value in reaches if math.isfinite(value)])
+    counts = np.histogram(finite, np.array(REACH_EDGES))[0].tolist()
+    top = max(1, *counts)
+    shapes = []
+    for place, count in enumerate(counts):
+        tall = 40 * count / top
+        kind = "low" if REACH_EDGES[place] < 1 else "high"
+        shape = f'x="{place * 14 + 2}" y="{coordinate(46 - tall)}" height="{coordinate(tall)}"'
+        between = f"REACH {REACH_EDGES[place]:g} to {REACH_EDGES[place + 1]:g}: {count}"
+        shapes.append(f'<rect class="{kind}" {shape} width="12"><title>{between}</title></rect>')
+    shapes.append('<path class="axis" d="M0 46.5H158"/>')
+    for place, name in ((0, "0"), (4, "1"), (6, "2"), (8, "4"), (10, "8")):
+        shapes.append(label_at(place * 14 + 1, 58, "tick", name))
+    low = sum(counts[:4])
+    label = f"REACH of {len(finite)} renderings: {low} below 1, {len(finite) - low} at 1 or above"
+    return svg(158, 62, "reach", label, "".join(shapes))
+
+
+def octave_curve(objective: NDArray[np.float32], octave_steps: Sequence[int]) -> str:
+    """The objective from the first step to the last, octaves divided by lines.
+
+    Args:
+        objective: (T,) values at evenly spaced steps.
+        octave_steps: steps of each octave.
+    """
+    values = np.where(np.isfinite(objective), objective, np.nan).astype(float)
+    if len(values) < 2 or np.isnan(values).all():
+        return ""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    spread = high - low if high > low else 1.0
+    x = np.linspace(8, WIDTH - 8, len(values))
+    y = FLOOR - 4 - (values - low) / spread * (FLOOR - 26)
+    dots = [f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True) if not math.isnan(b)]
+    total, body = max(1, sum(octave_steps)), ""
+    for place, before in enumerate(np.cumsum([0, *octave_steps[:-1]]).tolist()):
+        start = 8 + before / total * (WIDTH - 16)
+        body += f'<path class="border" d="M{coordinate(start)} 4V{FLOOR}"/>' if place else ""
+        body += label_at(start + 4, 13, "tick", f"octave {place + 1}", "start")
+    body += f'<polyline class="curve" points="{" ".join(dots)}"/>'
+    body += f'<path class="axis" d="M8 {FLOOR}.5H{WIDTH - 8}"/>'
+    body += label_at(8, FLOOR + 16, "tick", "step 0", "start")
+    body += label_at(WIDTH - 8, FLOOR + 16, "tick", f"step {sum(octave_steps)}", "end")
+    label = f"Objective over {sum(octave_steps)} steps, from {number(values[0])} to "
+    return svg(WIDTH, HEIGHT, "octaves", label + number(values[-1]), body)
+
+
+# --- the network as a strip ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One layer of the strip.
+
+    Attributes:
+        name, type: as in the layer table.
+        height, channels, width: of its output; 0 stands for the width of a square.
+        href: its page.
+        picture, patch: thumbnails of its first unit; "" where there is none.
+    """
+
+    name: str
+    type: str
+    height: int
+    channels: int
+    href: str
+    picture: str
+    patch: str
+    width: int = 0
+
+    @property
+    def extent(self) -> str:
+        """Its height and width."""
+        square = self.width in (0, self.height)
+        return f"{self.height}²" if square else f"{self.height}×{self.width}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a node stands: its column from 0 and its lane of so many lanes."""
+
+    node: Node
+    column: int
+    lane: int
+    lanes: int
+
+
+COLUMN, LANE, SIDE = 92, 92, 64
+"""Distance between columns and between lanes, and the side of a node's picture."""
+
+SKIPS = ("BasicBlock", "Bottleneck", "Residual", "CNBlock")
+"""What the type of a residual stage contains: its input also goes past it."""
+
+
+def branch_of(name: str) -> tuple[str, str] | None:
+    """Parent and branch of a layer inside a parallel block: `a.branch2.0` → (`a`, `branch2`)."""
+    parts = name.split(".")
+    for at, part in enumerate(parts):
+        if at and part.lower().startswith("branch"):
+            return ".".join(parts[:at]), part
+    return None
+
+
+def arrange(nodes: Sequence[Node]) -> list[Place]:
+    """Give every layer a column, in forward order, and every branch of one block its own lane."""
+    places: list[Place] = []
+    column = start = 0
+    while start < len(nodes):
+        block = branch_of(nodes[start].name)
+        run = start + 1
+        if block:
+            while run < len(nodes) and (branch_of(nodes[run].name) or ("",))[0] == block[0]:
+                run += 1
+        lanes: dict[str, list[Node]] = {}
+        for node in nodes[start:run]:
+            lanes.setdefault((branch_of(node.name) or ("", ""))[1], []).append(node)
+        for lane, members in enumerate(lanes.values()):
+            for step, node in enumerate(members):
+                places.append(Place(node=node, column=column + step, lane=lane, lanes=len(lanes)))
+        column += max(map(len, lanes.values()))
+        start = run
+    return places
+
+
+def connections(places: Sequence[Place]) -> list[tuple[Place, Place]]:
+    """Which place feeds which: along each lane, and from block to block."""
+    pairs: list[tuple[Place, Place]] = []
+    ends: list[Place] = []
+    at = 0
+    while at < len(places):
+        lanes = places[at].lanes
+        parent = (branch_of(places[at].node.name) or ("",))[0]
+        group = [places[at]]
+        while lanes > 1 and at + len(group) < len(places):
+            following = places[at + len(group)]
+            if following.lanes != lanes or (branch_of(following.node.name) or ("",))[0] != parent:
+                break
+            group.append(following)
+        by_lane: dict[int, list[Place]] = {}
+        for place in group:
+            by_lane.setdefault(place.lane, []).append(place)
+        for members in by_lane.values():
+            pairs += [(end, members[0]) for end in ends]
+            pairs += list(pairwise(members))
+        ends = [members[-1] for members in by_lane.values()]
+        at += len(group)
+    return pairs
+
+
+def layer_strip(nodes: Sequence[Node]) -> str:
+    """The network from input to output: a picture for each layer, linked to its page.
+
+    Args:
+        nodes: in forward order.
+
+    Returns:
+        One `<svg>`, wide; "" without layers.
+    """
+    if not nodes:
+        return ""
+    places = arrange(nodes)
+    width = COLUMN * (1 + max(place.column for place in places))
+    lanes = max(place.lanes for place in places)
+    middle = 46 + (lanes - 1) * LANE / 2
+    body = "".join(wire(a, b, middle) for a, b in connections(places))
+    body += "".join(skip(place, middle) for place in places)
+    body += stages(places) + "".join(box(place, middle) for place in places)
+    height = middle + (lanes - 1) * LANE / 2 + SIDE + 26
+    size = f'width="{width}" height="{coordinate(height)}"'
+    view = f'viewBox="0 0 {width} {coordinate(height)}"'
+    return f'<svg class="strip" {view} {size} role="group" aria-label="Layers">{body}</svg>'
+
+
+def corner(place: Place, middle: float) -> tuple[float, float]:
+    """Upper left corner of a node."""
+    x = place.column * COLUMN + (COLUMN - SIDE) / 2
+    return x, middle + (place.lane - (place.lanes - 1) / 2) * LANE
+
+
+def wire(first: Place, second: Place, middle: float) -> str:
+    """A line from one node to the next."""
+    x0, y0 = corner(first, middle)
+    x1, y1 = corner(second, middle)
+    x0, y0, y1 = x0 + SIDE, y0 + SIDE / 2, y1 + SIDE / 2
+    turn, half = x1 - (COLUMN - SIDE), (COLUMN - SIDE) / 2
+    bend = f"H{turn:.0f}C{turn + half:.0f} {y0:.0f} {x1 - half:.0f} {y1:.0f} {x1:.0f} {y1:.0f}"
+    return f'<path class="wire" d="M{x0:.0f} {y0:.0f}{bend}"/>'
+
+
+def skip(place: Place, middle: float) -> str:
+    """The arc of a residual stage, past its node; "" for other types."""
+    if not any(word in place.node.type for word in SKIPS):
+        return ""
+    x, y = corner(place, middle)
+    gap = (COLUMN - SIDE) / 2
+    arc = f"M{x - gap:.0f} {y + SIDE / 2:.0f}C{x - gap:.0f} {y - 22:.0f} "
+    arc += f"{x + SIDE + gap:.0f} {y - 22:.0f} {x + SIDE + gap:.0f} {y + SIDE / 2:.0f}"
+    return f'<path class="skip" d="{arc}"/>'
+
+
+def stages(places: Sequence[Place]) -> str:
+    """Above the strip, where the resolution changes: a line with the new one."""
+    body, last, column = "", -1, -1
+    for place in sorted(places, key=lambda place: (place.column, place.lane)):
+        if place.column != column and place.node.height != last:
+            column = place.column
+            x = place.column * COLUMN + 4
+            body += f'<path class="stage" d="M{x} 22V4H{x + 26}"/>'
+            body += label_at(x + 6, 17, "tick", place.node.extent, "start")
+            last = place.node.height
+    return body
+
+
+def box(place: Place, middle: float) -> str:
+    """One node: picture, patch, name, channels; the whole of it a link."""
+    node, (x, y) = place.node, corner(place, middle)
+    at = f'x="{coordinate(x)}" y="{coordinate(y)}"'
+    body = f'<rect class="node" {at} width="{SIDE}" height="{SIDE}" rx="3"/>'
+    if node.picture:
+        body += f'<image {at} width="{SIDE}" height="{SIDE}" href="{escape(node.picture)}"/>'
+    if node.patch:
+        inset = f'x="{coordinate(x + SIDE - 22)}" y="{coordinate(y + SIDE - 22)}"'
+        body += f'<rect class="mat" {inset} width="24" height="24"/>'
+        inset = f'x="{coordinate(x + SIDE - 20)}" y="{coordinate(y + SIDE - 20)}"'
+        picture = f'<image {inset} width="20" height="20" preserveAspectRatio="xMidYMid slice" '
+        body += f'{picture}href="{escape(node.patch)}"/>'
+    named = (branch_of(node.name) or ("", ""))[1] and node.name.rsplit("branch", 1)[-1]
+    name = f"branch{named}" if named else node.name
+    name = name if len(name) <= 13 else f"{name[:4]}…{name[-8:]}"
+    body += label_at(x + SIDE / 2, y + SIDE + 14, "name", name)
+    across = node.width or node.height
+    label = f"{node.name}, {node.type}, {node.channels} channels, {node.height} by {across}"
+    return f'<a href="{escape(node.href)}" aria-label="{text(label)}">{body}</a>'

@@ -1,0 +1,404 @@
+"""The page that compares a model with another one over the same images, most changed unit first.
+
+`write_comparison` is the way in. Pictures of the other atlas are copied into our tree, so that
+whatever becomes of its own pages this page stays whole; links lead to those that lie in the site.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist, median
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from ...files.files import escape_name
+from ...ranking.matching import Match, Twin, match_units
+from ...records import LayerAtlas, ModelAtlas, ModelInfo, Pictures, Rendering, Unit
+from ...shapes import Size
+from .. import addresses, charts, sentences, sheets
+from .. import data as sitedata
+from ..data import Json
+from ..draw import BATCH, box_of
+from ..sentences import shown
+from ..sheets import Pixels
+from ..views import LayerView, Page, UnitView
+from .model import Book, Comparison
+
+SIDE = 224
+"""Longest side of a rendering that is copied from the other atlas."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Other:
+    """An atlas to compare with: its records, and where its pixels are read from."""
+
+    atlas: ModelAtlas
+    pictures: Pictures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """A unit on one side of a card; addresses are seen from the page.
+
+    Attributes:
+        title, called: as people write it; its label or class name, or "".
+        page: "" where it has none in this site.
+        image, width: the rendering and its width in pixels; "" and 0 where there is none.
+        thumb: a smaller one; "" where there is none.
+        patch: the real patch that excites it most; "" where there is none.
+        status: of the rendering, or `unrendered`.
+    """
+
+    title: str
+    called: str
+    page: str
+    image: str
+    width: int
+    thumb: str
+    patch: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One of our units and the unit of the other atlas that stands beside it.
+
+    Attributes:
+        anchor: of the card in its page.
+        ours, theirs: both sides; None where the other atlas shows no unit that varies.
+        correlation: of the two; NaN where there is only one.
+        closest: the channel of the other network that correlates most, where that is another one
+            than the unit shown; None where it is the same.
+    """
+
+    anchor: str
+    ours: Side
+    theirs: Side | None
+    correlation: float
+    closest: Twin | None
+
+
+def write_comparison(book: Book, other: Other, labels: Mapping[Unit, str]) -> Comparison:
+    """Write the page that compares a model with another one, its pictures and its data.
+
+    Args:
+        book: our model.
+        other: what it is compared with.
+        labels: what people call units of the other one.
+
+    Raises:
+        InputError: the two are not over the same images, or over too few.
+    """
+    matches = match_units(book.atlas, other.atlas)
+    folder = escape_name(other.atlas.model.name)
+    theirs = copy_units(book, other, [match.shown.unit for match in matches if match.shown], labels)
+    ours = {
+        (unit.layer, unit.channel): (layer, unit) for layer in book.layers for unit in layer.units
+    }
+    cards = [
+        card(match, *ours[match.unit.layer, match.unit.channel], theirs)
+        for match in matches
+        if match.twin
+    ]
+    constant = [
+        our_side(*ours[match.unit.layer, match.unit.channel]) for match in matches if not match.twin
+    ]
+    write_page(book, other, matches, cards, constant)
+    data = comparison_json(book.atlas, other.atlas, matches)
+    book.tree.put(addresses.comparison_data(folder), sitedata.to_json(data))
+    return Comparison(
+        title=titles(book.atlas.model, other.atlas.model)[1], page=addresses.comparison_page(folder)
+    )
+
+
+def write_page(
+    book: Book,
+    other: Other,
+    matches: Sequence[Match],
+    cards: Sequence[Card],
+    constant: Sequence[Side],
+) -> None:
+    """Write the page itself.
+
+    Args:
+        book: our model.
+        other: what it is compared with.
+        matches: of all our units.
+        cards: of those that vary over the images, most changed first.
+        constant: the others.
+    """
+    folder = escape_name(other.atlas.model.name)
+    left, right = (shown(title) for title in titles(book.atlas.model, other.atlas.model))
+    page = Page(
+        path=f"{book.folder}/{addresses.comparison_page(folder)}",
+        kind="compare",
+        title=f"{left} against {right} · CNN atlas",
+        description=f"{sentences.plural(len(matches), 'unit')} of {left}, each beside the unit of "
+        f"{right} that fires most nearly on the same images, most changed first.",
+        trail=book.trail((f"Against {right}", "")),
+        card=f"{book.folder}/card.jpg",
+    )
+    values = [match.twin.correlation for match in matches if match.twin]
+    channels = sum(layer.stats.channels for layer in other.atlas.layers)
+    level = chance(channels, book.atlas.samples.distinct)
+    book.put(
+        page,
+        left=left,
+        right=right,
+        n_units=len(matches),
+        n_channels=channels,
+        cards=cards,
+        constant=constant,
+        data=f"{folder}.json",
+        home=f"../../{folder}/index.html" if in_site(book, f"{folder}/index.html") else "",
+        median=median(values) if values else math.nan,
+        chance=level,
+        histogram=Markup(correlation_histogram(np.array(values), level)),
+    )
+
+
+def titles(ours: ModelInfo, theirs: ModelInfo) -> tuple[str, str]:
+    """What the page calls the two: their titles, or their names where the titles are the same."""
+    if ours.title == theirs.title:
+        return ours.name, theirs.name
+    return ours.title, theirs.title
+
+
+def in_site(book: Book, path: str) -> bool:
+    """Whether a page of another model lies in the site."""
+    return (book.tree.old.parent / path).is_file()
+
+
+# --- how much is chance --------------------------------------------------------------------------
+
+
+def chance(channels: int, images: int) -> float:
+    """The best correlation that a unit finds among so many channels unrelated to it.
+
+    The median of the largest of so many independent coefficients, each of which Fisher's
+    transformation makes normal with variance 1 / (images − 3).
+
+    Returns:
+        0 to 1; 1 for three images and fewer, over which anything may correlate.
+
+    Source: Fisher, On the "Probable Error" of a Coefficient of Correlation, Metron 1 (1921).
+    """
+    if images <= 3 or not channels:
+        return 1.0
+    largest = NormalDist().inv_cdf(0.5 ** (1 / channels))
+    return max(0.0, math.tanh(largest / math.sqrt(images - 3)))
+
+
+def correlation_histogram(values: NDArray[np.float64], level: float) -> str:
+    """How many units correlate how much with the unit most like them, with chance marked.
+
+    Args:
+        values: (U,) correlation of each unit.
+        level: what chance alone would give.
+    """
+    low = math.floor(10 * values.min(initial=0)) / 10
+    counts = np.histogram(values.clip(-1, 1), charts.BINS, (low, 1))[0]
+    left, right = 8, charts.WIDTH - 8
+    body = charts.bars(counts, left, right) + charts.axis(low, 1, left, right)
+    body += charts.mark(left + (level - low) / (1 - low) * (right - left), "chance")
+    words = "correlation with the unit most like it"
+    body += charts.label_at(charts.WIDTH / 2, charts.HEIGHT - 2, "tick", words)
+    label = f"Correlations of {sentences.plural(len(values), 'unit')}"
+    if len(values):
+        ends = (sentences.number(float(end)) for end in (values.min(), values.max()))
+        label += " from " + " to ".join(ends)
+    label += f"; chance alone would give {sentences.number(level)}"
+    return charts.svg(charts.WIDTH, charts.HEIGHT, "histogram", label, body)
+
+
+# --- cards ---------------------------------------------------------------------------------------
+
+
+def card(match: Match, layer: LayerView, unit: UnitView, theirs: Mapping[Unit, Side]) -> Card:
+    """Put one of our units beside the unit that is most like it among those that are shown."""
+    twin, beside = match.twin, match.shown
+    return Card(
+        anchor=f"{layer.folder}:{unit.channel}",
+        ours=our_side(layer, unit),
+        theirs=theirs[beside.unit] if beside else None,
+        correlation=beside.correlation if beside else math.nan,
+        closest=twin if twin and (beside is None or twin.unit != beside.unit) else None,
+    )
+
+
+def our_side(layer: LayerView, unit: UnitView) -> Side:
+    """A unit of the model that the page belongs to."""
+    start = f"../{layer.folder}/"
+    image = unit.lead.image if unit.lead else None
+    return Side(
+        title=unit.title,
+        called=unit.called,
+        page=f"{start}{unit.page}",
+        image=f"{start}{image.file}" if image else "",
+        width=image.width if image else 0,
+        thumb=f"{start}{unit.thumb.file}" if unit.thumb else "",
+        patch=f"{start}{unit.examples[0].patch.file}" if unit.examples else "",
+        status=unit.status,
+    )
+
+
+# --- pictures of the other atlas -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A unit of the other atlas as it is read.
+
+    Attributes:
+        unit: which.
+        rendering: with its pixels; None where there is none.
+        view, box: its best sample image, and y0, x0, y1, x1 in pixels of the network's input; None
+            where no image excites it.
+        input_size: of the network's input.
+        shown: the channels that pages show; () where they are colours.
+    """
+
+    unit: Unit
+    rendering: Rendering | None
+    view: Pixels | None
+    box: tuple[int, int, int, int]
+    input_size: Size
+    shown: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """JPEGs of a unit's rendering, `width` pixels wide, and patch; b"" where there is none."""
+
+    image: bytes
+    width: int
+    patch: bytes
+
+
+def copy_units(
+    book: Book, other: Other, units: Sequence[Unit], labels: Mapping[Unit, str]
+) -> dict[Unit, Side]:
+    """Write the pictures of units of the other atlas into our tree; each unit once."""
+    layers = {layer.info.name: layer for layer in other.atlas.layers}
+    folders = addresses.layer_folders(layers)
+    views, wanted = sheets.Views(other.pictures.sample), list(dict.fromkeys(units))
+    leads, sides = lead_renderings(other.atlas), {}
+    for start in range(0, len(wanted), BATCH):
+        sources = [
+            read_unit(other, layers[unit.layer], unit, leads.get(unit), views)
+            for unit in wanted[start : start + BATCH]
+        ]
+        for source, copy in zip(sources, book.tree.pool.map(draw, sources), strict=True):
+            folder = folders[source.unit.layer]
+            sides[source.unit] = put_side(book, other, source, copy, folder, labels)
+    return sides
+
+
+def read_unit(
+    other: Other, layer: LayerAtlas, unit: Unit, lead: Rendering | None, views: sheets.Views
+) -> Source:
+    """Read the pixels of a unit of the other atlas."""
+    image = int(layer.stats.example_image[unit.channel, 0])
+    return Source(
+        unit=unit,
+        rendering=other.pictures.rendering(unit, lead.recipe) if lead else None,
+        view=views[image] if image >= 0 else None,
+        box=box_of(layer, unit.channel, 0),
+        input_size=other.atlas.model.shape,
+        shown=other.atlas.shown,
+    )
+
+
+def lead_renderings(atlas: ModelAtlas) -> dict[Unit, Rendering]:
+    """The record of the picture that stands for each unit: of its first finished recipe."""
+    made = [one for layer in atlas.layers for one in layer.renderings]
+    done = [one for one in made if one.status != "failed" and one.recipe in atlas.recipes]
+    done.sort(key=lambda one: atlas.recipes.index(one.recipe), reverse=True)
+    return {one.unit: one for one in done}
+
+
+def draw(source: Source) -> Copy:
+    """Encode the pictures of a unit."""
+    image, width, patch = b"", 0, b""
+    if source.rendering is not None and source.rendering.image.size:
+        pixels = within(sheets.to_pixels(source.rendering.image, source.shown), SIDE)
+        image, width = sheets.encode(pixels), pixels.shape[1]
+    if source.view is not None:
+        cut = sheets.cut_patch(source.view, source.box, source.input_size)
+        patch = sheets.encode(cut, sheets.SMALL)
+    return Copy(image=image, width=width, patch=patch)
+
+
+def within(pixels: Pixels, side: int) -> Pixels:
+    """The picture, made smaller where one of its sides is longer than `side`."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    return sheets.fit(pixels, max(1, round(height * scale)), max(1, round(width * scale)))
+
+
+def put_side(
+    book: Book,
+    other: Other,
+    source: Source,
+    copy: Copy,
+    layer_folder: str,
+    labels: Mapping[Unit, str],
+) -> Side:
+    """Write the pictures of a unit of the other atlas."""
+    folder, unit = escape_name(other.atlas.model.name), source.unit
+    start = f"{folder}/{layer_folder}"
+    files = {
+        f"{start}/{unit.channel}.jpg": copy.image,
+        f"{start}/{unit.channel}.p1.jpg": copy.patch,
+    }
+    for file, data in files.items():
+        if data:
+            book.tree.put(f"{addresses.COMPARE}/{file}", data)
+    image, patch = (file if data else "" for file, data in files.items())
+    page = f"{start}/{addresses.unit_page(unit.channel)}"
+    return Side(
+        title=str(unit),
+        called=labels.get(unit, ""),
+        page=f"../../{page}" if in_site(book, page) else "",
+        image=image,
+        width=copy.width,
+        thumb="",
+        patch=patch,
+        status=source.rendering.status if source.rendering else "unrendered",
+    )
+
+
+# --- data ----------------------------------------------------------------------------------------
+
+
+def comparison_json(ours: ModelAtlas, theirs: ModelAtlas, matches: Sequence[Match]) -> Json:
+    """Whom each unit correlates with most, units that never vary last."""
+    rows = sorted(matches, key=lambda match: match.twin is None)
+    return {
+        "schema": sitedata.SCHEMA,
+        "model": ours.model.name,
+        "other": theirs.model.name,
+        "n_images": len(ours.samples.samples),
+        "units": [match_json(match) for match in rows],
+    }
+
+
+def match_json(match: Match) -> Json:
+    """A unit, the channel most like it, and the unit most like it of those that are shown."""
+    return {
+        "layer": match.unit.layer,
+        "channel": match.unit.channel,
+        **twin_json(match.twin, "other_", ""),
+        **twin_json(match.shown, "shown_", "shown_"),
+    }
+
+
+def twin_json(twin: Twin | None, whose: str, which: str) -> Json:
+    """Layer, channel and correlation under names that begin so; nulls where there is none."""
+    return {
+        f"{whose}layer": twin.unit.layer if twin else None,
+        f"{whose}channel": twin.unit.channel if twin else None,
+        f"{which}correlation": sitedata.double(twin.correlation) if twin else None,
+    }

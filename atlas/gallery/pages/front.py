@@ -1,0 +1,252 @@
+"""What stands above the models: home, about, search, 404, the list of models, the sitemap.
+
+All of it is made from the `model.json` and `search.json` of every model that lies in the site, so
+that building one model never touches another's folder.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import TypeVar
+
+from markupsafe import Markup
+
+from ...files.files import is_temporary
+from .. import data as sitedata
+from .. import sentences
+from ..data import Json
+from ..sentences import shown
+from ..tree import Tree, folder_bytes, link_targets, read_manifest
+from ..views import LayerView, Page, UnitView
+
+CONTACT_LAYERS = 16
+"""Layers of a model's contact sheet at most."""
+
+DAYS = 31
+"""Candidates for the unit of the day: one for each day of a month."""
+
+SITEMAP_URLS = 50_000
+"""Addresses that one sitemap may hold."""
+
+Item = TypeVar("Item")
+
+
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` of the items, evenly spaced, first and last among them."""
+    if len(items) <= count:
+        return list(items)
+    return [items[round(at * (len(items) - 1) / (count - 1))] for at in range(count)]
+
+
+def contact(layers: Sequence[LayerView]) -> list[tuple[LayerView, UnitView]]:
+    """Units for the contact sheet of the home page: columns of layers in forward order."""
+    columns = spread([layer for layer in layers if layer.teasers], CONTACT_LAYERS)
+    return [(layer, unit) for layer in columns for unit in layer.teasers]
+
+
+def daily(layers: Sequence[LayerView], seed: int) -> list[tuple[LayerView, UnitView]]:
+    """Candidates for the unit of the day, drawn from all good pictures by the atlas's seed."""
+
+    def drawn(item: tuple[LayerView, UnitView]) -> str:
+        return hashlib.sha256(f"{seed} {item[1].title}".encode("utf-8", "replace")).hexdigest()
+
+    good = [(layer, unit) for layer in layers for unit in layer.with_status("ok") if unit.thumb]
+    return sorted(good, key=drawn)[:DAYS]
+
+
+NEEDED = (
+    *("schema", "model", "title", "source", "licence", "images", "provenance", "skipped"),
+    *("n_units", "n_rendered", "layers", "contact", "daily"),
+)
+"""What the root pages read of a model.json."""
+
+ADDED: Json = {"credits": [], "classes": [], "n_classes": 0, "outputs": "logits"}
+"""What they read of it too, and what stands for it in a site of before there was any."""
+
+
+def read_models(site: Path, besides: str) -> tuple[list[Json], list[str]]:
+    """The model.json of every other model that lies in the site.
+
+    Args:
+        site: the site's folder.
+        besides: folder of the model that is being built.
+
+    Returns:
+        The models, each with its folder, and warnings about those that cannot be used.
+    """
+    models, warnings = [], []
+    for path in sorted(site.glob("*/manifest.json")):
+        folder = path.parent
+        if folder.name == besides or is_temporary(folder.name) or not read_manifest(folder):
+            continue
+        try:
+            model = json.loads((folder / "model.json").read_bytes())
+            search = json.loads((folder / "search.json").read_bytes())
+            usable = model["schema"] == search["schema"] == sitedata.SCHEMA
+            usable = usable and all(name in model for name in NEEDED)
+        except (OSError, ValueError, KeyError, TypeError):
+            usable = False
+        if usable:
+            models.append({**ADDED, **model, "folder": folder.name, "search": search})
+        else:
+            warnings.append(f"{folder} is left out of the home page: its data cannot be read")
+    return models, warnings
+
+
+def read_root(site: Path) -> list[str]:
+    """Root files of the last build; none where there was none."""
+    try:
+        table = json.loads((site / "atlas.json").read_bytes())
+        paths = [str(path) for path in table["files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [path for path in paths if not path.startswith(("/", ".")) or path == ".nojekyll"]
+
+
+def pages(models: Sequence[Json]) -> list[tuple[Page, Json]]:
+    """Home, about, search and 404, with what their templates show."""
+    units = sum(model["n_units"] for model in models)
+    today = [
+        {**item, "folder": model["folder"], "title": model["title"]}
+        for model in models
+        for item in model["daily"]
+    ]
+    home = Page(
+        path="index.html",
+        kind="index",
+        title="CNN atlas",
+        description=f"What {sentences.plural(units, 'unit')} of convolutional networks look for.",
+        card=f"{models[0]['folder']}/card.jpg" if models else "",
+    )
+    about = Page(
+        path="about.html",
+        kind="about",
+        title="About · CNN atlas",
+        description="Method, parameters, scores, caveats, versions and data of this atlas.",
+        trail=(("Atlas", "index.html"), ("About", "")),
+    )
+    find = Page(
+        path="search.html",
+        kind="search",
+        title="Search · CNN atlas",
+        description="Find a unit by layer, channel, label or class name.",
+        trail=(("Atlas", "index.html"), ("Search", "")),
+    )
+    not_found = Page(path="404.html", kind="404", title="Not found", description="")
+    return [
+        (home, {"models": models, "n_units": units, "daily": spread(today, DAYS)}),
+        (
+            about,
+            {
+                "models": models,
+                "recipes": recipe_rows(),
+                "scores": list(sentences.SCORES.items()),
+                "statuses": list(sentences.STATUSES.items()),
+                "few": sentences.FEW_IMAGES,
+                "outputs": sentences.OUTPUT_SENTENCES,
+            },
+        ),
+        (find, {"models": models, "statuses": list(sentences.STATUSES)}),
+        (not_found, not_found_values()),
+    ]
+
+
+def searched(tree: Tree, folder: str) -> Json:
+    """Rows for the search of the model that is being built."""
+    assert tree.old.name == folder
+    table: Json = json.loads(tree.read("search.json"))
+    return table
+
+
+def recipe_rows() -> list[tuple[str, str]]:
+    """Names and sentences of the recipes, as about.html lists them."""
+    variants = {"negative": "…-negative", "facet": "…-facet-N"}
+    return [
+        (variants.get(name, name), f"{title}: {sentence}")
+        for name, (title, sentence) in sentences.RECIPES.items()
+    ]
+
+
+NOT_FOUND_STYLE = (
+    "body{margin:15vh auto;width:min(100% - 2rem,36rem);font:1.1rem/1.5 Georgia,serif}"
+    "h1{font-weight:500}"
+)
+"""Style of 404.html, which stands alone because it is shown at any depth."""
+
+
+def not_found_values() -> Json:
+    """What 404.html shows, which refers to no other file."""
+    digest = hashlib.sha256(NOT_FOUND_STYLE.encode()).digest()
+    return {
+        "style": Markup(NOT_FOUND_STYLE),
+        "style_sha256": base64.b64encode(digest).decode(),
+    }
+
+
+def atlas_json(models: Sequence[Json], files: Sequence[str]) -> bytes:
+    """atlas.json: the list of models, and the root files that we made."""
+    rows = [
+        {
+            "model": model["model"],
+            "title": model["title"],
+            "folder": model["folder"],
+            "n_layers": len(model["layers"]),
+            "n_units": model["n_units"],
+            "n_rendered": model["n_rendered"],
+            "n_classes": model["n_classes"],
+            "weights_sha256": model["provenance"]["weights_sha256"],
+            "created": model["provenance"]["created"],
+            "data": f"{model['folder']}/model.json",
+            "units": f"{model['folder']}/units.csv",
+        }
+        for model in models
+    ]
+    return sitedata.to_json({"schema": sitedata.SCHEMA, "models": rows, "files": list(files)})
+
+
+def sitemap(site: Path, models: Sequence[Json], folder: str, tree: Tree, site_url: str) -> bytes:
+    """sitemap.xml: every page, those nearer to the root first."""
+    found = ["index.html", "about.html", "search.html"]
+    for model in models:
+        ours = model["folder"] == folder
+        paths = tree.sizes if ours else read_manifest(site / model["folder"])
+        found += [f"{model['folder']}/{path}" for path in paths if path.endswith(".html")]
+    found.sort(key=lambda path: (path.count("/"), not path.endswith("index.html"), path))
+    rows = [f"<url><loc>{escape(site_url)}/{path}</loc></url>" for path in found[:SITEMAP_URLS]]
+    start = '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
+    return "\n".join(
+        ['<?xml version="1.0" encoding="UTF-8"?>', start, *rows, "</urlset>\n"]
+    ).encode()
+
+
+def check_root_links(root: Mapping[str, bytes], site: Path, tree: Tree) -> list[str]:
+    """Links of the root pages that lead to no file, in words.
+
+    They can only lead into the folder of another model that lost a file.
+    """
+    ours = f"{tree.old.name}/"
+    missing = []
+    for path, data in root.items():
+        if path.endswith(".html"):
+            for target in sorted(link_targets(path, data.decode())):
+                inside = target.startswith(ours) and target.removeprefix(ours) in tree.sizes
+                if not inside and target not in root and not (site / target).is_file():
+                    missing.append(
+                        f"{path} links to {shown(target)}, which is not there; build that model "
+                        "again or remove its folder"
+                    )
+    return missing
+
+
+def site_bytes(site: Path, tree: Tree, root: Mapping[str, bytes]) -> int:
+    """Size of the whole site as it will be."""
+    others = [
+        path
+        for path in site.iterdir()
+        if path.is_dir() and path not in (tree.old, tree.new, site / "assets")
+    ]
+    ours = sum(tree.sizes.values()) + sum(map(len, root.values()))
+    return ours + sum(map(folder_bytes, others))

@@ -1,0 +1,399 @@
+"""What the pages show, one frozen value a thing: unit, picture, dataset example, layer, page.
+
+They hold numbers and addresses, never pixels. `exhibit` makes them; templates, JSON and CSV all
+read the same values, so that they cannot disagree.
+"""
+
+import math
+from dataclasses import dataclass
+
+from ..records import CLASSES, LayerAtlas, Rendering
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """A picture file: its address inside the layer's folder and its size in pixels."""
+
+    file: str
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A rendering as the pages show it.
+
+    Attributes:
+        rendering: its record, without pixels.
+        image, thumb: the picture and its thumbnail; None where the rendering has no pixels.
+        snapshots: the picture after each octave, first to last.
+    """
+
+    rendering: Rendering
+    image: Shot | None
+    thumb: Shot | None
+    snapshots: tuple[Shot, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A dataset example as the pages show it.
+
+    Attributes:
+        image: index of the sample image; name: of its file, with the crop.
+        activation: spatial maximum of the channel on it.
+        box: y0, x0, y1, x1 in pixels of the network's input.
+        patch: the picture of the box.
+        whole: the view of the whole sample image.
+    """
+
+    image: int
+    name: str
+    activation: float
+    box: tuple[int, int, int, int]
+    patch: Shot
+    whole: Shot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """A channel of the same layer whose activations correlate with a unit's."""
+
+    channel: int
+    correlation: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitView:
+    """One unit as the pages show it.
+
+    Attributes:
+        layer, channel: which.
+        rank: from 1; 0 for a channel that is not ranked.
+        label: what people call it, or "".
+        class_name: of the classifier's output that it is, or "".
+        mean, std, max, p99, contrast: over the sample images.
+        natural_mean, natural_max: over the images that scores are measured against.
+        active: share of sample images where it is above zero anywhere.
+        pictures: by recipe, in the order of the atlas.
+        examples: best first.
+        neighbours: most correlated first.
+        page: its address inside the layer's folder.
+    """
+
+    layer: str
+    channel: int
+    rank: int
+    label: str
+    class_name: str
+    mean: float
+    std: float
+    max: float
+    p99: float
+    contrast: float
+    active: float
+    natural_mean: float
+    natural_max: float
+    pictures: tuple[Picture, ...]
+    examples: tuple[Example, ...]
+    neighbours: tuple[Neighbour, ...]
+    page: str
+
+    @property
+    def lead(self) -> Picture | None:
+        """The picture that stands for the unit: of the first recipe that there is."""
+        return self.pictures[0] if self.pictures else None
+
+    @property
+    def status(self) -> str:
+        """Status of the lead picture, or `unrendered`."""
+        return self.lead.rendering.status if self.lead else "unrendered"
+
+    @property
+    def thumb(self) -> Shot | None:
+        """The lead picture's thumbnail, where it has one."""
+        return self.lead.thumb if self.lead else None
+
+    @property
+    def title(self) -> str:
+        """How people write it: `inception4a:225`; a class goes by its name."""
+        return self.class_name if self.layer == CLASSES else f"{self.layer}:{self.channel}"
+
+    @property
+    def called(self) -> str:
+        """Label or class name, or ""."""
+        return self.label or self.class_name
+
+    def by_recipe(self, recipe: str) -> Picture | None:
+        """The picture of a recipe, where there is one."""
+        return next((item for item in self.pictures if item.rendering.recipe == recipe), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerView:
+    """One layer as the pages show it.
+
+    Attributes:
+        atlas: its record.
+        folder: its folder inside the model's.
+        units: those to show, by rank.
+    """
+
+    atlas: LayerAtlas
+    folder: str
+    units: tuple[UnitView, ...]
+
+    @property
+    def name(self) -> str:
+        return self.atlas.info.name
+
+    @property
+    def rendered(self) -> int:
+        """Units with at least one rendering."""
+        return sum(bool(unit.pictures) for unit in self.units)
+
+    @property
+    def teasers(self) -> tuple[UnitView, ...]:
+        """The four first units by rank whose picture can be trusted, else those with a picture."""
+        pictured = [unit for unit in self.units if unit.thumb]
+        return tuple(sorted(pictured, key=lambda unit: unit.status != "ok")[:4])
+
+    @property
+    def reaches(self) -> list[float]:
+        """REACH of the lead picture of each unit that has one."""
+        return [unit.lead.rendering.scores.reach for unit in self.units if unit.lead]
+
+    def with_status(self, *statuses: str) -> list[UnitView]:
+        """The units of these statuses, by rank."""
+        return [unit for unit in self.units if unit.status in statuses]
+
+    @property
+    def median_reach(self) -> float:
+        """Median REACH, not a number where nothing is rendered."""
+        finite = sorted(reach for reach in self.reaches if math.isfinite(reach))
+        return finite[len(finite) // 2] if finite else math.nan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassImage:
+    """A sample image on the page of a class.
+
+    Attributes:
+        image: index of the sample image; name: of its file, with the crop.
+        probability: that the network gives it this class; score: what that was made from.
+        whole: the view of it, its address seen from the classes' folder.
+        page: its own page, seen from there; "" where it has none.
+    """
+
+    image: int
+    name: str
+    probability: float
+    score: float
+    whole: Shot
+    page: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voter:
+    """A channel that raises a class, with its unit where this atlas shows it."""
+
+    channel: int
+    contribution: float
+    unit: UnitView | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassView:
+    """One class as the pages show it.
+
+    Attributes:
+        unit: its score as a unit of the layer of class scores: pictures and statistics.
+        most, least: sample images that the network is most and least sure of, that one first.
+        voters: channels that raise it most, first the one that does so most.
+    """
+
+    unit: UnitView
+    most: tuple[ClassImage, ...]
+    least: tuple[ClassImage, ...]
+    voters: tuple[Voter, ...]
+
+    @property
+    def index(self) -> int:
+        return self.unit.channel
+
+    @property
+    def name(self) -> str:
+        return self.unit.class_name
+
+    @property
+    def page(self) -> str:
+        return self.unit.page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassesView:
+    """The classes of a model as the pages show them.
+
+    Attributes:
+        layer: the layer of class scores, its units are the classes in the order shown.
+        classes: the same, with what only classes have.
+        readout: name of the layer that the classifier reads; "" where it reads no layer's means.
+        readout_folder: its folder inside the model's; "" where this atlas does not show it.
+    """
+
+    layer: LayerView
+    classes: tuple[ClassView, ...]
+    readout: str
+    readout_folder: str
+
+    @property
+    def folder(self) -> str:
+        return self.layer.folder
+
+    @property
+    def teasers(self) -> tuple[UnitView, ...]:
+        """The first eight whose picture can be trusted, then others with a picture."""
+        pictured = [one.unit for one in self.classes if one.unit.thumb]
+        return tuple(sorted(pictured, key=lambda unit: unit.status != "ok")[:8])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """A class that a network gives an image, as the pages show it.
+
+    Attributes:
+        index, name: which class.
+        probability: how sure the network is.
+        page: of the class, seen from a folder of the model; "" where it has none.
+    """
+
+    index: int
+    name: str
+    probability: float
+    page: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heat:
+    """A heat map over a sample image; `ceiling` is the value of its brightest colour."""
+
+    shot: Shot
+    ceiling: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fooled:
+    """A fooling image as the pages show it.
+
+    Attributes:
+        original, changed, difference: the picture as the network sees it, the changed one, and what
+            was changed.
+        target, target_name: class that it was pushed to.
+        succeeded: whether the saved picture is given that class.
+        steps: gradient steps taken.
+        l2, linf: Euclidean and largest size of the difference, pixels in [0, 1].
+        guesses: of the saved picture, most likely first.
+    """
+
+    original: Shot
+    changed: Shot
+    difference: Shot
+    target: int
+    target_name: str
+    succeeded: bool
+    steps: int
+    l2: float
+    linf: float
+    guesses: tuple[Guess, ...]
+
+    @property
+    def levels(self) -> int:
+        """Largest change of one colour of one pixel, in levels of 255."""
+        return round(self.linf * 255)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excited:
+    """A unit on one image: its activation, and how many spreads that lies above its mean."""
+
+    unit: UnitView
+    activation: float
+    spreads: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapView:
+    """A feature map: its channel, mean and peak, and the unit where this atlas shows it."""
+
+    channel: int
+    mean: float
+    peak: float
+    unit: UnitView | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnImage:
+    """A layer on one image.
+
+    Attributes:
+        layer: which.
+        excited: the units of this atlas that the image excites most, best first.
+        maps: the most active channels, most active first.
+        band: the picture of their maps, side by side; None where there are none.
+        signed: whether some of them have values below zero.
+    """
+
+    layer: LayerView
+    excited: tuple[Excited, ...]
+    maps: tuple[MapView, ...]
+    band: Shot | None
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageView:
+    """A sample image with a page of its own; addresses are seen from its folder.
+
+    Attributes:
+        image, name: index of the sample image, and its file with the crop.
+        page: its address.
+        whole: the view of the whole sample image.
+        guesses: what the network takes it for, most likely first; () without a classifier.
+        saliency, smoothgrad, fooled: None where there are none.
+        layers: in forward order.
+    """
+
+    image: int
+    name: str
+    page: str
+    whole: Shot
+    guesses: tuple[Guess, ...]
+    saliency: Heat | None
+    smoothgrad: Heat | None
+    fooled: Fooled | None
+    layers: tuple[OnImage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What the frame around a page needs to know.
+
+    Attributes:
+        path: of the page in the site.
+        kind: which template it is made from; a class of its body.
+        title, description: of the page, unlike those of any other.
+        trail: name and link of each level above, then the page itself with "".
+        card: picture for link previews, in the site; "" for none.
+    """
+
+    path: str
+    kind: str
+    title: str
+    description: str
+    trail: tuple[tuple[str, str], ...] = ()
+    card: str = ""
+
+    @property
+    def root(self) -> str:
+        """The way up to the site's folder: "" or some `../`."""
+        return "../" * self.path.count("/")

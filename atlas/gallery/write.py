@@ -1,0 +1,408 @@
+"""The pages: records and pixels in, `site/<model>/` and the pages above it out.
+
+`write_site` is the table of contents. The model's folder is built beside the old one and swapped
+in whole; then the root pages, which are made from the `model.json` of every model that is there,
+are replaced one by one; then what the old build left is removed. A crash at any point leaves a
+site without a broken link, and the next build finishes the work. Nothing depends on the clock.
+"""
+
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from ..errors import CacheError, UsageError
+from ..files.files import escape_name, has_content, is_temporary, write_if_changed
+from ..records import ModelAtlas, Pictures, Unit
+from . import addresses, sentences, sheets
+from . import data as sitedata
+from .data import Json
+from .draw import Pair, Studio
+from .pages import classes as classpages
+from .pages import compare, front
+from .pages import images as imagepages
+from .pages import model as modelpages
+from .pages.compare import Other
+from .sentences import shown
+from .tree import Tree, broken_links, check_budget, read_manifest, remove_temporaries
+from .views import LayerView, Page
+
+PACKAGE = Path(__file__).parents[1]
+TEMPLATES = (PACKAGE if (PACKAGE / "templates").is_dir() else PACKAGE.parent) / "templates"
+"""Our own templates: a wheel has them inside the package, a clone beside it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteReport:
+    """What a build of the site did.
+
+    Attributes:
+        written, unchanged, removed: numbers of files.
+        bytes: size of the whole site.
+        unknown_labels: keys of labels whose unit this site does not show.
+        warnings: sentences for the user.
+    """
+
+    written: int
+    unchanged: int
+    removed: int
+    bytes: int
+    unknown_labels: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def write_site(
+    atlas: ModelAtlas,
+    pictures: Pictures,
+    *,
+    site: Path,
+    labels: Mapping[str, str],
+    site_url: str,
+    templates: Sequence[Path],
+    other: Other | None = None,
+) -> SiteReport:
+    """Bring the site up to date with one model.
+
+    Args:
+        atlas: the model, without pixels.
+        pictures: where the pixels are read from.
+        site: the site's folder; made where it is missing.
+        labels: `model/layer:channel` → what people call the unit.
+        site_url: public address, for the sitemap and link previews; "" for none.
+        templates: folders whose templates and assets come before our own, first one first.
+        other: an atlas over the same images to compare the model with, unit by unit.
+
+    Returns:
+        What was done.
+
+    Raises:
+        CacheError: something cannot be read or written; the old site is still whole.
+        CheckError: over the budget, or a broken link; the old site is untouched.
+        InputError: `other` is over other images.
+        UsageError: `site_url` or a templates folder cannot be used.
+    """
+    url = check_url(site_url)
+    environment = load_templates(templates, url)
+    remove_temporaries(site)
+    folder = escape_name(atlas.model.name)
+    others, warnings = front.read_models(site, folder)
+    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
+    tree = Tree(site, folder, pool)
+    try:
+        model = build_model(atlas, pictures, tree, labels, environment, other)
+        tree.settle()
+        models = sorted([*others, model], key=lambda model: model["folder"])
+        root = root_files(site, models, folder, tree, environment, templates, url)
+        tree.check_links(frozenset(root))
+        warnings += front.check_root_links(root, site, tree)
+        refuse_foreign(site, root)
+        total = front.site_bytes(site, tree, root)
+        warnings += check_budget(total)
+        written, removed = replace(site, tree, root)
+    finally:
+        tree.discard()
+        pool.shutdown()
+    return SiteReport(
+        written=written,
+        unchanged=len(tree.sizes) + len(root) - written,
+        removed=removed,
+        bytes=total,
+        unknown_labels=unknown_labels(atlas, labels, [model["model"] for model in others]),
+        warnings=tuple(warnings),
+    )
+
+
+def check_site(site: Path) -> list[str]:
+    """Every broken link of a site, and every file of ours that is missing, in words."""
+    if not site.is_dir():
+        return []
+    missing = [
+        f"{folder.name}/{path} is missing"
+        for folder in sorted(path for path in site.iterdir() if path.is_dir())
+        if not is_temporary(folder.name)
+        for path in read_manifest(folder)
+        if not (folder / path).is_file()
+    ]
+    missing += [
+        f"{path} is missing" for path in front.read_root(site) if not (site / path).is_file()
+    ]
+    return missing + broken_links(site)
+
+
+def check_url(site_url: str) -> str:
+    """The public address without a slash at its end.
+
+    Raises:
+        UsageError: it is not a web address.
+    """
+    if site_url and not site_url.startswith(("https://", "http://")):
+        raise UsageError(f"--site-url is {site_url!r}; it starts with https:// or http://")
+    return site_url.rstrip("/")
+
+
+def refuse_foreign(site: Path, root: Mapping[str, bytes]) -> None:
+    """Refuse to replace root files that we did not make.
+
+    Raises:
+        CacheError: names one.
+    """
+    before = front.read_root(site)
+    for path, data in root.items():
+        foreign = path not in before and os.path.lexists(site / path)
+        if foreign and not has_content(site / path, data):
+            raise CacheError(
+                f"{site / path} is in the way and was not made here; move it away and build again"
+            )
+
+
+def replace(site: Path, tree: Tree, root: Mapping[str, bytes]) -> tuple[int, int]:
+    """Put everything in place: the model's folder, the root pages, then clear up.
+
+    Returns:
+        Numbers of files written and removed.
+    """
+    written, removed = len(tree.changed), 0
+    before = front.read_root(site)
+    if not tree.is_unchanged:
+        tree.swap()
+    for path, data in root.items():
+        written += write_if_changed(site / path, data)
+    for path in before:
+        if path not in root:
+            (site / path).unlink(missing_ok=True)
+            removed += 1
+    return written, removed + tree.sweep()
+
+
+# --- templates -----------------------------------------------------------------------------------
+
+
+def load_templates(folders: Sequence[Path], site_url: str) -> jinja2.Environment:
+    """The templates, those of the user's folders before our own.
+
+    Raises:
+        UsageError: a folder is not there.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"templates folder {folder} is not there; give an existing folder")
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(
+            [jinja2.FileSystemLoader(folder) for folder in (*folders, TEMPLATES)]
+        ),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=harmless,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        number=sentences.number,
+        reach=sentences.reach,
+        exact=exact,
+        plural=sentences.plural,
+        classes=sentences.classes,
+        percent=sentences.percent,
+        groups=groups,
+    )
+    environment.globals["site_url"] = site_url
+    return environment
+
+
+def harmless(value: object) -> object:
+    """Make text of others showable; our own markup passes."""
+    return shown(value) if type(value) is str else value
+
+
+def exact(value: float) -> str:
+    """A number as JSON has it; "" where it is not finite."""
+    if isinstance(value, int):
+        return str(value)
+    return str(value) if math.isfinite(value) else ""
+
+
+def groups(items: Iterable[Json], key: str) -> list[list[Json]]:
+    """Neighbouring items with the same value under a key."""
+    return [list(members) for _, members in groupby(items, lambda item: item[key])]
+
+
+def render(environment: jinja2.Environment, page: Page, values: Mapping[str, object]) -> str:
+    """The markup of a page.
+
+    Raises:
+        UsageError: a template of the user's has a mistake.
+    """
+    try:
+        return environment.get_template(f"{page.kind}.html").render({**values, "page": page})
+    except jinja2.TemplateError as error:
+        raise UsageError(f"template {page.kind}.html: {error}; correct it or remove it") from error
+
+
+# --- one model -----------------------------------------------------------------------------------
+
+
+def build_model(
+    atlas: ModelAtlas,
+    pictures: Pictures,
+    tree: Tree,
+    labels: Mapping[str, str],
+    environment: jinja2.Environment,
+    other: Other | None,
+) -> Json:
+    """Write everything of one model into its tree.
+
+    Returns:
+        What model.json holds, with the model's folder.
+    """
+    studio = open_studio(atlas, pictures, tree, labels)
+    layers, pairs = draw_layers(studio)
+    book = modelpages.Book(
+        atlas=atlas,
+        folder=tree.old.name,
+        tree=tree,
+        render=partial(render, environment),
+        layers=layers,
+        classes=classpages.draw_classes(studio, layers),
+        rows={layer.name: [sitedata.unit_json(unit) for unit in layer.units] for layer in layers},
+        images_sentence=images_sentence(atlas),
+        provenance=sitedata.provenance_json(atlas),
+        provenance_markup=provenance_markup(atlas, environment),
+    )
+    for place in range(len(layers)):
+        modelpages.write_layer(book, place)
+    classpages.write_classes(book)
+    images = imagepages.write_images(book, pictures)
+    comparison = (
+        compare.write_comparison(book, other, known_labels(other.atlas, labels)) if other else None
+    )
+    modelpages.write_model(book, images, comparison)
+    tree.put("card.jpg", sheets.encode(sheets.card(front.spread(pairs, 9))))
+    rows = [(layer.name, f"{layer.folder}/", book.rows[layer.name]) for layer in layers]
+    tree.put("units.csv", sitedata.units_csv(rows))
+    search = sitedata.search_json(atlas, book.folder, layers, book.classes, images)
+    tree.put("search.json", sitedata.to_json(search))
+    contact, daily = front.contact(layers), front.daily(layers, atlas.seed)
+    model = sitedata.model_json(atlas, layers, contact, daily, book.classes, images)
+    tree.put("model.json", sitedata.to_json(model))
+    return {**model, "folder": book.folder}
+
+
+def provenance_markup(atlas: ModelAtlas, environment: jinja2.Environment) -> Markup:
+    """The part that stands on every page of a model, rendered once."""
+    page = Page(path="", kind="provenance", title="", description="")
+    recipes = list(atlas.digests.items())
+    crop = atlas.samples.crop
+    values = {
+        "atlas": atlas,
+        "recipes": recipes,
+        "images_sentence": images_sentence(atlas),
+        "crop_sentence": sentences.crop_sentence(crop, atlas.model.size) if crop else "",
+    }
+    return Markup(render(environment, page, values))
+
+
+def images_sentence(atlas: ModelAtlas) -> str:
+    """What the scores of a model are measured against."""
+    natural = atlas.natural
+    reference = "" if natural.sha256 == atlas.samples.sha256 else natural.title
+    return sentences.images_sentence(len(natural.samples), natural.distinct, reference)
+
+
+def open_studio(
+    atlas: ModelAtlas, pictures: Pictures, tree: Tree, labels: Mapping[str, str]
+) -> Studio:
+    """What draws the pictures of a model."""
+    return Studio(
+        atlas=atlas,
+        pictures=pictures,
+        tree=tree,
+        labels=known_labels(atlas, labels),
+        pool=tree.pool,
+        views=sheets.Views(pictures.sample),
+    )
+
+
+def draw_layers(studio: Studio) -> tuple[tuple[LayerView, ...], list[Pair]]:
+    """Write the pictures of every layer; returns a pair of each for the model's card too."""
+    layers = studio.atlas.layers
+    folders = addresses.layer_folders(layer.info.name for layer in layers)
+    drawn = [studio.layer(layer, folders[layer.info.name]) for layer in layers]
+    return tuple(layer for layer, _ in drawn), [pair for _, pairs in drawn for pair in pairs]
+
+
+# --- labels --------------------------------------------------------------------------------------
+
+
+def chosen_units(atlas: ModelAtlas) -> set[Unit]:
+    """The units that have a page."""
+    return {
+        Unit(layer=layer.info.name, channel=channel)
+        for layer in atlas.layers
+        for channel in layer.chosen
+    }
+
+
+def known_labels(atlas: ModelAtlas, labels: Mapping[str, str]) -> dict[Unit, str]:
+    """Labels of the units of this model that have a page."""
+    keyed = {f"{atlas.model.name}/{unit}": unit for unit in chosen_units(atlas)}
+    return {keyed[key]: text for key, text in labels.items() if key in keyed}
+
+
+def unknown_labels(
+    atlas: ModelAtlas, labels: Mapping[str, str], others: Sequence[str]
+) -> tuple[str, ...]:
+    """Keys of labels that name no unit of this model and do not belong to another one."""
+    keyed = {f"{atlas.model.name}/{unit}" for unit in chosen_units(atlas)}
+    elsewhere = tuple(f"{name}/" for name in others)
+    ours = f"{atlas.model.name}/"
+    return tuple(
+        key
+        for key in sorted(labels)
+        if key not in keyed and (key.startswith(ours) or not key.startswith(elsewhere))
+    )
+
+
+# --- files above the models ---------------------------------------------------------------------
+
+
+def root_files(
+    site: Path,
+    models: Sequence[Json],
+    folder: str,
+    tree: Tree,
+    environment: jinja2.Environment,
+    templates: Sequence[Path],
+    site_url: str,
+) -> dict[str, bytes]:
+    """Every file beside the models' folders: path → bytes, in the order they are to be written."""
+    files = {
+        page.path: render(environment, page, values).encode("utf-8", "replace")
+        for page, values in front.pages(models)
+    }
+    files |= {f"assets/{path.name}": path.read_bytes() for path in asset_paths(templates)}
+    searches = [model.get("search") or front.searched(tree, model["folder"]) for model in models]
+    files["assets/units.js"] = b"window.atlasUnits=" + sitedata.to_json(searches).rstrip() + b";\n"
+    files[".nojekyll"] = b""
+    if site_url:
+        files["sitemap.xml"] = front.sitemap(site, models, folder, tree, site_url)
+        files["robots.txt"] = f"User-agent: *\nAllow: /\nSitemap: {site_url}/sitemap.xml\n".encode()
+    # atlas.json comes first: it names the root files as ours before the first of them is written.
+    return {"atlas.json": front.atlas_json(models, sorted(["atlas.json", *files])), **files}
+
+
+def asset_paths(templates: Sequence[Path]) -> list[Path]:
+    """Assets by name, those of the user's folders before our own."""
+    found: dict[str, Path] = {}
+    for folder in (TEMPLATES, *reversed(templates)):
+        for path in sorted((folder / "assets").glob("*")):
+            if path.is_file() and not path.name.startswith((".", "_")):
+                found[path.name] = path
+    return [found[name] for name in sorted(found)]

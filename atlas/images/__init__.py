@@ -1,0 +1,1 @@
+"""Sample images: found, checked, decoded, cut, identified."""

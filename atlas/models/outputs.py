@@ -1,0 +1,377 @@
+"""What a network returns at its end: where the class scores are in it, and what kind they are of.
+
+`find_scores` picks the scores out of whatever was returned, `find_outputs` tells the kind by
+looking at what the network makes of photographs, and a `LastStep` makes of every kind the one thing
+that all others work with: scores that grow without a limit as the network gets surer. How scores
+become probabilities stands in `classes.probabilities`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from ..errors import UsageError
+from ..records import Outputs
+from .calling import Habits, called
+
+NO_CLASSES: tuple[Outputs, ...] = ("embedding", "none")
+"""Kinds that are no list of classes."""
+
+TOLERANCE = 1e-3
+"""How far a sum of probabilities or a length may be from 1: half precision is 4e-4 off."""
+
+WIDE = 256
+"""From so many values on pooled activations are features and not classes, if no names are given.
+Backbones have 512 to 2,560 of them; networks that end in a convolution and a mean have a value for
+each class, and those with more classes than this are mostly the published ones, with names."""
+
+LEAST, MOST = torch.finfo(torch.float32).tiny, 1 - 2**-24
+"""Probabilities are held between these before a logarithm is taken of them."""
+
+FACTORS = (-1.0, 0.0, 30.0, -1e3, 1e6, -1e6)
+"""By these the photographs are multiplied where what was seen could be chance: raw scores of a
+network that has learnt little lie between 0 and 1 on many pictures, on no such set of them."""
+
+
+# --- from what was returned to scores ------------------------------------------------------------
+
+
+def find_scores(output: object) -> Tensor | None:
+    """The scores in what a network returned for N images, or None where they cannot be told.
+
+    In a tuple, a dict or a dataclass that is what is called `logits`, or else the only table of
+    numbers (N, K); maps and losses beside it do not count. A network that squeezes its output
+    gives (K,) for one image, and (N,) or () where there is one score an image.
+    """
+    if isinstance(output, Tensor):
+        return output if output.is_floating_point() and output.ndim <= 2 else None
+    parts = parts_of(output)
+    if isinstance(parts.get("logits"), Tensor):
+        return find_scores(parts["logits"])
+    found = [one for one in map(find_scores, parts.values()) if one is not None]
+    tables = [one for one in found if one.ndim == 2] or found
+    return tables[0] if len(tables) == 1 else None
+
+
+def parts_of(output: object) -> Mapping[object, object]:
+    """What a tuple, list, dict or dataclass holds, by name or place."""
+    if isinstance(output, Mapping):
+        return output
+    if isinstance(output, tuple | list):
+        return dict(zip(getattr(output, "_fields", range(len(output))), output, strict=True))
+    if is_dataclass(output) and not isinstance(output, type):
+        return {field.name: getattr(output, field.name) for field in fields(output)}
+    return {}
+
+
+def is_made_of(output: object, linear: Tensor) -> bool:
+    """Whether a network returned what a linear map gave it, or softmax or sigmoid of that.
+
+    Args:
+        output: of the network, for one image.
+        linear: the output of the map.
+    """
+    scores = find_scores(output)
+    if scores is None or scores.numel() != linear.numel():
+        return False
+    forms = (linear, linear.softmax(-1), linear.log_softmax(-1), linear.sigmoid())
+    return any(torch.allclose(form.flatten(), scores.flatten(), 1e-4, 1e-6) for form in forms)
+
+
+STEPS: Mapping[str, tuple[Callable[..., Any], ...]] = {
+    "probabilities": (F.softmax, torch.softmax, Tensor.softmax),
+    "log-probabilities": (F.log_softmax, torch.log_softmax, Tensor.log_softmax),
+    "multilabel": (F.sigmoid, torch.sigmoid, Tensor.sigmoid),
+}
+"""What makes these kinds of scores, in all its forms that leave the scores as they are."""
+
+
+class LastStep(TorchFunctionMode):
+    """Context that sees what the last step of a network was given, to undo it exactly.
+
+    Where the step is another one, or something comes after it, `to_scores` undoes what it can.
+
+    Args:
+        outputs: what the network puts out.
+    """
+
+    def __init__(self, outputs: Outputs = "logits") -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.watching = False
+        self.steps = STEPS.get(outputs, ())
+        self.known: list[tuple[Tensor, Tensor]] = []
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        result = function(*args, **(kwargs or {}))
+        if function in self.steps and result.ndim <= 2:
+            self.known.append((args[0] if args else kwargs["input"], result))
+        return result
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """See all steps inside the block; where none is looked for, nothing is slowed down."""
+        self.watching = True
+        try:
+            with self if self.steps else nullcontext():
+                yield
+        finally:
+            self.watching = False
+            self.known.clear()
+
+    def scores(self, output: object) -> Tensor | None:
+        """The scores (N, K), (K,) or (N,) behind what the network returned; None: there are none.
+
+        Outside `watched` they are what it returned.
+        """
+        found = find_scores(output)
+        if not self.watching:
+            return found
+        given = (before for before, after in self.known if after is found)
+        before = next(given, None)
+        if found is None or before is not None:
+            return before
+        return to_scores(found, self.outputs)
+
+
+def to_scores(output: Tensor, outputs: Outputs) -> Tensor:
+    """Scores float32 that grow without a limit, of what a network put out.
+
+    Of probabilities it is log p less its mean over the classes: what softmax made them of, but for
+    what is the same for all classes and is lost. Softmax of it gives the probabilities back, and
+    its gradient lives where that of p and even that of log p has died: at p = 1. Of the probability
+    of a class by itself it is log p − log(1 − p), which a sigmoid takes back. The rest are scores
+    already.
+
+    Args:
+        output: (N, K), or (K,) of one image.
+        outputs: the kind.
+
+    Source: Aitchison 1982, The statistical analysis of compositional data (centred log ratio).
+    """
+    values = output.float()
+    if outputs == "multilabel":
+        shares = values.clamp(LEAST, MOST)
+        return shares.log() - torch.log1p(-shares)
+    if outputs == "probabilities":
+        values = values.clamp_min(LEAST).log()
+    elif outputs == "log-probabilities":
+        values = values.clamp_min(-100.0)  # classes that are masked out have none at all
+    else:
+        return values
+    return values - values.mean(-1, keepdim=True)
+
+
+# --- telling by looking --------------------------------------------------------------------------
+
+
+def score_rows(network: nn.Module, images: Tensor) -> Tensor | None:
+    """(N, K) scores of N > 1 images; None where the network gives no row for each.
+
+    The images go together, since a network that squeezes its output gives one image a row that
+    looks like anything; a network that fails on several is asked one by one.
+    """
+    output = returned(network, images)
+    if output is not None:
+        return rows_of(output, len(images))
+    alone = [find_scores(returned(network, image[None])) for image in images]
+    tables = [one for one in alone if one is not None and one.ndim == 2 and len(one) == 1]
+    if len(tables) < len(images) or len({one.shape for one in tables}) > 1:
+        return None
+    return torch.cat(tables).float()
+
+
+@torch.no_grad()
+def returned(network: nn.Module, images: Tensor) -> object:
+    """What a network returns for images; None where it fails, which says nothing of others."""
+    try:
+        with called(Habits(seeded=True)):
+            return network(images)
+    except Exception:  # anything may happen in somebody's network
+        return None
+
+
+def rows_of(output: object, count: int) -> Tensor | None:
+    """(N, K) scores of `count` images in what was returned for them; None where there are none."""
+    scores = find_scores(output)
+    if scores is None or scores.shape[:1] != (count,):
+        return None
+    return scores.detach().reshape(count, -1).float()
+
+
+class Ending:
+    """How a network comes to its output, seen by hooks on its modules while it runs.
+
+    Attributes:
+        ends: the modules that have put out the very tensor that the network then returned.
+        means: the spatial means of each map, and whether a bare convolution has put it out.
+    """
+
+    def __init__(self) -> None:
+        self.ends: list[nn.Module] = []
+        self.means: list[tuple[Tensor, bool]] = []
+        self.flat: list[tuple[nn.Module, Tensor, int]] = []
+
+    @contextmanager
+    def attached(self, network: nn.Module) -> Iterator[None]:
+        """Hooks on the network and every module in it inside the block, none after it.
+
+        Modules of TorchScript take none.
+        """
+        plain = [one for one in network.modules() if not isinstance(one, torch.jit.ScriptModule)]
+        handles = [module.register_forward_hook(self.note) for module in plain]
+        if network in plain[:1]:
+            handles.append(network.register_forward_hook(self.end))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def note(self, module: nn.Module, _inputs: object, output: object) -> None:
+        """Remember what could have to do with the end."""
+        if not isinstance(output, Tensor) or not output.is_floating_point():
+            return
+        if output.ndim <= 2:
+            self.flat.append((module, output, changes_of(output)))
+        elif output.ndim == 4 and output.shape[2:].numel() > 1:
+            self.means.append((output.mean((2, 3)), isinstance(module, nn.Conv2d)))
+
+    def end(self, network: nn.Module, _inputs: object, output: object) -> None:
+        """Find what has put out the scores that are in this output of the network."""
+        scores = find_scores(output)
+        known = [(module, changes) for module, tensor, changes in self.flat if tensor is scores]
+        self.ends = [module for module, changes in known if changes == changes_of(scores)]
+        self.flat.clear()
+
+    def is_linear(self) -> bool:
+        """Whether a linear map has put out the scores as they are: nothing was made of them."""
+        return any(isinstance(module, nn.Linear) for module in self.ends)
+
+    def is_features(self, rows: Tensor) -> bool:
+        """Whether the scores (N, K) are what a classifier would read.
+
+        They pass a module that is there to do nothing, in the place of a classifier; or they are
+        many, and the spatial means of a layer that is no convolution, which could be one.
+        """
+        if any(isinstance(module, nn.Identity) for module in self.ends):
+            return not self.is_linear()
+        if rows.shape[1] < WIDE:
+            return False
+        bare = [
+            convolution
+            for means, convolution in self.means
+            if means.shape == rows.shape and torch.allclose(means.float(), rows, 1e-4, 1e-6)
+        ]
+        return bool(bare) and not bare[0]
+
+
+def changes_of(tensor: Tensor | None) -> int:
+    """How often a tensor was changed in place; it cannot be known in inference mode."""
+    return -1 if tensor is None or tensor.is_inference() else tensor._version
+
+
+def find_outputs(network: nn.Module, images: Tensor, named: bool) -> Outputs:
+    """Tell what a network puts out by what it makes of photographs.
+
+    Args:
+        network: in eval mode, on the CPU.
+        images: (N, C, H, W) photographs, normalised, N > 1.
+        named: whether there are names for its classes: then it has classes.
+    """
+    ending = Ending()
+    with ending.attached(network):
+        rows = score_rows(network, images)
+    if rows is None:
+        return "none"
+    raw: Outputs = "logits" if rows.shape[1] > 1 else "none"
+    seen = finite_rows(rows)
+    if ending.is_linear() or not len(seen):
+        return raw
+    if raw == "logits" and stays(are_probabilities, seen, network, images):
+        return "probabilities"
+    if raw == "logits" and is_one(seen.exp().sum(1)) and bool((seen <= TOLERANCE).all()):
+        return "log-probabilities"
+    unit_length = raw == "logits" and is_one(seen.norm(dim=1))
+    if not named and (unit_length or ending.is_features(rows)):
+        return "embedding"
+    return "multilabel" if stays(are_shares, seen, network, images) else raw
+
+
+def stays(
+    holds: Callable[[Tensor], bool], seen: Tensor, network: nn.Module, images: Tensor
+) -> bool:
+    """Whether what holds for rows seen on images does for images changed more than pictures are."""
+    if not holds(seen):
+        return False
+    changed = [score_rows(network, images * factor) for factor in FACTORS]
+    return all(holds(finite_rows(rows)) for rows in changed if rows is not None)
+
+
+def finite_rows(rows: Tensor) -> Tensor:
+    """The rows without NaN and infinity, but for scores of −∞, which leave a class out."""
+    return rows[(rows < torch.inf).all(1)]
+
+
+def is_one(values: Tensor) -> bool:
+    """Whether all values are 1."""
+    return bool(((values - 1).abs() <= TOLERANCE).all())
+
+
+def are_shares(rows: Tensor) -> bool:
+    """Whether everything lies between 0 and 1."""
+    return bool(((rows >= 0) & (rows <= 1 + TOLERANCE)).all())
+
+
+def are_probabilities(rows: Tensor) -> bool:
+    """Whether the numbers of every row are shares of 1."""
+    return are_shares(rows) and is_one(rows.sum(1))
+
+
+# --- what the user says --------------------------------------------------------------------------
+
+
+def choose_outputs(wanted: str, network: nn.Module, images: Tensor, named: bool) -> Outputs:
+    """What --outputs means for a network.
+
+    Args:
+        wanted: as given to --outputs.
+        network, images, named: as of `find_outputs`.
+
+    Raises:
+        UsageError: the network puts out something else.
+    """
+    if wanted == "none":
+        return "none"
+    found = find_outputs(network, images, named)
+    if wanted in ("auto", found):
+        return found
+    rows = score_rows(network, images)
+    if rows is None:
+        raise UsageError(
+            f"--outputs {wanted}: the network puts out no row of scores for each image; "
+            "allowed: auto or none"
+        )
+    if wanted == "multilabel":
+        shares = stays(are_shares, finite_rows(rows), network, images)
+        return "multilabel" if shares else "multilabel-logits"
+    if wanted == "probabilities" and found != "log-probabilities":
+        raise UsageError(
+            f"--outputs probabilities: on photographs the rows of this network, which hold "
+            f"{float(rows.min()):.3g} to {float(rows.max()):.3g}, do not add up to 1; allowed: "
+            "auto, logits (softmax makes them probabilities), multilabel (each by itself) or none"
+        )
+    if rows.shape[1] == 1:
+        raise UsageError(
+            f"--outputs {wanted}: the network puts out one score, which competes with no other; "
+            "allowed: auto, multilabel or none"
+        )
+    return "logits" if wanted == "logits" else found

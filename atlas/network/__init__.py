@@ -1,0 +1,1 @@
+"""A network runs up to a layer: taps, habits, shortcuts, redirected ReLU, device."""

@@ -1,0 +1,130 @@
+"""BatchNorm folded into the convolution that feeds it, in a copy. Start at `fold_batch_norm`."""
+
+import copy
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from ..models.calling import Habits, called
+
+
+def shared_copy(network: nn.Module) -> nn.Module:
+    """A copy whose modules may be changed or replaced, with the same numbers in memory.
+
+    Large networks have gigabytes of weights, and most of them stay as they are.
+    """
+    shared: dict[int, Any] = {
+        id(weight): nn.Parameter(weight.data, weight.requires_grad)
+        for weight in network.parameters()
+    }
+    shared |= {id(buffer): buffer.detach() for buffer in network.buffers()}
+    return copy.deepcopy(network, shared)
+
+
+@torch.no_grad()
+def fold_batch_norm(network: nn.Module, probe: Tensor, taps: Sequence[str]) -> nn.Module | None:
+    """A copy of `network` with BatchNorm folded into the convolution that feeds it.
+
+    Pairs are found by running `probe` and watching which BatchNorm receives, unchanged, what a
+    convolution returned. Convolutions in `taps` are left alone. Returns None if there are no pairs.
+    The caller checks the result: a convolution whose output is used twice cannot be told here.
+    """
+    pairs = [pair for pair in conv_norm_pairs(network, probe) if pair[0] not in taps]
+    if not pairs:
+        return None
+    folded = shared_copy(network)
+    for conv_name, norm_name in pairs:
+        conv, norm = folded.get_submodule(conv_name), folded.get_submodule(norm_name)
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        replace(folded, conv_name, fuse_conv_bn_eval(conv, norm))
+        replace(folded, norm_name, after_norm(norm))
+    return folded
+
+
+def conv_norm_pairs(network: nn.Module, probe: Tensor) -> list[tuple[str, str]]:
+    """Names of (convolution, BatchNorm) where the second takes exactly what the first returned."""
+    produced: dict[int, tuple[str, Tensor, int]] = {}
+    calls: dict[str, int] = {}
+    pairs: list[tuple[str, str]] = []
+
+    def after_conv(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+            calls[name] = calls.get(name, 0) + 1
+            produced[id(output)] = (name, output, output._version)
+
+        return hook
+
+    def before_norm(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            calls[name] = calls.get(name, 0) + 1
+            source = produced.get(id(inputs[0]))
+            if source and source[1] is inputs[0] and source[2] == inputs[0]._version:
+                pairs.append((source[0], name))
+
+        return hook
+
+    handles = []
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d) and is_plain(module):
+            handles.append(module.register_forward_hook(after_conv(name)))
+        elif isinstance(module, nn.BatchNorm2d) and is_plain(module) and after_norm(module):
+            handles.append(module.register_forward_pre_hook(before_norm(name)))
+    try:
+        with called(Habits()):
+            network(probe)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [
+        pair for pair in pairs if calls[pair[0]] == calls[pair[1]] == 1 and unshared(network, pair)
+    ]
+
+
+def is_plain(module: nn.Module) -> bool:
+    """Whether the weights of a module are its own parameters, and nothing else happens at a call.
+
+    Weight norm, spectral norm, pruning and parametrizations compute them before each call; hooks of
+    the network's own may do anything.
+    """
+    return (
+        not parametrize.is_parametrized(module)
+        and not module._forward_pre_hooks
+        and not module._forward_hooks
+        and "weight" in module._parameters
+    )
+
+
+def unshared(network: nn.Module, pair: tuple[str, str]) -> bool:
+    """Whether neither module of the pair is registered under a second name."""
+    modules = [network.get_submodule(name) for name in pair]
+    counts = [0, 0]
+    for _, module in network.named_modules(remove_duplicate=False):
+        for index, one in enumerate(modules):
+            counts[index] += module is one
+    return counts == [1, 1]
+
+
+def after_norm(norm: nn.BatchNorm2d) -> nn.Module | None:
+    """What remains of a BatchNorm once folded; None if its class is not known."""
+    if norm.running_mean is None:
+        return None
+    if type(norm) is nn.BatchNorm2d:
+        return nn.Identity()
+    if (
+        type(norm).__name__ == "BatchNormAct2d"
+    ):  # timm: normalisation, dropout and activation in one
+        parts = {name: norm.get_submodule(name) for name in ("drop", "act")}
+        return nn.Sequential(OrderedDict(parts))
+    return None
+
+
+def replace(network: nn.Module, name: str, module: nn.Module | None) -> None:
+    """Put `module` where `name` points to."""
+    parent, _, child = name.rpartition(".")
+    setattr(network.get_submodule(parent), child, module)

@@ -1,0 +1,302 @@
+"""The engine's view of a model: run up to the layers asked for, stop there, fast.
+
+`Network` finds out what a network needs (`habits`) and which faster ways give the same
+(`shortcuts`), and normalises images itself. `tap` is the one way to look inside; its hooks are
+always removed, and whatever a layer puts out, what they show is maps (N, C, H, W).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..images.tensors import luminance
+from ..models.calling import Habits
+from ..models.layouts import MAPS, to_maps
+from ..models.load import Model
+from ..models.outputs import LastStep
+from ..models.probes import probe_images
+from ..models.trace import described, only_map
+from ..records import CLASSES, LayerInfo
+from ..shapes import Shape, Size, in_proportion, pair
+from .folding import shared_copy
+from .habits import Answers, ask, differing, find_gradients, find_habits, refuses
+from .memory import keep_freed_memory
+from .shortcuts import (
+    AGREEMENT,
+    OTHER_SIZES,
+    agrees,
+    choose_way,
+    describe_way,
+    plain_answers,
+    spare_copy,
+)
+from .tapping import Reduce, Way, module_path, tapped
+
+
+class Run(Protocol):
+    """Runs a batch up to the last tapped layer."""
+
+    def __call__(self, images: Tensor, normalised: bool = False) -> Mapping[str, Tensor]:
+        """Images (N, C, H, W), in [0, 1] or already normalised → layer name → reduced output."""
+        ...
+
+
+AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def spatial_mean(activations: Tensor) -> Tensor:
+    """(N, C, H, W) → (N, C) float32."""
+    return activations.float().mean((2, 3))
+
+
+def keep(activations: Tensor) -> Tensor:
+    """The activations as they are."""
+    return activations
+
+
+class Network:
+    """A model ready to run: `with network.tap({layer: reduce}) as run: run(images)[layer]`.
+
+    Args:
+        model: as loaded; it is never changed but for where its weights lie in memory.
+        layers: names of all layers that will ever be tapped.
+        device: where it runs.
+        compiled: run the building blocks through torch.compile.
+
+    Attributes:
+        without_gradient: those of the layers from which no gradient reaches the image.
+
+    Raises:
+        InputError: the rows of a layer are not the images, or its answers depend on the calls
+            before.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        layers: Sequence[str],
+        device: torch.device,
+        compiled: bool = False,
+    ) -> None:
+        if device.type == "cpu":
+            keep_freed_memory()
+        self.info = model.info
+        self.device = device
+        self.weights_sha256 = model.info.weights_sha256
+        shape = (len(model.info.mean), 1, 1)
+        self._mean = torch.tensor(model.info.mean, device=device).view(shape)
+        self._std = torch.tensor(model.info.std, device=device).view(shape)
+        self._accepted: dict[tuple[int, str], bool] = {}
+        self.last_step = LastStep(model.info.outputs)
+        self._trial: Way | None = None
+        self._first: Answers = {}
+        self.rows = {layer.name: layer for layer in model.layers}
+        self.order = {layer.name: layer.index for layer in model.layers}
+        self.without_gradient: frozenset[str] = frozenset()
+        self.plain = model.network.to(device)
+        self.way = self._find_way(layers)
+        if compiled:
+            self.way = self._compiled(layers)
+
+    @property
+    def network(self) -> nn.Module:
+        """What runs: the model's own network, or a copy that is faster."""
+        return self.way.network
+
+    @property
+    def needs(self) -> str:
+        """What is done so that each image has its own answer, in words; "" where nothing is."""
+        parts = [
+            text
+            for text, needed in (
+                ("one image at a time", self.way.habits.alone),
+                ("with the same random numbers each time", self.way.habits.seeded),
+            )
+            if needed
+        ]
+        reason = "chance" if self.way.habits.seeded else "the batch (batch statistics and the like)"
+        words = f"{self.info.title} is run {' and '.join(parts)}, because its answers depend on"
+        return f"{words} {reason}" if parts else ""
+
+    @property
+    def fallback(self) -> str:
+        """Which shortcuts are left out, in words; "" where none is."""
+        return describe_way(self.way, self.plain)
+
+    def _find_way(self, layers: Sequence[str]) -> Way:
+        """What the network needs, and the fastest way that gives the same."""
+        plain = Way(network=self.plain.to(memory_format=torch.contiguous_format), stops=True)
+        if not layers:
+            return plain
+        side = self.info.input_size
+        images, order = (
+            self.probe(self.info.shape),
+            sorted(layers, key=lambda name: self.order.get(name, 0)),
+        )
+        habits = find_habits(self.plain, order, self.maps, images)
+        plain = Way(
+            network=self.plain,
+            habits=habits,
+            doubles=self.device.type == "cpu",
+            limits=self._find_limits(habits, images),
+            last_step=self.last_step,
+        )
+        habits, self.without_gradient = find_gradients(plain, order, self.maps, images[:1])
+        others = [
+            self.probe(self.picture_shape(max(8, round(share * side))))[:1] for share in OTHER_SIZES
+        ]
+        way = choose_way(replace(plain, habits=habits), order, self.maps, [images, *others])
+        self._first = ask(way, order, self.maps, images[:1])
+        return way
+
+    def _find_limits(self, habits: Habits, images: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The pixels 0 and 1, where the network refuses what is darker or brighter."""
+        low, high = -self._mean / self._std, (1 - self._mean) / self._std
+        beyond = torch.where(images > (low + high) / 2, images + 1, images - 1)
+        return (low, high) if refuses(spare_copy(self.plain), habits, beyond[:1]) else None
+
+    def _compiled(self, layers: Sequence[str]) -> Way:
+        """The way with compiled building blocks, where it gives the same."""
+        network = shared_copy(self.network)
+        compile_blocks(network, self.rows.values(), layers)
+        way = replace(self.way, network=network)
+        plain = Way(network=self.plain, habits=self.way.habits, last_step=self.last_step)
+        images = self.probe(self.info.shape)
+        wanted = plain_answers(plain, layers, self.maps, [images])
+        return way if agrees(way, layers, self.maps, wanted) else self.way
+
+    def drifted(self, layers: Sequence[str]) -> str:
+        """The first of the layers that says something else by now than at the beginning, or ""."""
+        order = [name for name in layers if name in self._first]
+        now = ask(self.way, order, self.maps, self.probe(self.info.shape)[:1])
+        return differing({name: self._first[name] for name in order}, now, AGREEMENT)
+
+    def probe(self, size: Size) -> Tensor:
+        """(3, C, H, W): photographs as the network expects them."""
+        return probe_images(*pair(size), self.info.mean, self.info.std).to(self.device)
+
+    def picture_shape(self, side: int) -> Shape:
+        """Height and width of a picture in the proportion of the input, its longer side `side`."""
+        return in_proportion(side, self.info.shape)
+
+    @contextmanager
+    def tap(self, reduce: Mapping[str, Reduce], precision: str = "fp32") -> Iterator[Run]:
+        """Hook layers for the time of the context.
+
+        Args:
+            reduce: layer name → what to make of its activations as soon as they are there, before
+                a later in-place operation can overwrite them.
+            precision: "fp32", "bf16" or "fp16", for the network itself.
+
+        Yields:
+            A function from images to layer name → reduced activations, which stops the forward
+            pass after the last of the layers.
+
+        Raises:
+            InputError: a layer is not reached, or does not give (N, C, H, W).
+        """
+        with tapped(self.way, reduce, self.maps) as passed_on:
+
+            def run(images: Tensor, normalised: bool = False) -> Mapping[str, Tensor]:
+                prepared = images if normalised else self.normalise(images)
+                return passed_on(prepared, AUTOCAST[precision])
+
+            yield run
+
+    def maps(self, name: str, output: object) -> Tensor:
+        """The output of a layer as maps (N, C, H, W), by the layout in its row.
+
+        Raises:
+            InputError: it is no such thing.
+            ValueError: its tokens are of no grid at this size of the images.
+        """
+        row = self.rows.get(name)
+        if name == CLASSES:
+            scores = self.last_step.scores(output)
+            if scores is None:
+                raise InputError(f"the network puts out {described(output)}, not class scores")
+            classes = row.channels if row else scores.shape[-1:].numel()
+            return scores.reshape(-1, classes, 1, 1)  # some squeeze what they put out
+        if row is None or row.layout == MAPS:
+            return checked(name, output)
+        found = only_map(output)
+        if not isinstance(found, Tensor):
+            raise InputError(f"layer {name} puts out {described(output)}, not {row.layout}")
+        return to_maps(found, row.layout, (row.height, row.width))
+
+    @torch.no_grad()
+    def accepts(self, side: int, layer: str) -> bool:
+        """Whether pictures of this longer side reach the layer with maps, a row each.
+
+        Raises:
+            torch.OutOfMemoryError: there is no room to find out.
+        """
+        if (side, layer) not in self._accepted:
+            self._trial = self._trial or replace(self.way, network=spare_copy(self.network))
+            with tapped(self._trial, {layer: spatial_mean}, self.maps) as run:
+                try:
+                    run(self.probe(self.picture_shape(side))[:1])
+                    self._accepted[side, layer] = True
+                except (torch.OutOfMemoryError, MemoryError):
+                    raise
+                except Exception:  # networks refuse a size by any of them
+                    self._accepted[side, layer] = False
+                    self._trial = None  # it may have left something behind
+        return self._accepted[side, layer]
+
+    def runs_in(self, precision: str, layer: str) -> bool:
+        """Whether a pass to a layer and back works so: code that mixes types needs fp32."""
+        if precision == "fp32":
+            return True
+        images = self.probe(self.info.shape)[:1].requires_grad_()
+        with self.tap({layer: spatial_mean}, precision) as run:
+            try:
+                torch.autograd.grad(run(images, normalised=True)[layer].sum(), images)
+            except (torch.OutOfMemoryError, MemoryError):
+                raise
+            except Exception:  # anything may happen in somebody's network
+                return False
+        return True
+
+    def seen_shape(self, side: int, layer: str) -> Shape:
+        """Size at which pictures of the longer side `side` are shown: networks of one size, or of
+        deep layers that need more than `side`, see them at the input's size."""
+        return self.picture_shape(side) if self.accepts(side, layer) else self.info.shape
+
+    def denormalise(self, images: Tensor) -> Tensor:
+        """The inverse of `normalise`."""
+        return images * self._std + self._mean
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Images in [0, 1] as the network expects them."""
+        if images.shape[1] != len(self._mean):
+            images = luminance(images)
+        return (images - self._mean) / self._std
+
+
+def compile_blocks(network: nn.Module, table: Iterable[LayerInfo], taps: Sequence[str]) -> None:
+    """Let torch.compile take the forward pass of every building block that holds no tap inside.
+
+    Hooks stand outside the compiled code, so that taps of the blocks themselves still work.
+    """
+    inside = [module_path(network, tap)[0] for tap in taps]
+    blocks = {module_path(network, row.name)[0] for row in table if "blocks" in row.groups}
+    for path in blocks:
+        if not any(tap.startswith(f"{path}.") for tap in inside):
+            block = network.get_submodule(path)
+            block.forward = torch.compile(block.forward, dynamic=False)
+
+
+def checked(name: str, output: object) -> Tensor:
+    """The map of a layer, or an InputError that says what it is instead of (N, C, H, W)."""
+    found = only_map(output)
+    if not isinstance(found, Tensor):
+        raise InputError(f"layer {name} puts out a {described(output)}, not one map (N, C, H, W)")
+    if found.dim() != 4:
+        raise InputError(f"layer {name} has shape {described(found)}, not (N, C, H, W)")
+    return found

@@ -1,0 +1,1 @@
+"""An atlas from Python: keywords, a network in memory, the result."""

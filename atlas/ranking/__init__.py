@@ -1,0 +1,1 @@
+"""Activations become statistics, rankings, classes and matches."""

@@ -1,0 +1,175 @@
+"""One pass over the sample images: statistics of every channel of every layer at once."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..errors import AtlasError, InputError, one_line
+from ..images.tensors import to_tensor
+from ..network.network import Network, Run
+from ..records import LayerInfo, LayerStats, Readout
+from ..shapes import Picture
+from .ranking import channel_statistics
+
+PASS_BATCH = 16
+"""Images a batch; larger ones gain nothing on a CPU and cost memory where layers are wide."""
+
+
+VOTES = 12
+"""Channels kept per class: those that raise its score most."""
+
+
+def summarise(activations: Tensor) -> Tensor:
+    """(N, C, H, W) → (N, C, 3) float64: spatial mean, spatial maximum, flat place of the maximum.
+
+    NaN is the maximum of whatever holds one, so that it cannot hide.
+    """
+    flat = activations.flatten(2)
+    peak, place = flat.max(2)
+    return torch.stack([flat.double().mean(2), peak.double(), place.double()], 2)
+
+
+Tables = Mapping[str, NDArray[np.float32]]
+"""Layer → (N, C, 3): mean, maximum and its place of every channel on every image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What one pass over N images has shown.
+
+    Attributes:
+        tables: of every layer.
+        unusable: images that have no answer → why; their rows hold NaN.
+    """
+
+    tables: Tables
+    unusable: Mapping[int, str]
+
+
+def measure_layers(
+    network: Network, layers: Sequence[LayerInfo], images: Iterable[Picture]
+) -> Iterator[LayerStats]:
+    """Run all images once and summarise every channel of every layer.
+
+    Args:
+        network: any precision; the sums are float64.
+        layers: what to capture.
+        images: (H, W, C) each, in the order of the sample set.
+
+    Yields:
+        The statistics of each layer, in the order of `layers`.
+    """
+    yield from statistics(network, layers, observe(network, layers, images).tables)
+
+
+def statistics(
+    network: Network, layers: Sequence[LayerInfo], tables: Tables
+) -> Iterator[LayerStats]:
+    """The statistics of each layer, in the order of `layers`, from the tables of a pass."""
+    for layer in layers:
+        table = tables[layer.name]  # (N, C, 3)
+        yield channel_statistics(
+            layer,
+            network.info.shape,
+            means=table[..., 0],
+            peaks=table[..., 1],
+            places=np.nan_to_num(table[..., 2]).astype(np.int32),
+        )
+
+
+@torch.no_grad()
+def observe(network: Network, layers: Sequence[LayerInfo], images: Iterable[Picture]) -> Observed:
+    """Run all images once.
+
+    An image on which the network fails, or on which channels are not finite that are so on most
+    images, is unusable. Where most images are, it is the channels' fault and no image's.
+
+    Raises:
+        InputError: the rows of a layer are not the images, or the network fails on every image.
+    """
+    parts: dict[str, list[NDArray[np.float32]]] = {layer.name: [] for layer in layers}
+    failed: dict[int, str] = {}
+    count = 0
+    with network.tap({layer.name: summarise for layer in layers}) as run:
+        for batch in batches(images, PASS_BATCH):
+            for summaries in answers(run, to_tensor(batch).to(network.device)):
+                if isinstance(summaries, str):
+                    failed[count] = summaries
+                    summaries = {
+                        layer.name: torch.full((1, layer.channels, 3), torch.nan)
+                        for layer in layers
+                    }
+                for name, summary in summaries.items():
+                    parts[name].append(summary.cpu().numpy().astype(np.float32))
+                count += len(next(iter(summaries.values()))) if summaries else len(batch)
+    if count and len(failed) == count:
+        raise InputError(f"the network fails on every image; on the first: {failed[0]}")
+    tables = {layer.name: np.concatenate(parts.pop(layer.name)) for layer in layers}
+    return Observed(tables=tables, unusable=failed | not_finite(tables, failed))
+
+
+def answers(run: Run, images: Tensor) -> Iterator[Mapping[str, Tensor] | str]:
+    """What a batch shows; where the network fails on it, what each image does, or why not."""
+    try:
+        yield run(images)
+    except (AtlasError, torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:  # anything may happen in somebody's network
+        if len(images) == 1:
+            yield f"the network fails on it with {one_line(error)}"
+            return
+        for place in range(len(images)):
+            yield from answers(run, images[place : place + 1])
+
+
+def not_finite(tables: Tables, failed: Mapping[int, str]) -> dict[int, str]:
+    """Images that make channels not finite which are finite on most of them → why."""
+    found: dict[int, str] = {}
+    for name, table in tables.items():
+        finite = np.asarray(np.isfinite(table[..., :2]).all(2))  # (N, C)
+        usual = finite.mean(0) > 0.5
+        for image in np.flatnonzero(~finite[:, usual].all(1)).tolist():
+            found.setdefault(image, f"gives values that are not finite in layer {name}")
+    most = len(found) > len(next(iter(tables.values()), [])) / 2
+    return {} if most else {one: why for one, why in found.items() if one not in failed}
+
+
+def batches(images: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
+    """Group images into lists of `size`, the last one shorter."""
+    batch: list[Picture] = []
+    for image in images:
+        batch.append(image)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def read_readout(network: nn.Module, stats: LayerStats, classes: int) -> Readout | None:
+    """What each channel adds to each class: weight of the last linear map × mean activation.
+
+    Args:
+        network: the model's own.
+        stats: of the layer whose spatial means that map reads, C channels.
+        classes: their number.
+
+    Returns:
+        None if no linear map of this shape is there.
+    """
+    shape = (classes, stats.channels)
+    maps = [one for one in network.modules() if isinstance(one, nn.Linear)]
+    weights = [one.weight.detach().cpu().numpy() for one in maps if one.weight.shape == shape]
+    if not weights:
+        return None
+    table = weights[-1] * np.where(stats.finite, stats.mean, 0)  # (K, C)
+    best = np.argsort(-table, axis=1, kind="stable")[:, :VOTES]
+    return Readout(
+        layer=stats.layer,
+        channels=best.astype(np.int32),
+        contributions=np.take_along_axis(table, best, 1).astype(np.float32),
+    )

@@ -1,0 +1,1 @@
+"""Units become pictures: recipes, parameterizations, the ascent, attempts, scores."""

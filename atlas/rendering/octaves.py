@@ -1,0 +1,188 @@
+"""The Fourier recipes: images optimised octave by octave, coarse to fine."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ..images.tensors import fit, seen_at, to_tensor
+from ..network.network import Network, Run, keep, spatial_mean
+from ..network.redirect import redirected
+from ..network.tapping import Reduce
+from ..shapes import Shape
+from .adam import Adam
+from .job import Draft, Job, Log, has_gradient
+from .objectives import Objective, company_objective, facet_objective, gram_matrix, unit_objective
+from .parameterization import (
+    Parameterization,
+    Phase,
+    Spectrum,
+    from_image,
+    random_phases,
+    random_spectrum,
+    spectrum_scale,
+)
+from .recipes import FourierRecipe
+from .transforms import apply_geometry, draw_geometry
+
+
+def octave_sides(recipe: FourierRecipe, size: int) -> tuple[int, ...]:
+    """The even longer side in pixels of each octave of a picture of `size`."""
+    return tuple(max(8, 2 * round(octave.share * size / 2)) for octave in recipe.octaves)
+
+
+def render_octaves(network: Network, recipe: FourierRecipe, job: Job) -> list[Draft]:
+    """Optimise all units of a job, one octave after the other."""
+    generators = [torch.Generator().manual_seed(seed) for seed in job.seeds]
+    sides = octave_sides(recipe, job.size)
+    shapes = [network.picture_shape(side) for side in sides]
+    images = first_images(recipe, job, shapes[0], generators, network)
+    objective = make_objective(recipe, job, network)
+    log = Log(len(job.channels), network.device)
+    with network.tap(taps(recipe, job), job.precision) as run:
+        for octave, side, shape in zip(recipe.octaves, sides, shapes, strict=True):
+            images = images.finer(shape)
+            climb = Climb(
+                images=images,
+                run=run,
+                objective=objective,
+                seen_shape=network.seen_shape(side, job.layer),
+                maps=draw_geometry(
+                    octave.steps, recipe.shift, recipe.zoom, recipe.rotation, generators
+                ).to(network.device),
+                log=log,
+            )
+            climb.go(recipe.learning_rate * job.rate)
+            log.end_octave(octave.steps, images.images().detach())
+    return log.drafts(job.size)
+
+
+def taps(recipe: FourierRecipe, job: Job) -> dict[str, Reduce]:
+    """What the objective reads: layer → how its activations are reduced."""
+    if recipe.objective == "company":
+        return dict.fromkeys(job.natural, spatial_mean)
+    return {job.layer: keep if recipe.objective == "facet" else spatial_mean}
+
+
+def make_objective(recipe: FourierRecipe, job: Job, network: Network) -> Objective:
+    """The objective of every unit of the job."""
+    stats = job.natural[job.layer]
+    if recipe.objective == "company":
+        return company_objective(job.layer, job.channels, job.natural, recipe.company_weight)
+    if recipe.objective == "facet":
+        weight = recipe.diversity * 0.5**job.attempt
+        return facet_objective(job.layer, job.channels, stats, grams(network, job), weight)
+    return unit_objective(job.layer, job.channels, stats, recipe.sign)
+
+
+@torch.no_grad()
+def grams(network: Network, job: Job) -> list[Tensor]:
+    """(N, C, C) Gram matrices of each earlier image of the units, seen at the input's size."""
+    shape = network.info.shape
+    with network.tap({job.layer: gram_matrix}) as run:
+        return [
+            run(to_tensor([fit(image, shape) for image in images]).to(network.device))[job.layer]
+            for images in job.others
+        ]
+
+
+def first_images(
+    recipe: FourierRecipe,
+    job: Job,
+    shape: Shape,
+    generators: Sequence[torch.Generator],
+    network: Network,
+) -> Parameterization:
+    """Noise, or the images to start from, as parameters of the first octave."""
+    device, planes = network.device, network.info.planes
+    if recipe.parameterization == "phase":
+        return Phase(
+            parameters=random_phases(shape, generators, planes).to(device),
+            magnitude=torch.from_numpy(job.magnitude).to(device),
+            contrast=recipe.contrast,
+            generators=generators,
+        )
+    spectrum = random_spectrum(shape, recipe.start_std, generators, planes)
+    if job.start is not None:
+        spectrum = spectrum + start_spectrum(recipe, job, shape)
+    return Spectrum(
+        parameters=torch.view_as_real(spectrum).to(device),
+        exponent=steepness(recipe, job),
+        contrast=recipe.contrast,
+        tint_rate=recipe.tint_rate,
+    )
+
+
+def steepness(recipe: FourierRecipe, job: Job) -> float:
+    """Exponent of the spectrum scale at this attempt."""
+    return recipe.exponent + recipe.exponent_step * job.attempt
+
+
+def start_spectrum(recipe: FourierRecipe, job: Job, shape: Shape) -> Tensor:
+    """The spectra of the images to start from, at the size of the first octave."""
+    assert job.start is not None
+    images = to_tensor([fit(image, shape) for image in job.start])
+    return from_image(images, spectrum_scale(shape, steepness(recipe, job)), recipe.contrast)
+
+
+@dataclass(slots=True, kw_only=True)
+class Climb:
+    """One octave of gradient ascent.
+
+    Attributes:
+        images: what is optimised.
+        run: the network up to the layers that the objective reads.
+        objective: reduced activations → (N,) values.
+        seen_shape: height and width at which the network sees the images.
+        maps: (steps, N, 2, 3) geometry of every step and image.
+        log: what is remembered.
+    """
+
+    images: Parameterization
+    run: Run
+    objective: Objective
+    seen_shape: Shape
+    maps: Tensor
+    log: Log
+
+    def go(self, learning_rate: float) -> None:
+        """Take all steps with a fresh Adam."""
+        adam = Adam(self.images.parameters, learning_rate)
+        for step in range(len(self.maps)):
+            value = self.ascend(step)
+            revive(self.images.parameters, value, partial(self.ascend, step), self.log)
+            self.log.add(value)
+            self.images.step(adam)
+
+    def ascend(self, step: int) -> Tensor:
+        """(N,) objective; leaves the gradient of its negative sum in the parameters."""
+        parameters = self.images.parameters
+        images = apply_geometry(self.images.images(), self.maps[step])
+        value = self.objective(self.run(seen_at(images, self.seen_shape)))
+        (parameters.grad,) = torch.autograd.grad(-value.sum(), parameters)
+        return value.detach()
+
+
+def revive(parameters: Tensor, value: Tensor, ascend: Callable[[], object], log: Log) -> None:
+    """Give images whose whole gradient is zero a redirected one; the others keep their own.
+
+    An image at which that was zero too, because its unit is saturated everywhere, is not asked
+    again at the same `value` (N,): a second pass at each of most steps of ReLU6 layers.
+    """
+    plain = parameters.grad
+    assert plain is not None
+    moved = has_gradient(plain)
+    silent = ~moved & ~(value >= log.top)
+    if bool(silent.any()):
+        with redirected():
+            ascend()
+        assert parameters.grad is not None
+        woken = silent & has_gradient(parameters.grad)
+        log.stuck(value, silent & ~woken)
+        moved |= woken
+        parameters.grad = torch.where(
+            woken.view(-1, *[1] * (plain.dim() - 1)), parameters.grad, plain
+        )
+    log.moved(moved)

@@ -1,0 +1,350 @@
+"""The stage images → ranking: statistics of every layer, from the cache or from one pass."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..cache.reference import write_reference
+from ..errors import InputError
+from ..files.files import require_free
+from ..images.imageset import ImageSet
+from ..images.load import Loaded, load
+from ..images.tensors import decode_view, fit
+from ..models.table import class_layer, readout_layer
+from ..network import tuning
+from ..network.network import Network
+from ..ranking.activations import Observed, observe, read_readout, statistics
+from ..ranking.classes import find_classes, likely_classes
+from ..ranking.placing import place_by_gradient, unplaced
+from ..ranking.ranking import rank_channels
+from ..records import CLASSES, LayerInfo, LayerStats, Sample, SampleSet, SkippedFile
+from ..rendering.recipes import COMPANY_MINIMUM
+from ..rendering.scoring import high_frequency
+from ..shapes import Picture, Shape, Size
+from .run import Work
+
+VIEW_SHARE = 1.5
+"""Sides of the kept view of a sample image over the input's: patches stay sharp on pages."""
+
+SHOWN = "shown"
+"""Note of the cache: which channels the views show, where they are no colours."""
+
+VIEW_BYTES = 30_000
+VIEWS_BLOCK = 256
+
+
+def rank_layers(work: Work, layers: Sequence[LayerInfo]) -> dict[str, LayerStats]:
+    """Statistics of every layer over the sample images, in the order of `layers`."""
+    missing = unranked_layers(work, layers)
+    if missing or not has_samples(work):
+        measure(work, missing)
+    keep_readout(work)
+    return {layer.name: work.store.read_stats(layer.name) for layer in layers}
+
+
+def wanted_layers(work: Work, layers: Sequence[LayerInfo]) -> list[LayerInfo]:
+    """The layers whose statistics a build needs, in forward order: those shown and some more."""
+    found = {layer.name: layer for layer in (*companions(work), *classifier(work), *layers)}
+    return sorted(found.values(), key=lambda layer: layer.index)
+
+
+def unranked_layers(work: Work, layers: Sequence[LayerInfo]) -> list[LayerInfo]:
+    """The layers whose statistics a build needs and the cache does not hold."""
+    return [layer for layer in wanted_layers(work, layers) if not work.store.has_stats(layer.name)]
+
+
+def has_samples(work: Work) -> bool:
+    """Whether the cache holds the list of sample images and the views of all of them."""
+    if not work.store.has("samples"):
+        return False
+    if shown_channels(work) != work.images.bands.shown:
+        return False
+    count = len(work.store.read_samples().samples)
+    return all(work.store.has_view(first) for first in range(0, count, VIEWS_BLOCK))
+
+
+def shown_channels(work: Work) -> tuple[int, ...]:
+    """The channels that the kept views show; where it was never noted, those that it is about."""
+    return tuple(work.store.read_json(SHOWN) or work.images.bands.shown)
+
+
+def companions(work: Work) -> tuple[LayerInfo, ...]:
+    """The layers whose natural company the recipe `company` keeps: all building blocks.
+
+    They do not depend on --layers, so that a picture does not either. None where too few images
+    stand behind the statistics.
+    """
+    if work.reference is not None:
+        known = work.reference.stats
+        return tuple(layer for layer in work.store.read_network()[1] if layer.name in known)
+    if distinct_images(work) < COMPANY_MINIMUM:
+        return ()
+    return tuple(layer for layer in work.store.read_network()[1] if "blocks" in layer.groups)
+
+
+def classifier(work: Work) -> tuple[LayerInfo, ...]:
+    """The layer that the classifier reads and its class scores, as far as there are any."""
+    table = work.store.read_network()[1]
+    return tuple(layer for layer in (readout_layer(table), class_layer(table)) if layer)
+
+
+def distinct_images(work: Work) -> int:
+    """Number of distinct image files behind the statistics that scores are measured against."""
+    if work.reference is not None:
+        return work.reference.samples.distinct
+    return len({item.sha256 for item in work.images.items})
+
+
+def natural_samples(work: Work) -> SampleSet:
+    """The images behind the statistics that scores are measured against."""
+    return work.store.read_samples() if work.reference is None else work.reference.samples
+
+
+def natural_stats(work: Work, stats: Mapping[str, LayerStats]) -> dict[str, LayerStats]:
+    """The statistics that scores are measured against: of `stats`' layers and of all companions."""
+    names = [*dict.fromkeys([*(layer.name for layer in companions(work)), *stats])]
+    order = {layer.name: layer.index for layer in work.store.read_network()[1]}
+    names.sort(key=order.__getitem__)
+    if work.reference is not None:  # an older one may not know the class scores
+        known = work.reference.stats
+        return {name: known[name] if name in known else stats[name] for name in names}
+    return {name: stats.get(name) or work.store.read_stats(name) for name in names}
+
+
+def choose_units(work: Work, stats: Mapping[str, LayerStats]) -> dict[str, tuple[int, ...]]:
+    """Layer → channels to show, in order of rank; classes in the order they were asked for.
+
+    Of the layer that the classifier reads also those that raise the chosen classes most, so that
+    the pages of classes lead to pages of units.
+    """
+    count = None if work.config.units == "all" else work.config.units
+    classes = choose_classes(work, stats[CLASSES]) if CLASSES in stats else ()
+    voters = channels_behind(work, classes)
+    chosen = {CLASSES: classes} if classes else {}
+    for name, one in stats.items():
+        if name != CLASSES:
+            order = rank_channels(one, work.config.rank).tolist()
+            first, others = order[:count], order[len(order[:count]) :]
+            chosen[name] = (*first, *(one for one in others if one in voters.get(name, ())))
+    return chosen
+
+
+def choose_classes(work: Work, scores: LayerStats) -> tuple[int, ...]:
+    """The classes that --classes means."""
+    wanted, outputs = work.config.classes, work.store.read_network()[0].outputs
+    if isinstance(wanted, tuple):
+        return find_classes("--classes", wanted, work.class_names, scores.channels)
+    return tuple(likely_classes(scores, outputs)[: None if wanted == "all" else wanted].tolist())
+
+
+VOTERS = 3
+"""Units behind each class that get a page of their own."""
+
+
+def channels_behind(work: Work, classes: Sequence[int]) -> dict[str, set[int]]:
+    """Layer that the classifier reads → the channels that raise some classes most."""
+    readout = work.store.read_readout()
+    if readout is None or not classes:
+        return {}
+    return {readout.layer: set(readout.channels[list(classes), :VOTERS].flatten().tolist())}
+
+
+def save_reference(work: Work, layers: Sequence[LayerInfo], path: Path) -> None:
+    """Write the statistics of this image set as a reference file for other atlases."""
+    model, table = work.store.read_network()
+    wanted = {layer.name for layer in (*layers, *companions(work), *classifier(work))}
+    stats = [work.store.read_stats(layer.name) for layer in table if layer.name in wanted]
+    write_reference(path, model, work.store.read_samples(), stats)
+    work.progress.say(f"{path}: {len(stats)} layers over {len(stats[0].activations)} images")
+
+
+def measure(work: Work, layers: Sequence[LayerInfo]) -> None:
+    """One pass over the images for all `layers`; keeps statistics, samples and their views."""
+    info, count = work.model().info, len(work.images.items)
+    matrix = 2 * count * sum(layer.channels for layer in layers)
+    require_free(work.store.folder, matrix + VIEW_BYTES * count)
+    device = tuning.choose_device(work.config.device)
+    network = Network(work.model(), [layer.name for layer in layers], device)
+    say_how(work, network)
+    seen, began = Seen(), time.perf_counter()
+    stream = work.progress.images(read_images(work, info.shape, seen), count)
+    observed = observe(network, layers, stream)
+    spent = time.perf_counter() - began
+    refuse_drifting(network, layers)
+    kept = usable_images(work, seen, observed)
+    work.progress.say(f"ranked over {len(kept)} images in {spent:.1f} s")
+    seen.keep(kept)
+    samples = seen.sample_set(work.images)
+    if work.store.has("samples") and work.store.read_samples().samples != samples.samples:
+        raise InputError("an image changed or vanished while it was read; run the same again")
+    keep_views(work, seen.views)
+    tables = {name: table[kept] for name, table in observed.tables.items()}
+    for one in placed(work, network, list(statistics(network, layers, tables)), layers, kept):
+        work.store.write_stats(one)
+    if not work.store.has("samples"):
+        work.store.write_samples(samples)
+
+
+def placed(
+    work: Work,
+    network: Network,
+    stats: Sequence[LayerStats],
+    layers: Sequence[LayerInfo],
+    kept: Sequence[int],
+) -> Sequence[LayerStats]:
+    """The statistics with the boxes of layers whose maps do not say where their places are."""
+    if not unplaced(layers):
+        return stats
+    names = ", ".join(layer.name for layer in unplaced(layers))
+    work.progress.say(f"maps of {names} have other places on every picture: asking gradients")
+    pixels = read_images(work, network.info.shape, Seen())
+    again = (image for place, image in enumerate(pixels) if place in set(kept))
+    return place_by_gradient(network, layers, stats, again)
+
+
+def refuse_drifting(network: Network, layers: Sequence[LayerInfo]) -> None:
+    """Refuse a network that says something else of the same photograph behind the pass.
+
+    Raises:
+        InputError: names a layer.
+    """
+    changed = network.drifted([layer.name for layer in layers])
+    if changed:
+        raise InputError(
+            f"layer {changed} answers the same image differently after the pass over the images: "
+            f"what it says depends on the time or on the calls before; let forward() keep nothing "
+            f"between calls"
+        )
+
+
+def keep_views(work: Work, views: Sequence[bytes]) -> None:
+    """Keep the views that are not there, or all anew where they show other channels."""
+    shown = work.images.bands.shown
+    again = shown_channels(work) != shown
+    for first in range(0, len(views), VIEWS_BLOCK):
+        if again or not work.store.has_view(first):
+            work.store.write_views(first, views[first : first + VIEWS_BLOCK])
+    if shown:
+        work.store.write_json(SHOWN, list(shown))
+
+
+def read_again(work: Work, images: Sequence[int], size: Size) -> dict[int, Picture]:
+    """Sample images from their files, at a size: what the cache keeps of them shows some channels.
+
+    Raises:
+        InputError: one of them has changed or vanished.
+    """
+    items = {item.name: item for item in work.images.items}
+    indices, samples = sorted(set(images)), work.store.read_samples().samples
+    wanted = replace(work.images, items=tuple(items[samples[one].name] for one in indices))
+    found = {}
+    for index, loaded in zip(indices, load(wanted, size, size), strict=True):
+        if not isinstance(loaded, Loaded):
+            raise InputError(f"{loaded.name}: {loaded.reason}")
+        found[index] = loaded.pixels
+    return found
+
+
+def seen_pictures(work: Work, images: Sequence[int], size: Size) -> list[Picture]:
+    """Sample images at a size, with all channels: colours from the cache, others from the files."""
+    if work.images.bands.many:
+        found = read_again(work, images, size)
+        return [found[image] for image in images]
+    return [fit(decode_view(work.store.sample(image)), size) for image in images]
+
+
+def say_how(work: Work, network: Network) -> None:
+    """Say what a network needs, and with -v which shortcuts it does not take."""
+    if network.needs:
+        work.progress.warn(network.needs)
+    if network.fallback and work.config.verbose:
+        work.progress.say(f"slower, so that the answers are the network's own: {network.fallback}")
+
+
+def usable_images(work: Work, seen: "Seen", observed: Observed) -> list[int]:
+    """The images that count, by their place in the pass; names those that do not.
+
+    Where an earlier pass over other layers has decided, it stays decided.
+
+    Raises:
+        InputError: with --strict, for the first that does not.
+    """
+    if work.store.has("samples"):
+        known = {(one.name, one.sha256) for one in work.store.read_samples().samples}
+        return [i for i, one in enumerate(seen.samples) if (one.name, one.sha256) in known]
+    for image, reason in sorted(observed.unusable.items()):
+        name = seen.samples[image].name
+        if work.config.strict:
+            raise InputError(f"{name}: {reason} (--strict stops at the first)")
+        work.progress.warn(f"left out {name}: {reason}")
+        seen.skipped.append(SkippedFile(name=name, reason=reason))
+    return [i for i in range(len(seen.samples)) if i not in observed.unusable]
+
+
+def keep_readout(work: Work) -> None:
+    """Note which channels raise which class, where the classifier reads the means of a layer."""
+    table = work.store.read_network()[1]
+    layer, classes = readout_layer(table), class_layer(table)
+    if layer and classes and work.store.read_readout() is None:
+        stats = work.store.read_stats(layer.name)
+        readout = read_readout(work.model().network, stats, classes.channels)
+        if readout is not None:
+            work.store.write_readout(readout)
+
+
+class Seen:
+    """What is remembered of the images while they pass."""
+
+    def __init__(self) -> None:
+        self.samples: list[Sample] = []
+        self.skipped: list[SkippedFile] = []
+        self.views: list[bytes] = []
+        self.hf: list[float] = []
+
+    def keep(self, kept: Sequence[int]) -> None:
+        """Forget all images but these, and number them anew."""
+        self.samples = [replace(self.samples[old], index=new) for new, old in enumerate(kept)]
+        self.views = [self.views[old] for old in kept]
+        self.hf = [self.hf[old] for old in kept]
+
+    def sample_set(self, images: ImageSet) -> SampleSet:
+        """The sample set of the pass."""
+        quantiles = np.percentile(np.array(self.hf), (50, 5, 95))
+        return SampleSet(
+            title=images.title,
+            sha256=images.sha256,
+            samples=tuple(self.samples),
+            skipped=(*images.skipped, *self.skipped),
+            hf_median=float(quantiles[0]),
+            hf_p05=float(quantiles[1]),
+            hf_p95=float(quantiles[2]),
+            credits=images.credits,
+            crop=images.crop,
+        )
+
+
+def view_shape(size: Shape) -> Shape:
+    """Height and width of the kept views, for an input of `size`."""
+    return round(VIEW_SHARE * size[0]), round(VIEW_SHARE * size[1])
+
+
+def read_images(work: Work, size: Shape, seen: Seen) -> Iterator[Picture]:
+    """Decode the set in order; files that cannot be used are named, counted and left out.
+
+    Raises:
+        InputError: no image could be read, or with --strict at the first that could not.
+    """
+    for item in load(work.images, size, view_shape(size)):
+        if isinstance(item, Loaded):
+            seen.samples.append(item.sample)
+            seen.views.append(item.view)
+            seen.hf.append(float(high_frequency(item.pixels[None])[0]))
+            yield item.pixels
+            continue
+        if work.config.strict:
+            raise InputError(f"{item.name}: {item.reason} (--strict stops at the first)")
+        work.progress.warn(f"skipped {item.name}: {item.reason}")
+        seen.skipped.append(item)

@@ -1,0 +1,1 @@
+"""Who renders which block: this process, or those of a Ray cluster."""

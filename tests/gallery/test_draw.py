@@ -1,0 +1,98 @@
+"""A layer drawn: which files, which pictures in memory."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atlas.gallery import sheets
+from atlas.gallery.draw import Studio, Wall
+from atlas.gallery.tree import Tree
+from atlas.records import ModelAtlas, Rendering, Unit
+from tests.synthetic import SyntheticPictures, make_atlas
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def studio(folder: Path, atlas: ModelAtlas, pool: ThreadPoolExecutor) -> Studio:
+    pictures = SyntheticPictures(atlas, octaves=2, view=64)
+    return Studio(
+        atlas=atlas,
+        pictures=pictures,
+        tree=Tree(folder, "m", pool),
+        labels={Unit(layer="conv_stem", channel=atlas.layers[0].chosen[0]): "eyes"},
+        pool=pool,
+        views=sheets.Views(pictures.sample),
+    )
+
+
+def test_units_come_in_the_order_they_were_chosen(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    atlas = make_atlas(layers=1, units=20, images=4, size=32, plain=True)
+    view, pairs = studio(tmp_path, atlas, pool).layer(atlas.layers[0], "f")
+    assert tuple(unit.channel for unit in view.units) == atlas.layers[0].chosen
+    assert [unit.rank for unit in view.units] == list(range(1, 21))
+    assert view.units[0].label == "eyes"
+    assert len(pairs) == 1  # all other pixels are dropped
+
+
+def test_fewer_images_than_places_give_fewer_examples(
+    tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    atlas = make_atlas(layers=1, units=2, images=3, size=32, plain=True)
+    drawn = studio(tmp_path, atlas, pool)
+    view, _ = drawn.layer(atlas.layers[0], "f")
+    assert all(len(unit.examples) == 3 for unit in view.units)
+    assert {path for path in drawn.tree.sizes if path.startswith("images/")} == {
+        f"images/{index}.jpg" for index in range(3)
+    }
+    drawn.tree.discard()
+
+
+def test_views_of_sample_images_are_published_byte_for_byte(
+    tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    atlas = make_atlas(layers=1, units=1, images=1, size=32, plain=True)
+    drawn = studio(tmp_path, atlas, pool)
+    drawn.layer(atlas.layers[0], "f")
+    assert drawn.tree.read("images/0.jpg") == drawn.pictures.sample(0)
+
+
+def test_a_failed_rendering_is_shown_without_asking_for_its_pixels(
+    tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    atlas = make_atlas(layers=1, units=2, images=1, size=32, plain=True)
+    layer = atlas.layers[0]
+    first, second = layer.renderings
+    failed = replace(first, status="failed", reason="ValueError: cursed")
+    drawn = studio(tmp_path, atlas, pool)
+    asked: list[Unit] = []
+
+    class Asked(SyntheticPictures):
+        def rendering(self, unit: Unit, recipe: str) -> Rendering:
+            asked.append(unit)
+            return super().rendering(unit, recipe)
+
+    drawn.pictures = Asked(atlas, view=64)
+    view, _ = drawn.layer(replace(layer, renderings=(failed, second)), "f")
+    assert asked == [second.unit]
+    assert [unit.status for unit in view.units] == ["failed", "ok"]
+    assert view.units[0].thumb is None
+    drawn.tree.discard()
+
+
+def test_only_trusted_pictures_stand_on_the_card() -> None:
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    wall = Wall(renderings={})
+    wall.add_pair(pixels, pixels, False)
+    wall.add_pair(pixels, None, True)
+    wall.add_pair(None, pixels, True)
+    assert wall.pairs == []
+    wall.add_pair(pixels, pixels, True)
+    assert len(wall.pairs) == 1

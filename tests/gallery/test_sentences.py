@@ -1,0 +1,150 @@
+"""Sentences and numbers for people."""
+
+from math import inf, nan
+
+import pytest
+
+from atlas.gallery import sentences as captions
+from atlas.records import Scores
+from atlas.rendering.recipes import RECIPES
+
+
+def scores(**given: float) -> Scores:
+    values = {"activation": 2.0, "reach": 1.0, "select": 1, "robust": 0.9, "hf": 1.0, **given}
+    return Scores(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (1.0, "1.00"),
+        (-0.5, "−0.500"),
+        (12.345, "12.3"),
+        (1234.5, "1\u2009234"),
+        (0.00012, "1.20e−4"),
+        (123456.0, "1.23e5"),
+        (nan, "–"),
+        (-inf, "–"),
+        (7000, "7\u2009000"),
+    ],
+)
+def test_numbers_have_three_digits_and_counts_are_whole(value: float, text: str) -> None:
+    assert captions.number(value) == text
+
+
+def test_zero_has_no_decimals() -> None:
+    assert captions.number(0.0) == "0"
+
+
+def test_text_that_turns_around_what_follows_is_made_visible() -> None:
+    assert captions.shown("a\u202eb") == "a\\u202eb"
+
+
+def test_half_a_surrogate_is_made_visible_and_can_be_written() -> None:
+    assert captions.shown("x\udc80").encode() == b"x\\udc80"
+
+
+def test_ordinary_text_of_any_script_passes() -> None:
+    assert captions.shown("Augen 目 👀 – «x»") == "Augen 目 👀 – «x»"
+
+
+def test_a_handful_of_images_is_called_a_demonstration() -> None:
+    assert "demonstration, not a measurement" in captions.images_sentence(120, 99)
+    assert "demonstration" not in captions.images_sentence(120, 100)
+
+
+def test_images_and_distinct_files_are_both_counted() -> None:
+    assert "400 sample images cut from 14 distinct files" in captions.images_sentence(400, 14)
+
+
+@pytest.mark.parametrize(
+    ("reach", "part"),
+    [
+        (3.2, "3.20 times as far"),
+        (0.42, "42%"),
+        (-1.0, "no more than an average"),
+        (nan, "No REACH"),
+    ],
+)
+def test_reach_is_compared_with_the_best_sample_image(reach: float, part: str) -> None:
+    assert part in captions.reach_sentence(scores(reach=reach))
+
+
+def test_select_counts_the_channels_that_respond_more() -> None:
+    assert "none responds more" in captions.select_sentence(scores(select=1), 96)
+    assert captions.select_sentence(scores(select=2), 96).startswith("1 channel of the layer’s 96")
+    assert captions.select_sentence(scores(select=4), 96).startswith("3 channels")
+    assert captions.select_sentence(scores(select=0), 96) == "Not measured."
+
+
+def test_a_reference_set_is_named() -> None:
+    said = captions.images_sentence(3925, 3925, "Imagenette")
+    assert "3\u2009925 reference images, each a distinct file (Imagenette;" in said
+
+
+def test_every_score_that_is_not_a_number_has_a_sentence() -> None:
+    none = scores(activation=nan, robust=nan, hf=nan)
+    assert "no finite" in captions.activation_sentence(none, 1.0, 3)
+    assert captions.robust_sentence(none) == captions.hf_sentence(none) == "Not measured."
+
+
+@pytest.mark.parametrize(("hf", "part"), [(0.1, "smoother"), (1.0, "as smooth"), (9.0, "mesh")])
+def test_fine_detail_is_compared_with_nature(hf: float, part: str) -> None:
+    assert part in captions.hf_sentence(scores(hf=hf))
+
+
+def test_a_variant_of_a_recipe_has_its_sentence() -> None:
+    assert captions.recipe_sentence("octaves-half") == captions.recipe_sentence("octaves") != ""
+    assert captions.recipe_sentence("mine") == ""
+
+
+@pytest.mark.parametrize(
+    ("recipe", "kind"),
+    [
+        ("filter-visualizer", "filter-visualizer"),
+        ("filter-visualizer-blurred", "filter-visualizer"),
+        ("filter-visualizer-negative", "negative"),
+        ("filter", "filter"),
+        ("pyramid+", "pyramid+"),
+        ("pyramid+-facet-3", "facet"),
+        ("pyramid", "pyramid"),
+        ("octaves-facet", "octaves"),
+        ("octaves-facet-12", "facet"),
+        ("octaves-negative", "negative"),
+        ("mine-too", "mine-too"),
+        ("class", "class"),
+    ],
+)
+def test_names_with_dashes_and_signs_find_their_entry(recipe: str, kind: str) -> None:
+    assert captions.kind_of(recipe) == kind
+    assert captions.dislikes(recipe) == (kind == "negative")
+    assert captions.recipe_sentence(recipe) == captions.RECIPES.get(kind, ("", ""))[1]
+
+
+def test_every_recipe_and_every_variant_has_an_entry() -> None:
+    assert set(captions.RECIPES) == {*RECIPES, "negative", "facet"}
+
+
+def test_each_kind_of_picture_has_a_title_of_its_own() -> None:
+    assert captions.recipe_title("octaves") == captions.recipe_title("mine") == "Rendering"
+    assert captions.recipe_title("octaves-negative") == "What it dislikes"
+    assert captions.recipe_title("octaves-facet-2") == "Another facet 2"
+    assert captions.recipe_title("filter-visualizer-facet-2") == "Another facet 2"
+    assert captions.recipe_title("filter-visualizer") == "Scaled up step by step"
+    titles = [captions.recipe_title(name) for name in captions.RECIPES]
+    assert len(set(titles)) == len(titles)
+
+
+def test_a_negative_picture_is_compared_with_the_least_exciting_image() -> None:
+    said = captions.reach_sentence(scores(reach=2.0), negative=True)
+    assert "below the mean as the natural image that excites it least" in said
+    assert "none responds less" in captions.select_sentence(scores(), 96, negative=True)
+    least = captions.activation_sentence(scores(), -1.5, 3, negative=True)
+    assert least.endswith("the least of 3 natural images reaches −1.50.")
+
+
+def test_a_reach_without_a_yardstick_is_said_rather_than_counted() -> None:
+    assert captions.reach(1e12) == "beyond"
+    assert captions.reach_sentence(scores(reach=1e12)).startswith("Beyond any sample image")
+    assert (captions.reach(999.0), captions.reach(None)) == ("999", "–")

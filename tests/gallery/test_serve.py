@@ -1,0 +1,34 @@
+"""Looking at a site on this machine."""
+
+from pathlib import Path
+
+import pytest
+
+from atlas.errors import InputError
+from atlas.gallery.serve import Handler, Server, serve
+
+
+def said_of(error: Exception, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the server prints when a request ends in an error."""
+    with Server(("127.0.0.1", 0), Handler) as server:
+        try:
+            raise error
+        except type(error):
+            server.handle_error(None, ("127.0.0.1", 1))
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), ConnectionResetError()])
+def test_a_browser_that_hangs_up_is_no_news(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said_of(error, capsys) == ""
+
+
+def test_any_other_error_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "ValueError: broken" in said_of(ValueError("broken"), capsys)
+
+
+def test_a_folder_without_a_site_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no site"):
+        serve(tmp_path)

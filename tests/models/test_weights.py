@@ -1,0 +1,190 @@
+"""Weights files: every fault a file can have, every form that is understood."""
+
+import hashlib
+import os
+import pickle
+import re
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torchvision import models as torchvision_models
+
+from atlas.config import Config
+from atlas.errors import InputError
+from atlas.models import checkpoints, weights
+from atlas.models.load import identify, load_model
+from atlas.models.weights import download_weights, read_weights
+from tests.helpers import tiny_network
+from tests.layer_tables import message
+
+TINY = "tests.helpers:tiny_network"
+
+
+class Code:
+    """Unpickling it would run a command."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("echo run > code-was-run",)
+
+
+def saved(path: Path, value: object) -> Path:
+    torch.save(value, path)
+    return path
+
+
+def written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+# --- fetching -------------------------------------------------------------------------------------
+
+
+def test_download_is_kept_only_with_the_digest_of_its_name(tmp_path: Path) -> None:
+    """A file URL stands for the network."""
+    source = written(tmp_path / "source", b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()[:8]
+    right, wrong = (tmp_path / "hub" / f"net-{name}.pth" for name in (digest, "0123abcd"))
+    download_weights("net", source.as_uri(), right, progress=False)
+    text = message(
+        InputError, lambda: download_weights("net", source.as_uri(), wrong, progress=False)
+    )
+    assert "net-0123abcd.pth" in text
+    assert [path.name for path in right.parent.iterdir()] == [right.name]
+    assert right.read_bytes() == b"weights"
+    assert socket.getdefaulttimeout() is None
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def test_file_with_code_is_refused_unrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (
+        saved(tmp_path / "code.pth", {"weight": Code()}),
+        written(tmp_path / "code.pkl", pickle.dumps({"weight": Code()})),
+        saved(tmp_path / "whole.pth", nn.Conv2d(1, 1, 1)),
+    ):
+        text = message(InputError, lambda path=path: read_weights(path))
+        assert "could run code" in text
+    assert "torch.nn.modules.conv.Conv2d" in text
+    assert "state_dict()" in text
+    assert not (tmp_path / "code-was-run").exists()
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
+def test_truncated_file_is_refused(tmp_path: Path, kind: str, share: float) -> None:
+    weights = {"weight": torch.arange(1000.0)}
+    path = tmp_path / ("w.safetensors" if kind == "safetensors" else "w.pth")
+    if kind == "safetensors":
+        save_file(weights, path)
+    else:
+        torch.save(weights, path, _use_new_zipfile_serialization=kind == "zip")
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    assert "cut short or damaged" in message(InputError, lambda: read_weights(path))
+
+
+def test_empty_file_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "weights.pth", b"")
+    assert "empty (0 bytes)" in message(InputError, lambda: read_weights(path))
+
+
+def test_folder_pipe_and_missing_file_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, says in (
+        (tmp_path, "a folder"),
+        (tmp_path / "pipe", "not a regular file"),
+        (tmp_path / "none.pth", "No such file"),
+    ):
+        config = Config(model="resnet18", weights=str(path))
+        assert says in message(InputError, lambda config=config: load_model(config))
+        assert says in message(InputError, lambda config=config: identify(config))
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ([1, 2], "(0, 1)"),
+        ({}, "and nothing else"),
+        ({"epoch": 3, "loss": 0.5}, "(epoch, loss)"),
+        (torch.zeros(3), "and nothing else"),
+        ({"model": {"epoch": 3}}, "(model.epoch)"),
+        ({"state_dict": {}, "optimizer": {"state": {0: torch.zeros(3)}}}, "and nothing else"),
+    ],
+)
+def test_file_without_named_tensors_is_refused(tmp_path: Path, value: object, says: str) -> None:
+    path = saved(tmp_path / "other.pth", value)
+    text = message(InputError, lambda: read_weights(path))
+    assert f"no tensors with names {says}" in text
+    assert "a state_dict is wanted" in text
+
+
+def test_safetensors_are_read_under_any_suffix(tmp_path: Path) -> None:
+    weights = {name: tensor + 1 for name, tensor in tiny_network().state_dict().items()}
+    for name in ("w.safetensors", "pytorch_model.bin", "w.pth"):
+        save_file(weights, tmp_path / name)
+        model = load_model(Config(model=TINY, weights=str(tmp_path / name)))
+        assert torch.equal(model.network.state_dict()["conv2.bias"], torch.tensor([1.0, 1.0, 0.0]))
+
+
+# --- fitting a network ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["", "state_dict", "model"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_training_checkpoints_are_understood(
+    tmp_path: Path, key: str, prefix: str, dtype: torch.dtype
+) -> None:
+    own = {name: tensor + 0.25 for name, tensor in tiny_network().state_dict().items()}
+    weights = {prefix + name: tensor.to(dtype) for name, tensor in own.items()}
+    path = saved(tmp_path / "w.pth", {key: weights, "epoch": 3} if key else weights)
+    network = load_model(Config(model=TINY, weights=str(path))).network
+    for name, tensor in network.state_dict().items():
+        assert tensor.dtype == torch.float32
+        assert torch.equal(tensor, own[name].to(dtype).float())
+
+
+def test_weights_that_do_not_fit_are_counted_and_named(tmp_path: Path) -> None:
+    weights = tiny_network().state_dict()
+    del weights["conv1.weight"]
+    weights["conv9.weight"] = torch.zeros(1)
+    weights["conv2.weight"] = torch.zeros(3, 4, 5, 5)
+    config = Config(model=TINY, weights=str(saved(tmp_path / "w.pth", weights)))
+    text = message(InputError, lambda: load_model(config))
+    assert "1 missing (conv1.weight)" in text
+    assert "1 unexpected (conv9.weight)" in text
+    assert "1 of another shape (conv2.weight expected 3×4×3×3 got 3×4×5×5)" in text
+
+
+def test_classifier_of_another_size_is_explained(tmp_path: Path) -> None:
+    network = torchvision_models.squeezenet1_1(weights=None, num_classes=10)
+    path = saved(tmp_path / "ten.pth", network.state_dict())
+    config = Config(model="squeezenet1_1", weights=str(path))
+    assert "10 classes, the model's 1000" in message(InputError, lambda: load_model(config))
+
+
+def test_densenet_files_of_older_naming_load(tmp_path: Path) -> None:
+    """The published file has `denselayer1.norm.1.weight` where the network has `norm1.weight`."""
+    network = torchvision_models.densenet121(weights=None)
+    old = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))([12])\.", r"\1.\2.", name): tensor
+        for name, tensor in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    fresh = torchvision_models.densenet121(weights=None)
+    assert weights.load_weights(fresh, checkpoints.open_wrappers(old, tmp_path), tmp_path, "") == ""
+    assert weights.digest_tensors(fresh) == weights.digest_tensors(network)
+
+
+def test_flipped_weight_changes_the_digest() -> None:
+    network = tiny_network()
+    before = weights.digest_tensors(network)
+    assert weights.digest_tensors(tiny_network()) == before
+    network.state_dict()["conv2.bias"][2] = -1.0000001
+    assert weights.digest_tensors(network) != before

@@ -1,0 +1,196 @@
+"""Octaves: the loop of the Fourier recipes, and how silent images are brought to life."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from atlas.rendering.job import Log
+from atlas.rendering.octaves import first_images, octave_sides, render_octaves, revive
+from atlas.rendering.parameterization import spectrum_scale
+from atlas.rendering.recipes import RECIPES, FourierRecipe, Octave
+from tests.helpers import (
+    job_of,
+    layer_info,
+    natural_stats,
+    network_of,
+    smooth_images,
+    tiny_network,
+)
+
+
+def octaves(*steps: int, **changes: object) -> FourierRecipe:
+    """The default recipe with other octaves, at 1/2^n … 1/2, 1 of the size."""
+    recipe = RECIPES["octaves"]
+    assert isinstance(recipe, FourierRecipe)
+    last = len(steps) - 1
+    shares = tuple(Octave(share=2.0 ** (i - last), steps=n) for i, n in enumerate(steps))
+    return replace(recipe, octaves=shares or recipe.octaves, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("size", "sides"),
+    [(224, (56, 112, 224)), (225, (56, 112, 224)), (100, (24, 50, 100)), (16, (8, 8, 16))],
+)
+def test_sides_of_octaves_are_even_and_at_least_8(size: int, sides: tuple[int, ...]) -> None:
+    assert octave_sides(octaves(), size) == sides
+
+
+@pytest.mark.parametrize("size", range(32, 130, 7))
+def test_octaves_never_shrink(size: int) -> None:
+    sides = octave_sides(octaves(), size)
+    assert list(sides) == sorted(sides)
+    assert all(side % 2 == 0 for side in sides)
+
+
+def test_objective_rises_and_every_octave_leaves_a_snapshot() -> None:
+    network = network_of(tiny_network(), ["relu1"])
+    stats = natural_stats(network, layer_info("relu1", 4, 16), smooth_images(8))
+    drafts = render_octaves(network, octaves(10, 8, 6), job_of("relu1", [0, 1], stats, 32))
+    for draft in drafts:
+        assert draft.octave_steps == (10, 8, 6)
+        assert [one.shape[1] for one in draft.snapshots] == [8, 16, 32]
+        assert draft.objective[-1] > draft.objective[0] + 1
+        assert draft.image.min() >= 0
+        assert draft.image.max() <= 1
+        assert draft.finite
+        assert not draft.silent
+
+
+def test_one_step_is_adam_on_the_gradient_of_the_standardised_channel() -> None:
+    """Without geometry, against a spectrum optimised by hand in the test."""
+    plain = tiny_network()
+    network = network_of(plain, ["relu1"])
+    stats = natural_stats(network, layer_info("relu1", 4, 16), smooth_images(8))
+    recipe = octaves(3, shift=0.0, zoom=0.0, rotation=0.0, tint_rate=1.0)
+    draft = render_octaves(network, recipe, job_of("relu1", [2], stats, 16))[0]
+    generator = torch.Generator().manual_seed(1002)
+    parameters = (0.01 * torch.randn(3, 16, 9, 2, generator=generator)).requires_grad_()
+    scale = spectrum_scale(16, recipe.exponent)
+    mix = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0, -0.05], [0.27, -0.09, 0.03]]) / 0.461952
+    adam = torch.optim.Adam([parameters], lr=0.05)
+
+    def image() -> Tensor:
+        spectrum = torch.view_as_complex(parameters) * scale
+        plane = torch.fft.irfft2(spectrum, s=(16, 16), norm="ortho") / 4
+        return torch.sigmoid(torch.tensordot(mix, plane, 1))
+
+    for step in range(3):
+        maps = plain.get_submodule("relu1")(plain.get_submodule("conv1")(image()[None]))
+        value = (maps[0, 2].mean() - float(stats.mean[2])) / float(stats.std[2])
+        assert draft.objective[step] == pytest.approx(value.item(), rel=1e-3)
+        adam.zero_grad()
+        (-value).backward()
+        adam.step()
+    # where a gradient is nearly zero Adam takes rounding for a direction: hence not exactly
+    np.testing.assert_allclose(draft.image, image().detach().numpy(), atol=2e-2)
+    assert np.abs(draft.image - image().detach().numpy()).mean() < 1e-4
+
+
+def test_example_is_what_the_first_octave_starts_from() -> None:
+    network = network_of(tiny_network(), ["relu1"])
+    stats = natural_stats(network, layer_info("relu1", 4, 16), smooth_images(8))
+    start = np.stack(smooth_images(2, 32, seed=9))
+    job = job_of("relu1", [0, 1], stats, 32, start=start)
+    generators = [torch.Generator().manual_seed(seed) for seed in job.seeds]
+    first = first_images(octaves(1), job, (16, 16), generators, network).images()
+    small = torch.from_numpy(start).permute(0, 3, 1, 2).float() / 255
+    assert (first - F.avg_pool2d(small, 2)).abs().max() < 0.1, "but for a little noise"
+
+
+def test_network_of_one_size_sees_averages_of_larger_pictures() -> None:
+    class Fixed(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images.view(-1, 3, 16, 16)
+
+    plain = nn.Sequential(Fixed(), *tiny_network().children())[:3]
+    network = network_of(plain, ["2"])
+    stats = natural_stats(network, layer_info("2", 4, 16), smooth_images(8))
+    draft = render_octaves(network, octaves(20, 20, 20), job_of("2", [3], stats, 64))[0]
+    assert draft.image.shape == (3, 64, 64)
+    picture = torch.from_numpy(draft.image)[None]
+    with torch.no_grad():
+        seen = float(plain(F.avg_pool2d(picture, 4))[0, 3].mean())
+    assert seen > stats.max[3], "the whole picture counts, not every fourth pixel"
+
+
+# --- silent images -------------------------------------------------------------------------------
+
+
+def revived(function: Callable[[Tensor], Tensor], start: Tensor) -> tuple[Tensor, Log]:
+    """The gradient that `revive` leaves in parameters (N, 3) for minus the sum of a function."""
+    parameters = start.clone().requires_grad_()
+    log = Log(len(start), torch.device("cpu"))
+
+    def ascend() -> None:
+        value = function(parameters)
+        (parameters.grad,) = torch.autograd.grad(-value.sum(), parameters)
+
+    ascend()
+    revive(parameters, function(parameters).detach(), ascend, log)
+    assert parameters.grad is not None
+    return parameters.grad, log
+
+
+def test_only_images_without_any_gradient_are_redirected() -> None:
+    # the second image has a gradient, but one of its ReLUs is silent: it must keep its own
+    start = torch.tensor([[-1.0, -2.0, -3.0], [1.0, 1.0, -1.0]])
+
+    def two(x: Tensor) -> Tensor:
+        silent = torch.relu(x[:, 2:])  # of both images
+        return silent.sum(1) + torch.relu(x[:, :2]).sum(1)
+
+    gradient, log = revived(two, start)
+    assert gradient.tolist() == [[-1, -1, -1], [-1, -1, 0]]
+    assert log.ever_moved.tolist() == [True, True]
+
+
+def test_image_that_no_activation_can_revive_never_moves() -> None:
+    gradient, log = revived(lambda x: (0 * x).sum(1), torch.ones(2, 3))
+    assert not gradient.any()
+    assert log.ever_moved.tolist() == [False, False]
+
+
+def test_saturated_image_is_not_redirected_again_at_the_same_value() -> None:
+    parameters = torch.tensor([[7.0, 8.0], [-1.0, -1.0]]).requires_grad_()
+    log, passes = Log(2, torch.device("cpu")), []
+
+    def ascend() -> Tensor:
+        passes.append(1)
+        value = torch.nn.functional.relu6(parameters).mean(1) - 1  # as standardised: 5 and -1
+        (parameters.grad,) = torch.autograd.grad(-value.sum(), parameters)
+        return value.detach()
+
+    for _ in range(2):
+        revive(parameters, ascend(), ascend, log)
+        assert parameters.grad is not None
+        assert parameters.grad.tolist() == [[0, 0], [-0.5, -0.5]]  # the silent one always gets one
+    assert len(passes) == 4
+    with torch.no_grad():
+        parameters[1] = 9.0
+    for _ in range(2):
+        revive(parameters, ascend(), ascend, log)
+    assert len(passes) == 7, "both are saturated: one redirected pass for the second, then none"
+    assert log.ever_moved.tolist() == [False, True]
+
+
+def test_nan_is_no_silence() -> None:
+    start = torch.tensor([[float("nan"), 1.0, 1.0], [1.0, 1.0, 1.0]])
+    gradient, log = revived(lambda x: (x**2).sum(1), start)
+    assert gradient[1].tolist() == [-2, -2, -2]
+    assert log.ever_moved.tolist()[1]
+
+
+def test_nan_in_a_redirected_gradient_is_not_hidden() -> None:
+    parameters, log = torch.ones(1, 3, requires_grad=True), Log(1, torch.device("cpu"))
+    parameters.grad = torch.zeros(1, 3)
+
+    def ascend() -> None:
+        parameters.grad = torch.full((1, 3), float("nan"))
+
+    revive(parameters, torch.ones(1), ascend, log)
+    assert parameters.grad.isnan().all()

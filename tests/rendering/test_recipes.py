@@ -1,0 +1,159 @@
+"""Recipes: constants as plain data, found by name, identified by their digest."""
+
+from dataclasses import asdict, replace
+
+import pytest
+
+from atlas.errors import UsageError
+from atlas.rendering.recipes import (
+    RECIPES,
+    AscentRecipe,
+    FourierRecipe,
+    PixelRecipe,
+    UpscaleRecipe,
+    digest,
+    facet,
+    find_recipes,
+    negative,
+    picture_side,
+    pyramid_sizes,
+    sign_of,
+    steps_at_full_size,
+)
+
+ARTICLE = (
+    *(28, 29, 30, 32, 34, 36, 38, 40, 42, 44, 46, 48, 50, 52, 55, 58, 61, 64, 67, 70, 74, 78, 82),
+    *(86, 90, 94, 99, 104, 109, 114, 120, 126, 132, 139, 146, 153, 161, 169, 177, 186, 195, 205),
+    *(215, 226, 237, 249),
+)
+
+
+FILTER_VISUALIZER = (56, 67, 80, 96, 115, 138, 165, 198, 237, 284, 340, 408)
+
+
+def octaves() -> FourierRecipe:
+    recipe = RECIPES["octaves"]
+    assert isinstance(recipe, FourierRecipe)
+    return recipe
+
+
+def pyramid() -> PixelRecipe:
+    recipe = RECIPES["pyramid"]
+    assert isinstance(recipe, PixelRecipe)
+    return recipe
+
+
+def visualizer() -> UpscaleRecipe:
+    recipe = RECIPES["filter-visualizer"]
+    assert isinstance(recipe, UpscaleRecipe)
+    return recipe
+
+
+def ascent(name: str = "ascent") -> AscentRecipe:
+    recipe = RECIPES[name]
+    assert isinstance(recipe, AscentRecipe)
+    return recipe
+
+
+def test_pyramid_has_the_46_sizes_of_the_article() -> None:
+    assert pyramid_sizes(pyramid(), 224) == ARTICLE
+    assert len(ARTICLE) == 46
+
+
+def test_smaller_pyramids_end_in_proportion() -> None:
+    assert pyramid_sizes(pyramid(), 112) == tuple(size for size in ARTICLE if size <= 124)
+    assert pyramid_sizes(pyramid(), 8) == (28,)
+
+
+def test_filter_visualizer_has_the_12_sizes_of_its_source_cut_to_whole_pixels() -> None:
+    assert pyramid_sizes(visualizer(), 224) == pyramid_sizes(visualizer(), 448) == FILTER_VISUALIZER
+    assert pyramid_sizes(visualizer(), 112) == tuple(one for one in FILTER_VISUALIZER if one <= 204)
+    assert pyramid_sizes(visualizer(), 8) == (56,)
+
+
+def test_side_of_a_finished_picture() -> None:
+    sides = {name: picture_side(RECIPES[name], 224) for name in ("octaves", "ascent")}
+    assert sides == {"octaves": 224, "ascent": 224}
+    assert picture_side(visualizer(), 224) == FILTER_VISUALIZER[-1] == 408
+
+
+def test_pyramid_plus_is_the_pyramid_with_jitter_and_levels_only() -> None:
+    plus = RECIPES["pyramid+"]
+    assert plus == replace(pyramid(), name="pyramid+", jitter=8, levels=(1, 2, 4))
+    assert (pyramid().jitter, pyramid().levels) == (0, (1,))
+
+
+def test_class_recipe_has_the_constants_of_cs231n() -> None:
+    one = ascent("class")
+    assert (one.steps, one.learning_rate, one.penalty, one.start_std) == (100, 25, 1e-3, 1)
+    assert (one.jitter, one.blur, one.blur_every) == (16, 0.5, 10)
+    assert one.unit_length
+    assert one.valid
+
+
+def test_ascent_is_its_formula_and_nothing_else() -> None:
+    rest = {"name", "steps", "learning_rate", "start_std", "seeds"}
+    given = asdict(ascent())
+    assert not any(value for key, value in given.items() if key not in rest)
+
+
+def test_cost_counts_steps_by_their_share_of_the_pixels() -> None:
+    assert steps_at_full_size(octaves()) == 64 / 16 + 48 / 4 + 16
+    assert steps_at_full_size(ascent("class")) == 100
+    pixels = sum(side * side for side in FILTER_VISUALIZER)
+    assert steps_at_full_size(visualizer()) == pytest.approx(20 * pixels / 224**2)
+    assert steps_at_full_size(pyramid()) == pytest.approx(
+        20 * sum(side * side for side in ARTICLE) / 224**2
+    )
+    assert all(steps_at_full_size(one) > 10 for one in RECIPES.values())
+
+
+def test_recipes_are_found_in_the_order_asked_for() -> None:
+    assert [one.name for one in find_recipes(["pyramid", "octaves"])] == ["pyramid", "octaves"]
+    assert all(name == recipe.name for name, recipe in RECIPES.items())
+
+
+def test_unknown_recipe_gets_the_names_and_the_closest() -> None:
+    with pytest.raises(UsageError, match=r"^recipe 'octave' is not known; allowed: octaves, .*"):
+        find_recipes(["octaves", "octave"])
+    with pytest.raises(UsageError, match=r"did you mean pyramid\?$"):
+        find_recipes(["pyramide"])
+
+
+def test_digest_changes_with_every_constant_and_with_nothing_else() -> None:
+    assert digest(octaves()) == digest(replace(octaves()))
+    changed = [
+        replace(octaves(), learning_rate=0.06),
+        replace(octaves(), octaves=octaves().octaves[:2]),
+        replace(octaves(), seeds=4),
+        negative(octaves()),
+        facet(octaves(), 1),
+        facet(octaves(), 2),
+        replace(pyramid(), steps=21),
+        replace(pyramid(), jitter=1),
+        replace(pyramid(), levels=(1, 2)),
+        replace(visualizer(), blur=3),
+        replace(ascent(), penalty=0.1),
+        *RECIPES.values(),
+    ]
+    assert len({digest(one) for one in changed}) == len(changed)
+    assert len(digest(octaves())) == 64
+
+
+def test_every_fourier_recipe_ends_at_the_full_size_and_never_shrinks() -> None:
+    for recipe in RECIPES.values():
+        if isinstance(recipe, FourierRecipe):
+            shares = [octave.share for octave in recipe.octaves]
+            assert shares == sorted(shares)
+            assert shares[-1] == 1
+
+
+def test_negative_shows_what_a_unit_dislikes() -> None:
+    assert sign_of(negative(octaves())) == -1
+    assert {sign_of(one) for one in RECIPES.values()} == {1}
+    assert negative(octaves()).name == "octaves-negative"
+
+
+def test_facets_have_numbered_names() -> None:
+    assert facet(octaves(), 2).name == "octaves-facet-2"
+    assert facet(octaves(), 2).objective == "facet"

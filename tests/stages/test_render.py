@@ -1,0 +1,194 @@
+"""The stage ranking → renderings: shards, waves, and what goes to a worker."""
+
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atlas import pipeline
+from atlas.config import Config
+from atlas.progress import Progress
+from atlas.rendering import attempts as workers
+from atlas.rendering.attempts import Block, Material, Settings
+from atlas.rendering.recipes import RECIPES, FourierRecipe, Octave, facet
+from atlas.stages import look as looking
+from atlas.stages.merge import merge_cache
+from atlas.workers import tasks
+from atlas.workers.ray import LostError
+from atlas.workers.tasks import Item, Nature, Rendered, Renderer, Task, wave_of
+from tests.helpers import layer_info, network_of, tiny_network
+
+Tiny = Callable[..., Config]
+
+
+def build(config: Config) -> int:
+    return pipeline.build(config, Progress(config.quiet))
+
+
+def files(folder: Path, pattern: str = "*") -> dict[str, bytes]:
+    """Path below the folder → bytes, of all files but locks."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob(pattern))
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two units or two images a block, so that a tiny network has several; few steps; no clock."""
+    base = RECIPES["octaves"]
+    assert isinstance(base, FourierRecipe)
+    steps = (Octave(share=0.5, steps=3), Octave(share=1.0, steps=3))
+    monkeypatch.setitem(RECIPES, "octaves", replace(base, octaves=steps, seeds=2))
+    monkeypatch.setattr(workers, "BLOCK_UNITS", 2)
+    monkeypatch.setattr(looking, "BLOCK_IMAGES", 2)
+    monkeypatch.setattr("time.perf_counter", lambda: 0.0)  # seconds are shown on the pages
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+
+
+# --- shards --------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_blocks")
+def test_three_shards_merged_are_the_single_run_byte_for_byte(tiny: Tiny, tmp_path: Path) -> None:
+    settings = {"units": 3, "classes": 2, "lenses": 5, "facets": 1, "precision": "fp32", "batch": 8}
+    whole = tiny(**settings, cache=tmp_path / "whole", site=tmp_path / "whole-site")
+    build(whole)
+    parts = []
+    for number in (1, 2, 3):
+        folders = {"cache": tmp_path / f"part{number}", "site": tmp_path / f"site{number}"}
+        parts.append(tiny(**settings, **folders, shard=(number, 3)))
+        assert build(parts[-1]) == 0
+    for kind in ("renderings/*/*.h5", "lenses/*.h5"):
+        each = [files(part.cache, f"*/*/{kind}") for part in parts]
+        assert all(each)
+        assert sum(map(len, each)) == len(files(whole.cache, f"*/*/{kind}"))  # none done twice
+    merged = tiny(**settings, cache=tmp_path / "merged", site=tmp_path / "merged-site")
+    for part in parts:
+        merge_cache(part.cache, merged.cache)
+    assert files(merged.cache, "*.h5") == files(whole.cache, "*.h5")
+    assert pipeline.site(merged, Progress(quiet=True)) == 0
+    assert files(merged.site) == files(whole.site)
+    cache = files(merged.cache)
+    assert build(merged) == 0
+    assert files(merged.cache) == cache  # nothing was left to do
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_shard_writes_the_site_with_what_is_there(tiny: Tiny) -> None:
+    config = tiny(layers=("relu1",), units=4, shard=(2, 2))
+    assert build(config) == 0
+    assert "2 of 4 units" in " ".join((config.site / "index.html").read_text().split())
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_all_shards_in_one_cache_leave_nothing_to_do(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        build(tiny(layers=("relu1",), units=4, shard=(number, 2)))
+    monkeypatch.setattr(tasks, "render_block", None)
+    assert build(tiny(layers=("relu1",), units=4)) == 0
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_shard_without_blocks_is_done(tiny: Tiny) -> None:
+    config = tiny(layers=("relu1",), units=2, shard=(2, 2))
+    assert build(config) == 0
+    assert not list(config.cache.rglob("renderings/*/*.h5"))
+
+
+# --- waves and tasks -----------------------------------------------------------------------------
+
+
+def test_facets_wait_for_the_waves_before_them() -> None:
+    base = RECIPES["octaves"]
+    assert isinstance(base, FourierRecipe)
+    assert [wave_of(one) for one in (base, RECIPES["company"], facet(base, 1), facet(base, 2))] == [
+        *(0, 0, 1, 2)
+    ]
+
+
+def task() -> Task:
+    recipe = RECIPES["octaves"]
+    block = Block(layer="relu1", first=0, last=1, channels=(3, 1))
+    return Task(
+        item=Item(recipe=recipe, layer=layer_info("relu1", 4, 16), block=block),
+        best={3: b"three", 1: b"one"},
+        earlier={3: [np.zeros((16, 16, 3), np.uint8)]},
+    )
+
+
+def test_a_task_survives_being_sent() -> None:
+    sent, got = task(), pickle.loads(pickle.dumps(task()))
+    assert (got.item, got.best) == (sent.item, sent.best)
+    assert got.earlier.keys() == {3}
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "used"),
+    [
+        ("octaves", "bf16", "bf16"),
+        ("octaves", "auto", "fp32"),
+        ("pyramid", "bf16", "fp32"),
+        ("class", "bf16", "fp32"),
+    ],
+)
+def test_recipes_that_repeat_others_are_rendered_in_fp32(
+    tiny: Tiny, name: str, asked: str, used: str
+) -> None:
+    network = network_of(tiny_network(), ["relu1"])
+    nature = Nature(stats={}, hf=0.05, magnitude=np.zeros((3, 0, 0), np.float32))
+    item = replace(task().item, recipe=RECIPES[name])
+    settings = Renderer(tiny(precision=asked, seed=5), network, nature).settings(item)
+    assert settings == Settings(
+        recipe=RECIPES[name], size=32, seed=5, batch=8, precision=used, natural_hf=0.05
+    )
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_failed_base_picture_fails_its_facet_and_no_other(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = tasks.render_block
+
+    def fails_once(network: object, block: Block, settings: Settings, material: Material) -> object:
+        if 1 in block.channels and settings.recipe.name == "octaves":
+            raise ValueError("channel 1 is cursed")
+        return real(network, block, settings, material)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tasks, "render_block", fails_once)
+    config = tiny(layers=("relu1",), units=4, facets=1)
+    assert build(config) == 1
+    monkeypatch.setattr(tasks, "render_block", real)
+    before = set(files(config.cache, "*.h5"))
+    assert build(config) == 0
+    made = [
+        Path(name).name.partition(".")[0] for name in files(config.cache, "*.h5").keys() - before
+    ]
+    assert len(made) == 2  # the base picture of channel 1 and its facet,
+    assert len(set(made)) == 1  # at one rank
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_lost_block_is_a_failure_of_each_of_its_units(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = Task.run
+
+    def lost(self: Task, worker: tasks.Renderer) -> Rendered:
+        result = LostError("its process was lost 4 times")
+        return result if self.item.layer.name == "relu1" else real(self, worker)  # type: ignore
+
+    monkeypatch.setattr(Task, "run", lost)
+    config = tiny(layers=("relu1", "relu2"))
+    assert build(config) == 1
+    assert capsys.readouterr().err.count("failed: LostError: its process was lost 4 times") == 2
+    assert files(config.cache, "renderings/relu2/*.h5")
+    with pytest.raises(LostError):
+        build(tiny(layers=("relu1", "relu2"), strict=True))
