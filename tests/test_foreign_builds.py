@@ -136,7 +136,7 @@ def test_layers_without_a_gradient_are_marked_and_the_others_shown(
     "name",
     [
         *("Frozen", "Checkpointed", "CheckpointedAnew", "BatchStatistics"),
-        *("CastsToDouble", "Swallows", "DerivesInside"),
+        *("CastsToDouble", "Swallows", "DerivesInside", "ChangesInput"),
     ],
 )
 def test_such_networks_have_everything(name: str, foreign: Callable[..., Config]) -> None:

@@ -77,7 +77,7 @@ def conv_norm_pairs(network: nn.Module, probe: Tensor) -> list[tuple[str, str]]:
             handles.append(module.register_forward_pre_hook(before_norm(name)))
     try:
         with called(Habits()):
-            network(probe)
+            network(probe.clone())  # some change their input in place
     finally:
         for handle in handles:
             handle.remove()
