@@ -65,7 +65,7 @@ class StandIn(list[object]):
 class DictStandIn:
     """The same for a class of dicts: torch's reader fills none but its own."""
 
-    def __new__(cls, *args: object, **kwargs: object) -> "OrderedDict[object, object]":  # type: ignore[misc]
+    def __new__(cls, *args: object, **kwargs: object) -> "OrderedDict[object, object]":  # type: ignore[misc]  # not itself
         """A plain dict."""
         return OrderedDict()
 

@@ -191,7 +191,7 @@ def unknown_names(path: Path) -> list[str]:
     """
     try:
         return torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:
+    except Exception:  # the file is of the form of before 1.6, or damaged: reading it will tell
         return []
 
 

@@ -133,11 +133,8 @@ class Network:
         plain = Way(network=self.plain.to(memory_format=torch.contiguous_format), stops=True)
         if not layers:
             return plain
-        side = self.info.input_size
-        images, order = (
-            self.probe(self.info.shape),
-            sorted(layers, key=lambda name: self.order.get(name, 0)),
-        )
+        side, images = self.info.input_size, self.probe(self.info.shape)
+        order = sorted(layers, key=lambda name: self.order.get(name, 0))
         habits = find_habits(self.plain, order, self.maps, images)
         plain = Way(
             network=self.plain,

@@ -48,18 +48,17 @@ def place_by_gradient(
         stats: of each layer.
         images: all that the statistics are of, in the same order.
     """
-    boxes = {layer: one.example_box.copy() for layer, one in zip(layers, stats, strict=True)}
+    without = unplaced(layers)
+    placed = [replace(one, example_box=one.example_box.copy()) for one in stats]
+    todo = [one for one in zip(layers, placed, strict=True) if one[0] in without]
     for index, image in enumerate(images):
-        for layer, one in zip(layers, stats, strict=True):
-            if layer in unplaced(layers):
-                channels, places = np.nonzero(one.example_image == index)
-                for first in range(0, len(channels), GRADIENT_BATCH):
-                    part = slice(first, first + GRADIENT_BATCH)
-                    slopes = derivatives(network, layer.name, image, channels[part].tolist())
-                    boxes[layer][channels[part], places[part]] = boxes_of(layer, slopes)
-    return [
-        replace(one, example_box=boxes[layer]) for layer, one in zip(layers, stats, strict=True)
-    ]
+        for layer, one in todo:
+            channels, places = np.nonzero(one.example_image == index)
+            for first in range(0, len(channels), GRADIENT_BATCH):
+                part = slice(first, first + GRADIENT_BATCH)
+                slopes = derivatives(network, layer.name, image, channels[part].tolist())
+                one.example_box[channels[part], places[part]] = boxes_of(layer, slopes)
+    return placed
 
 
 @torch.enable_grad()

@@ -1,6 +1,6 @@
 """The stage images → lenses: what the network makes of the sample images that get a page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ..config import fingerprint
 from ..errors import CacheError, InputError, one_line
@@ -93,7 +93,7 @@ def look_at_missing(work: Work, layers: Sequence[LayerInfo]) -> int:
             found = [
                 lens
                 for image, picture in pictures.items()
-                for lens in look_at(work, network, {image: picture}, names)
+                for lens in look_at(work, network, image, picture, names)
             ]
             if found:
                 work.store.write_lenses(images[0], images[-1], mark, found)
@@ -119,17 +119,17 @@ def read_pictures(work: Work, images: Sequence[int], shape: Shape) -> dict[int, 
 
 
 def look_at(
-    work: Work, network: Network, pictures: Mapping[int, Picture], layers: Sequence[str]
+    work: Work, network: Network, image: int, picture: Picture, layers: Sequence[str]
 ) -> list[Lens]:
     """What the network makes of one image; nothing, and a warning, where that fails."""
     scores = class_layer(work.store.read_network()[1])
     classes = scores.channels if scores else 0
     try:
-        return look(network, pictures, layers, classes, target(work, classes), work.config.seed)
+        seen, aim = {image: picture}, target(work, classes)
+        return look(network, seen, layers, classes, aim, work.config.seed)
     except Exception as error:  # whatever it is, it is this image's; the others go on
         if work.config.strict:
             raise
-        (image,) = pictures
         name = work.store.read_samples().samples[image].name
         work.progress.warn(f"no page of image {shown(name)}: {one_line(error)}")
         return []

@@ -196,12 +196,14 @@ def placed(
     kept: Sequence[int],
 ) -> Sequence[LayerStats]:
     """The statistics with the boxes of layers whose maps do not say where their places are."""
-    if not unplaced(layers):
+    without = unplaced(layers)
+    if not without:
         return stats
-    names = ", ".join(layer.name for layer in unplaced(layers))
+    names = ", ".join(layer.name for layer in without)
     work.progress.say(f"maps of {names} have other places on every picture: asking gradients")
     pixels = read_images(work, network.info.shape, Seen())
-    again = (image for place, image in enumerate(pixels) if place in set(kept))
+    counted = set(kept)
+    again = (image for place, image in enumerate(pixels) if place in counted)
     return place_by_gradient(network, layers, stats, again)
 
 
