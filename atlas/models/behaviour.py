@@ -7,13 +7,13 @@ up in two numbers, upon which machines agree to a few digits. Start at `describe
 """
 
 from collections import Counter
-from contextlib import ExitStack, suppress
-from functools import partial
+from contextlib import suppress
 
 import torch
 from torch import Tensor, nn
 
-from .calling import Habits, called
+from .calling import Habits, call
+from .hooks import hooked
 from .trace import tensors_in
 
 DIGITS = 6
@@ -28,15 +28,11 @@ def describe_behaviour(network: nn.Module, images: Tensor) -> tuple[float, ...]:
         images: (N, C, H, W), normalised; run one by one, with fixed seeds.
     """
     tally = Tally()
-    with ExitStack() as handles:
-        for name, module in network.named_modules():
-            with suppress(RuntimeError):  # modules inside a ScriptModule take no hooks
-                handle = module.register_forward_hook(partial(tally.note, name))
-                handles.callback(handle.remove)
+    with hooked(network.named_modules(), after=tally.note):
         for place in range(len(images)):
             tally.calls.clear()
-            with suppress(Exception), called(Habits(seeded=True)):  # whoever uses it will say why
-                network(images[place : place + 1].clone())
+            with suppress(Exception):  # whoever uses it will say why
+                call(network, images[place : place + 1], Habits(seeded=True))
     return tuple(float(f"{number:.{DIGITS}g}") for pair in tally.sums.values() for number in pair)
 
 

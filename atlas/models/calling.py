@@ -2,7 +2,7 @@
 
 Gradients that its code switches off are switched on again where they are wanted, checkpointing is
 off (what is recomputed in the backward pass would not be what was seen), and chance is the same
-each time. Start at `called`.
+each time. Start at `call`.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from unittest import mock
 import numpy as np
 import torch
 import torch.utils.checkpoint as checkpointing
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 
@@ -51,6 +52,27 @@ def called(habits: Habits) -> Iterator[None]:
             yield
         except SystemExit as error:
             raise RuntimeError(f"the network ended the program (exit code {error.code})") from error
+
+
+def call(
+    network: nn.Module,
+    images: Tensor,
+    habits: Habits,
+    layout: torch.memory_format = torch.preserve_format,
+) -> Any:
+    """What a network returns for a copy of images: some change their input in place.
+
+    Args:
+        network: of whoever.
+        images: (N, C, H, W), normalised.
+        habits: what it needs.
+        layout: of the copy in memory.
+
+    Raises:
+        Exception: whatever the network raises; RuntimeError if it ended the program.
+    """
+    with called(habits):
+        return network(images.clone(memory_format=layout))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ become probabilities stands in `classes.probabilities`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -18,7 +18,8 @@ from torch.overrides import TorchFunctionMode
 
 from ..errors import UsageError
 from ..records import Outputs
-from .calling import Habits, called
+from .calling import Habits, call
+from .hooks import hooked
 
 NO_CLASSES: tuple[Outputs, ...] = ("embedding", "none")
 """Kinds that are no list of classes."""
@@ -193,8 +194,7 @@ def score_rows(network: nn.Module, images: Tensor) -> Tensor | None:
 def returned(network: nn.Module, images: Tensor) -> object:
     """What a network returns for images; None where it fails, which says nothing of others."""
     try:
-        with called(Habits(seeded=True)):
-            return network(images.clone())  # some change their input in place
+        return call(network, images, Habits(seeded=True))
     except Exception:  # anything may happen in somebody's network
         return None
 
@@ -220,32 +220,21 @@ class Ending:
         self.means: list[tuple[Tensor, bool]] = []
         self.flat: list[tuple[nn.Module, Tensor, int]] = []
 
-    @contextmanager
-    def attached(self, network: nn.Module) -> Iterator[None]:
-        """Hooks on the network and every module in it inside the block, none after it.
+    def attached(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Hooks on the network and every module in it inside the block, none after it."""
+        return hooked(network.named_modules(), after=self.note)
 
-        Modules of TorchScript take none.
-        """
-        plain = [one for one in network.modules() if not isinstance(one, torch.jit.ScriptModule)]
-        handles = [module.register_forward_hook(self.note) for module in plain]
-        if network in plain[:1]:
-            handles.append(network.register_forward_hook(self.end))
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def note(self, module: nn.Module, _inputs: object, output: object) -> None:
+    def note(self, name: str, module: nn.Module, _inputs: object, output: object) -> None:
         """Remember what could have to do with the end."""
-        if not isinstance(output, Tensor) or not output.is_floating_point():
-            return
-        if output.ndim <= 2:
-            self.flat.append((module, output, changes_of(output)))
-        elif output.ndim == 4 and output.shape[2:].numel() > 1:
-            self.means.append((output.mean((2, 3)), isinstance(module, nn.Conv2d)))
+        if isinstance(output, Tensor) and output.is_floating_point():
+            if output.ndim <= 2:
+                self.flat.append((module, output, changes_of(output)))
+            elif output.ndim == 4 and output.shape[2:].numel() > 1:
+                self.means.append((output.mean((2, 3)), isinstance(module, nn.Conv2d)))
+        if not name:
+            self.end(output)
 
-    def end(self, network: nn.Module, _inputs: object, output: object) -> None:
+    def end(self, output: object) -> None:
         """Find what has put out the scores that are in this output of the network."""
         scores = find_scores(output)
         known = [(module, changes) for module, tensor, changes in self.flat if tensor is scores]

@@ -15,7 +15,8 @@ from ..config import MOST_CHANNELS
 from ..errors import InputError, closest, one_line
 from ..shapes import Size, pair
 from .blueprint import GREY_MEAN, GREY_STD, IMAGENET_MEAN, IMAGENET_STD, Blueprint, set_evaluating
-from .calling import Habits, called
+from .calling import Habits, call
+from .hooks import hooked
 from .probes import probe_images
 from .surroundings import kept
 
@@ -156,19 +157,17 @@ def input_channels(name: str, network: nn.Module, input_size: Size) -> int:
     """
     called_first: list[int] = []
 
-    def note(module: nn.Module, _inputs: object) -> None:
+    def note(_name: str, module: nn.Module, _inputs: object) -> None:
         called_first.append(cast(nn.Conv2d, module).in_channels)
 
-    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
-    handles = [module.register_forward_pre_hook(note) for module in convolutions]
+    convolutions = [("", one) for one in network.modules() if isinstance(one, nn.Conv2d)]
     try:
-        first_pass(network, 3, input_size)
+        with hooked(convolutions, before=note):
+            first_pass(network, 3, input_size)
         return 3
     except Exception:  # on purpose any: then its convolutions tell
-        channels = next(iter([*called_first, *(one.in_channels for one in convolutions)]), 3) or 3
-    finally:
-        for handle in handles:
-            handle.remove()
+        registered = (one.in_channels for _, one in convolutions)
+        channels = next(iter([*called_first, *registered]), 3) or 3
     if channels > MOST_CHANNELS:
         raise InputError(
             f"model {name}: its first convolution takes {channels} channels; allowed: 1 to "
@@ -181,8 +180,7 @@ def input_channels(name: str, network: nn.Module, input_size: Size) -> int:
 def first_pass(network: nn.Module, channels: int, input_size: Size) -> None:
     """Run two photographs, in the course of which lazy modules get their shapes."""
     zeros, ones = (0.0,) * channels, (1.0,) * channels
-    with called(Habits()):
-        network(probe_images(*pair(input_size), zeros, ones)[:2])
+    call(network, probe_images(*pair(input_size), zeros, ones)[:2], Habits())
 
 
 def has_lazy_weights(network: nn.Module) -> bool:

@@ -7,8 +7,8 @@
 
 import fnmatch
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 
@@ -19,7 +19,8 @@ from ..errors import InputError, UsageError, closest, one_line
 from ..records import CLASSES, LayerInfo
 from .axes import Axes, Look, find_axes
 from .blocks import ends_of_runs, find_blocks
-from .calling import Habits, called
+from .calling import Habits, call
+from .hooks import hooked
 from .layouts import UNKNOWN, Layout, to_maps
 from .outputs import find_scores, is_made_of, score_rows
 from .trace import Trace, View, described, only_map
@@ -103,27 +104,15 @@ class Recorder:
         self.axes: dict[str, Axes] = {}
         self.look: Look | None = None
 
-    @contextmanager
-    def attached(self, network: nn.Module) -> Iterator[None]:
-        """Hooks on every module inside the block, none after it.
-
-        Those inside a ScriptModule take no hooks and cannot be looked at.
-        """
-        with ExitStack() as handles:
-            for name, module in network.named_modules():
-                with suppress(RuntimeError):
-                    before = module.register_forward_pre_hook(partial(self.begin, name))
-                    handles.callback(before.remove)
-                    after = module.register_forward_hook(partial(self.end, name))
-                    handles.callback(after.remove)
-            yield
+    def attached(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Hooks on every module inside the block, none after it."""
+        return hooked(network.named_modules(), before=self.begin, after=self.end)
 
     def watch(self, network: nn.Module, image: Tensor, look: Look | None = None) -> None:
         """Run one image: for `look` alone, where it is given, else for the rows."""
         self.calls.clear()
         self.look = look
-        with called(Habits(seeded=True)):
-            self.output = network(image.clone())
+        self.output = call(network, image, Habits(seeded=True))
 
     def begin(self, name: str, module: nn.Module, inputs: object) -> None:
         self.running.append(name)
@@ -131,9 +120,9 @@ class Recorder:
     def end(self, name: str, module: nn.Module, inputs: object, output: object) -> None:
         self.running.pop()
         number, self.calls[name] = self.calls[name], self.calls[name] + 1
-        call = f"{name}:{number}" if number else name
+        label = f"{name}:{number}" if number else name
         if self.look is not None:
-            self.look(call, output)
+            self.look(label, output)
             return
         if isinstance(module, nn.Linear) and isinstance(inputs, tuple) and inputs:
             assert isinstance(output, Tensor)
@@ -141,12 +130,12 @@ class Recorder:
         if not name:
             return
         found = only_map(output)
-        axes = self.axes.get(call) if isinstance(found, Tensor) else None
+        axes = self.axes.get(label) if isinstance(found, Tensor) else None
         if axes is None or not (axes.clear or self.trace.follows(found)):
-            self.others.append(self.other(call, module, output))
+            self.others.append(self.other(label, module, output))
             return
         assert isinstance(found, Tensor)
-        row = self.row(call, module, found, axes)
+        row = self.row(label, module, found, axes)
         self.rows.append(row)
         self.modules.append(name)
         self.means.append(to_maps(found, row.layout, (row.height, row.width)).mean((2, 3))[0])

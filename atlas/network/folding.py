@@ -1,8 +1,8 @@
 """BatchNorm folded into the convolution that feeds it, in a copy. Start at `fold_batch_norm`."""
 
 import copy
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ..models.calling import Habits, called
+from ..models.calling import Habits, call
+from ..models.hooks import hooked
 
 
 def shared_copy(network: nn.Module) -> nn.Module:
@@ -50,37 +51,26 @@ def fold_batch_norm(network: nn.Module, probe: Tensor, taps: Sequence[str]) -> n
 def conv_norm_pairs(network: nn.Module, probe: Tensor) -> list[tuple[str, str]]:
     """Names of (convolution, BatchNorm) where the second takes exactly what the first returned."""
     produced: dict[int, tuple[str, Tensor, int]] = {}
-    calls: dict[str, int] = {}
+    calls: Counter[str] = Counter()
     pairs: list[tuple[str, str]] = []
 
-    def after_conv(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-            calls[name] = calls.get(name, 0) + 1
-            produced[id(output)] = (name, output, output._version)
+    def after_conv(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
+        assert isinstance(output, Tensor)
+        calls[name] += 1
+        produced[id(output)] = (name, output, output._version)
 
-        return hook
+    def before_norm(name: str, _module: nn.Module, inputs: object) -> None:
+        assert isinstance(inputs, tuple)
+        calls[name] += 1
+        source = produced.get(id(inputs[0]))
+        if source and source[1] is inputs[0] and source[2] == inputs[0]._version:
+            pairs.append((source[0], name))
 
-    def before_norm(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            calls[name] = calls.get(name, 0) + 1
-            source = produced.get(id(inputs[0]))
-            if source and source[1] is inputs[0] and source[2] == inputs[0]._version:
-                pairs.append((source[0], name))
-
-        return hook
-
-    handles = []
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d) and is_plain(module):
-            handles.append(module.register_forward_hook(after_conv(name)))
-        elif isinstance(module, nn.BatchNorm2d) and is_plain(module) and after_norm(module):
-            handles.append(module.register_forward_pre_hook(before_norm(name)))
-    try:
-        with called(Habits()):
-            network(probe.clone())  # some change their input in place
-    finally:
-        for handle in handles:
-            handle.remove()
+    named = list(network.named_modules())
+    convs = [(name, one) for name, one in named if isinstance(one, nn.Conv2d) and is_plain(one)]
+    norms = [(name, one) for name, one in named if is_foldable(one)]
+    with hooked(convs, after=after_conv), hooked(norms, before=before_norm):
+        call(network, probe, Habits())
     return [
         pair for pair in pairs if calls[pair[0]] == calls[pair[1]] == 1 and unshared(network, pair)
     ]
@@ -98,6 +88,11 @@ def is_plain(module: nn.Module) -> bool:
         and not module._forward_hooks
         and "weight" in module._parameters
     )
+
+
+def is_foldable(module: nn.Module) -> bool:
+    """Whether a module is a BatchNorm whose work a convolution can do."""
+    return isinstance(module, nn.BatchNorm2d) and is_plain(module) and bool(after_norm(module))
 
 
 def unshared(network: nn.Module, pair: tuple[str, str]) -> bool:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..models.calling import Habits, called
+from ..models.calling import Habits, call
+from ..models.hooks import hooked
 from ..models.outputs import LastStep
 from ..records import CLASSES
 
@@ -89,8 +90,8 @@ def tapped(way: Way, reduce: Mapping[str, Reduce], as_maps: AsMaps) -> Iterator[
     """
     by_module: dict[str, dict[int, str]] = {}
     for name in reduce:
-        path, call = module_path(way.network, name)
-        by_module.setdefault(path, {})[call] = name
+        path, number = module_path(way.network, name)
+        by_module.setdefault(path, {})[number] = name
     taps = _Taps(0, 0, 0)
 
     def collect(name: str, output: object) -> None:
@@ -103,24 +104,22 @@ def tapped(way: Way, reduce: Mapping[str, Reduce], as_maps: AsMaps) -> Iterator[
         rows = maps[: taps.images]
         taps.outputs[name] = reduce[name](rows if way.stops else rows.clone())
 
-    def hook(path: str, wanted: Mapping[int, str]) -> Callable[..., None]:
-        def save(_module: nn.Module, _inputs: object, output: object) -> None:
-            if taps.closed:
-                return
-            call = taps.calls.get(path, 0)
-            taps.calls[path] = call + 1
-            if call not in wanted or taps.error or taps.reached:
-                return
-            try:
-                collect(wanted[call], output)
-            except Exception as error:  # the network must not take it for one of its own
-                taps.error = error
-                raise _Stop from None
-            taps.waiting -= 1
-            if taps.reached and way.stops:
-                raise _Stop
-
-        return save
+    def save(path: str, _module: nn.Module, _inputs: object, output: object) -> None:
+        if taps.closed:
+            return
+        number = taps.calls.get(path, 0)
+        taps.calls[path] = number + 1
+        wanted = by_module[path]
+        if number not in wanted or taps.error or taps.reached:
+            return
+        try:
+            collect(wanted[number], output)
+        except Exception as error:  # the network must not take it for one of its own
+            taps.error = error
+            raise _Stop from None
+        taps.waiting -= 1
+        if taps.reached and way.stops:
+            raise _Stop
 
     def once(images: Tensor, autocast: torch.dtype | None) -> dict[str, Tensor]:
         nonlocal taps
@@ -148,16 +147,9 @@ def tapped(way: Way, reduce: Mapping[str, Reduce], as_maps: AsMaps) -> Iterator[
         parts = [once(images[place : place + 1], autocast) for place in range(len(images))]
         return {name: torch.cat([part[name] for part in parts]) for name in reduce}
 
-    modules = {path: way.network.get_submodule(path) for path in by_module}
-    handles = [
-        modules[path].register_forward_hook(hook(path, wanted))
-        for path, wanted in by_module.items()
-    ]
-    try:
+    modules = [(path, way.network.get_submodule(path)) for path in by_module]
+    with hooked(modules, after=save):
         yield run
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def run_through(way: Way, images: Tensor, autocast: torch.dtype | None) -> None:
@@ -167,11 +159,10 @@ def run_through(way: Way, images: Tensor, autocast: torch.dtype | None) -> None:
         images = images.clamp(*way.limits)
     try:
         with (
-            called(way.habits),
             way.last_step.watched(),
             torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None),
         ):
-            way.network(images.clone(memory_format=layout))  # some change their input in place
+            call(way.network, images, way.habits, layout)
     except _Stop:
         pass
 
@@ -193,9 +184,9 @@ def module_path(network: nn.Module, layer: str) -> tuple[str, int]:
     """
     if layer == CLASSES:
         return "", 0
-    path, _, call = layer.rpartition(":")
-    if path and call.isdecimal() and not has_module(network, layer):
-        return path, int(call)
+    path, _, number = layer.rpartition(":")
+    if path and number.isdecimal() and not has_module(network, layer):
+        return path, int(number)
     return layer, 0
 
 
