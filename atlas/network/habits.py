@@ -59,37 +59,39 @@ def differing(one: Answers, other: Answers, tolerance: float) -> str:
 
 
 def find_habits(
-    network: nn.Module, layers: Sequence[str], as_maps: AsMaps, images: Tensor
-) -> Habits:
+    plain: Way, layers: Sequence[str], as_maps: AsMaps, images: Tensor
+) -> tuple[Habits, Answers]:
     """Find out whether a network has to be run one image at a time, or with fixed seeds.
 
     Args:
-        network: as its author made it, in eval mode.
+        plain: the network as its author made it, in eval mode.
         layers: that are looked at.
         as_maps: makes maps of what they put out.
         images: (3, C, H, W), normalised.
+
+    Returns:
+        What it needs, and what it says of each image by itself.
 
     Raises:
         InputError: a layer's rows are not the images; the answers depend on the calls before; the
             network fails on one of the images.
     """
-    habits, first = find_chance(network, layers, as_maps, images)
+    habits, first = find_chance(plain, layers, as_maps, images)
+    several = replace(plain, habits=replace(habits, alone=False))
     try:
-        together = ask(
-            Way(network=network, habits=replace(habits, alone=False)), layers, as_maps, images
-        )
+        together = ask(several, layers, as_maps, images)
     except Exception:  # a batch of three is more than it takes
-        return habits
-    return replace(habits, alone=bool(differing(first, together, SAME)))
+        return habits, first
+    return replace(habits, alone=bool(differing(first, together, SAME))), first
 
 
 def find_chance(
-    network: nn.Module, layers: Sequence[str], as_maps: AsMaps, images: Tensor
+    plain: Way, layers: Sequence[str], as_maps: AsMaps, images: Tensor
 ) -> tuple[Habits, Answers]:
     """Whether one image at a time gives the same again, by fixed seeds if need be; the answers."""
     for seeded in (False, True):
         habits = Habits(alone=True, seeded=seeded)
-        way = Way(network=network, habits=habits)
+        way = replace(plain, habits=habits)
         try:
             first = ask(way, layers, as_maps, images)
             again = ask(way, layers, as_maps, images[:1])

@@ -29,6 +29,7 @@ from .memory import keep_freed_memory
 from .shortcuts import (
     AGREEMENT,
     OTHER_SIZES,
+    Wanted,
     agrees,
     choose_way,
     describe_way,
@@ -95,12 +96,13 @@ class Network:
         self.last_step = LastStep(model.info.outputs)
         self._trial: Way | None = None
         self._first: Answers = {}
+        self._wanted: Wanted = ()
         self.rows = {layer.name: layer for layer in model.layers}
         self.order = {layer.name: layer.index for layer in model.layers}
         self.without_gradient: frozenset[str] = frozenset()
         self.plain = model.network.to(device)
         self.way = self._find_way(layers)
-        if compiled:
+        if compiled and self._wanted:
             self.way = self._compiled(layers)
 
     @property
@@ -135,19 +137,17 @@ class Network:
             return plain
         side, images = self.info.input_size, self.probe(self.info.shape)
         order = sorted(layers, key=lambda name: self.order.get(name, 0))
-        habits = find_habits(self.plain, order, self.maps, images)
-        plain = Way(
-            network=self.plain,
-            habits=habits,
-            doubles=self.device.type == "cpu",
-            limits=self._find_limits(habits, images),
-            last_step=self.last_step,
-        )
+        doubles = self.device.type == "cpu"
+        plain = Way(network=self.plain, doubles=doubles, last_step=self.last_step)
+        habits, answers = find_habits(plain, order, self.maps, images)
+        plain = replace(plain, habits=habits, limits=self._find_limits(habits, images))
         habits, self.without_gradient = find_gradients(plain, order, self.maps, images[:1])
         others = [
             self.probe(self.picture_shape(max(8, round(share * side))))[:1] for share in OTHER_SIZES
         ]
-        way = choose_way(replace(plain, habits=habits), order, self.maps, [images, *others])
+        plain = replace(plain, habits=habits)
+        self._wanted = [(images, answers), *plain_answers(plain, order, self.maps, others)]
+        way = choose_way(plain, order, self.maps, self._wanted)
         self._first = ask(way, order, self.maps, images[:1])
         return way
 
@@ -162,10 +162,7 @@ class Network:
         network = shared_copy(self.network)
         compile_blocks(network, self.rows.values(), layers)
         way = replace(self.way, network=network)
-        plain = Way(network=self.plain, habits=self.way.habits, last_step=self.last_step)
-        images = self.probe(self.info.shape)
-        wanted = plain_answers(plain, layers, self.maps, [images])
-        return way if agrees(way, layers, self.maps, wanted) else self.way
+        return way if agrees(way, layers, self.maps, self._wanted[:1]) else self.way
 
     def drifted(self, layers: Sequence[str]) -> str:
         """The first of the layers that says something else by now than at the beginning, or ""."""

@@ -26,20 +26,21 @@ OTHER_SIZES = (0.5, 0.75)
 """Shares of the input's size at which the ways are compared too, where the network takes them."""
 
 
-def choose_way(
-    plain: Way, layers: Sequence[str], as_maps: AsMaps, batches: Sequence[Tensor]
-) -> Way:
+Wanted = Sequence[tuple[Tensor, Answers]]
+"""Batches of normalised images with what the plain network says of each image by itself; the first
+of the size that the network is for."""
+
+
+def choose_way(plain: Way, layers: Sequence[str], as_maps: AsMaps, wanted: Wanted) -> Way:
     """The fastest way that agrees with the plain one; the plain one where none does.
 
     Args:
         plain: the network as its author made it, with its habits.
         layers: that will be looked at.
         as_maps: makes maps of what they put out.
-        batches: normalised images; the first of the size that the network is for, the others of
-            other sizes, and left out where the plain network does not take them.
+        wanted: what it has to give.
     """
-    wanted = plain_answers(plain, layers, as_maps, batches)
-    for way in faster_ways(plain, layers, batches[0]):
+    for way in faster_ways(plain, layers, wanted[0][0]):
         if agrees(way, layers, as_maps, wanted):
             return way
     return plain
@@ -48,10 +49,10 @@ def choose_way(
 def plain_answers(
     plain: Way, layers: Sequence[str], as_maps: AsMaps, batches: Sequence[Tensor]
 ) -> list[tuple[Tensor, Answers]]:
-    """Batches with what the plain network says of each image by itself."""
+    """What the plain network says of batches of other sizes, as far as it takes them."""
     alone = replace(plain, habits=replace(plain.habits, alone=True))
-    found = [(batches[0], ask(alone, layers, as_maps, batches[0]))]
-    for batch in batches[1:]:
+    found = []
+    for batch in batches:
         try:
             trial = replace(alone, network=spare_copy(plain.network))
             found.append((batch, ask(trial, layers, as_maps, batch)))
@@ -60,9 +61,7 @@ def plain_answers(
     return found
 
 
-def agrees(
-    way: Way, layers: Sequence[str], as_maps: AsMaps, wanted: Sequence[tuple[Tensor, Answers]]
-) -> bool:
+def agrees(way: Way, layers: Sequence[str], as_maps: AsMaps, wanted: Wanted) -> bool:
     """Whether a way gives what is wanted, batch after batch, and the first image again."""
     images, answers = wanted[0]
     once_more = (images[:1], {name: rows[:1] for name, rows in answers.items()})
