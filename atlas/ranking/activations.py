@@ -96,34 +96,37 @@ def observe(network: Network, layers: Sequence[LayerInfo], images: Iterable[Pict
     count = 0
     with network.tap({layer.name: summarise for layer in layers}) as run:
         for batch in batches(images, PASS_BATCH):
-            for summaries in answers(run, to_tensor(batch).to(network.device)):
-                if isinstance(summaries, str):
-                    failed[count] = summaries
-                    summaries = {
-                        layer.name: torch.full((1, layer.channels, 3), torch.nan)
-                        for layer in layers
-                    }
-                for name, summary in summaries.items():
-                    parts[name].append(summary.cpu().numpy().astype(np.float32))
-                count += len(next(iter(summaries.values()))) if summaries else len(batch)
+            answers, reasons = answered(run, layers, to_tensor(batch).to(network.device))
+            for name, summary in answers.items():
+                parts[name].append(summary.cpu().numpy().astype(np.float32))
+            failed |= {count + place: reason for place, reason in reasons.items()}
+            count += len(batch)
     if count and len(failed) == count:
         raise InputError(f"the network fails on every image; on the first: {failed[0]}")
     tables = {layer.name: np.concatenate(parts.pop(layer.name)) for layer in layers}
     return Observed(tables=tables, unusable=failed | not_finite(tables, failed))
 
 
-def answers(run: Run, images: Tensor) -> Iterator[Mapping[str, Tensor] | str]:
-    """What a batch shows; where the network fails on it, what each image does, or why not."""
+def answered(
+    run: Run, layers: Sequence[LayerInfo], images: Tensor
+) -> tuple[Mapping[str, Tensor], dict[int, str]]:
+    """What a batch shows; where the network fails on it, what each image does.
+
+    Returns:
+        Layer → (N, C, 3), NaN for images on which the network fails; which these are, and why.
+    """
     try:
-        yield run(images)
+        return run(images), {}
     except (AtlasError, torch.OutOfMemoryError, MemoryError):
         raise
     except Exception as error:  # anything may happen in somebody's network
         if len(images) == 1:
-            yield f"the network fails on it with {one_line(error)}"
-            return
-        for place in range(len(images)):
-            yield from answers(run, images[place : place + 1])
+            nothing = {one.name: torch.full((1, one.channels, 3), torch.nan) for one in layers}
+            return nothing, {0: f"the network fails on it with {one_line(error)}"}
+    found = [answered(run, layers, images[one : one + 1]) for one in range(len(images))]
+    reasons = {place: reason for place, (_, why) in enumerate(found) for reason in why.values()}
+    joined = {one.name: torch.cat([part[one.name].cpu() for part, _ in found]) for one in layers}
+    return joined, reasons
 
 
 def not_finite(tables: Tables, failed: Mapping[int, str]) -> dict[int, str]:
