@@ -19,6 +19,8 @@ import torch.utils.checkpoint as checkpointing
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from .surroundings import kept_chance
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
@@ -78,16 +80,11 @@ def call(
 @contextmanager
 def fixed_seeds() -> Iterator[None]:
     """The same chance inside every such block, and nothing moved outside it."""
-    before, numbers = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
+    with kept_chance():
         torch.manual_seed(0)
         random.seed(0)
         np.random.seed(0)
-        try:
-            yield
-        finally:
-            random.setstate(before)
-            np.random.set_state(numbers)
+        yield
 
 
 # --- gradients ------------------------------------------------------------------------------------

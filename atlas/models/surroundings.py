@@ -64,21 +64,31 @@ def kept() -> Iterator[None]:
 
 
 @contextmanager
+def kept_chance() -> Iterator[None]:
+    """Random numbers go on afterwards where they stood, those of GPUs that are in use too."""
+    numbers, state = random.getstate(), np.random.get_state()
+    in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(range(torch.cuda.device_count()) if in_use else []):
+        try:
+            yield
+        finally:
+            random.setstate(numbers)
+            np.random.set_state(state)
+
+
+@contextmanager
 def usual() -> Iterator[None]:
     """Torch and numpy as a fresh program has them, whatever the caller's has set; then as before.
 
     Chance goes on afterwards where it stood, so that a training run is the same with and without.
     """
-    numbers, state = random.getstate(), np.random.get_state()
-    in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    devices = range(torch.cuda.device_count()) if in_use else []
     with contextlib.ExitStack() as stack:
         stack.enter_context(kept())
+        stack.enter_context(kept_chance())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         if torch.get_default_device().type != "cpu":  # such a context slows every call down
             stack.enter_context(torch.device("cpu"))
-        stack.enter_context(torch.random.fork_rng(devices))
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
@@ -88,8 +98,4 @@ def usual() -> Iterator[None]:
         torch.set_deterministic_debug_mode(0)
         np.seterr(divide="warn", over="warn", under="ignore", invalid="warn")
         torch.default_generator.manual_seed(0)  # torch's own would also seed GPUs not yet in use
-        try:
-            yield
-        finally:
-            random.setstate(numbers)
-            np.random.set_state(state)
+        yield
