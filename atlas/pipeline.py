@@ -21,7 +21,7 @@ from .config import Config
 from .errors import CacheError, CheckError, InputError, UsageError
 from .files.files import shown
 from .gallery.write import check_site
-from .models.table import select_layers
+from .models.table import left_out, select_layers
 from .progress import Progress
 from .records import Rendering
 from .stages.forecast import as_text, forecast
@@ -184,6 +184,9 @@ def layers(config: Config, progress: Progress) -> int:
     """Print the layer table of the model."""
     progress.say(f"loading {config.model}")
     table = load_loudly(config, progress).layers
+    missing = left_out(table, config.layers)
+    if missing:
+        progress.say(missing)
     rows: list[tuple[str, ...]] = [
         ("layer", "type", "channels", "height", "width", "receptive field", "multiply-adds")
     ]

@@ -407,6 +407,32 @@ def compiled() -> nn.Module:
     return torch.compile(Base())  # type: ignore[return-value]
 
 
+class AnswersToAnyName(Base):
+    """`hasattr` says yes to everything that does not begin with two underscores."""
+
+    def __getattr__(self, name: str) -> object:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name.startswith("__"):
+                raise
+            return lambda *_given: None
+
+
+class KeepsSparse(Base):
+    """A sparse buffer, as graph networks keep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("neighbours", torch.eye(6).to_sparse())
+
+    def maps(self, x: Tensor) -> Tensor:
+        first = self.first(x)
+        mixed = torch.sparse.mm(self.neighbours, first.transpose(0, 1).flatten(1))
+        n, c, h, w = first.shape
+        return F.relu(self.second(mixed.reshape(c, n, h, w).transpose(0, 1)))
+
+
 class Exits(Base):
     def forward(self, x: Tensor) -> Tensor:
         raise SystemExit(0)

@@ -11,7 +11,7 @@ from atlas.config import Config
 from atlas.errors import InputError, UsageError
 from atlas.models.calling import fixed_seeds
 from atlas.models.load import load_model
-from atlas.models.table import select_layers
+from atlas.models.table import left_out, select_layers
 from atlas.network.network import Network, spatial_mean
 from tests import foreign
 
@@ -38,6 +38,8 @@ ALIKE = (
         "Scripted",
         "quantised_head",
         "compiled",
+        "AnswersToAnyName",
+        "KeepsSparse",
     ),
 )
 """Networks with a layer `second` that plain hooks can read."""
@@ -71,7 +73,7 @@ def photographs(count: int) -> Tensor:
 def by_plain_hooks(name: str, layer: str, images: Tensor) -> Tensor:
     """Spatial means of a layer, one image at a time, on a fresh network with one hook."""
     network = foreign.make(name)
-    network = getattr(network, "_orig_mod", network)
+    network = network._modules.get("_orig_mod") or network
     for module in network.modules():
         module.training = False
     images = images.to(next(network.parameters()).dtype)
@@ -240,3 +242,5 @@ def test_layer_whose_rows_are_not_the_images_is_refused_by_name() -> None:
     with pytest.raises(UsageError, match=r"first \(Conv2d\) puts out 4 rows for one image"):
         select_layers(table, ["first"])
     assert select_layers(table, ["second"])
+    assert left_out(table, ["all"]).startswith("left out: first (4 rows for one image")
+    assert left_out(table, ["sec*"]) == ""

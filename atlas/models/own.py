@@ -138,10 +138,13 @@ def uncompiled(network: nn.Module) -> nn.Module:
     for module in network.modules():
         module._compiled_call_impl = None
         for name, child in module.named_children():
-            original = getattr(child, "_orig_mod", child)
-            if original is not child and name != "_orig_mod":
-                setattr(module, name, original)
-    return cast(nn.Module, getattr(network, "_orig_mod", network))
+            if name != COMPILED and COMPILED in child._modules:
+                setattr(module, name, child._modules[COMPILED])
+    return network._modules.get(COMPILED) or network
+
+
+COMPILED = "_orig_mod"
+"""Where torch.compile keeps the module that it wraps."""
 
 
 # --- what its input is ---------------------------------------------------------------------------

@@ -244,11 +244,31 @@ def places_of(
     return first[0], first[1], float(step[0]), float(step[1])
 
 
+ROWS = "rows for one image"
+
+
 def rows_described(output: object) -> str:
     """`8 rows for one image`, where the rows of a tensor are not the images, or ""."""
     if not isinstance(output, Tensor) or output.ndim < 2 or len(output) == 1:
         return ""
-    return f"{len(output)} rows for one image, of shape {tuple(output.shape[1:])}"
+    return f"{len(output)} {ROWS}, of shape {tuple(output.shape[1:])}"
+
+
+def left_out(layers: Sequence[LayerInfo], patterns: Sequence[str]) -> str:
+    """What `all` or a glob would pick, were its rows the images, in words; "" where nothing is."""
+    globs = ["*" if pattern == "all" else pattern for pattern in patterns]
+    names = [
+        f"{layer.name} ({layer.layout})"
+        for layer in layers
+        if not layer.groups
+        and ROWS in layer.layout
+        and any(fnmatch.fnmatchcase(layer.name, glob) for glob in globs)
+    ]
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return f"left out: {', '.join(names[:SHOWN_NAMES])}{more}" if names else ""
+
+
+SHOWN_NAMES = 3
 
 
 # --- groups and selection ------------------------------------------------------------------------

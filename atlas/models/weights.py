@@ -120,7 +120,13 @@ def read_weights(path: Path, published: str = "") -> Held:
     form = recognise(checked_file(path))
     if path.name == published:
         check_published(path)
-    held = open_wrappers(read_torch(path) if form == TORCH else read_safetensors(path), path)
+    read = read_torch(path) if form == TORCH else read_safetensors(path)
+    if isinstance(read, list) and all(isinstance(part, Tensor) for part in read):
+        raise InputError(
+            f"weights {path} hold a list of {len(read)} tensors without names; "
+            f"a state_dict is wanted (name → tensor): torch.save(network.state_dict(), file)"
+        )
+    held = open_wrappers(read, path)
     if not held.tensors and held.objects:
         raise python_object(path, held.objects[0])
     if not held.tensors or "" in held.values:
@@ -365,6 +371,8 @@ def bytes_of(value: object) -> Iterator[bytes]:
             yield from bytes_of(part)
     elif isinstance(value, Tensor):
         yield f"{value.dtype}\0{tuple(value.shape)}\0".encode()
+        if value.layout != torch.strided:
+            value = value.to_dense()
         if value.is_quantized:
             yield repr(value.qscheme()).encode()
             value = value.dequantize()

@@ -29,7 +29,7 @@ from ..keywords import IN_MEMORY, call_line
 from ..models.classnames import folder_names, read_class_names
 from ..models.load import Identity, Model, central_crop, identify, load_model
 from ..models.own import is_own
-from ..models.table import class_layer, select_layers
+from ..models.table import class_layer, left_out, select_layers
 from ..network import tuning
 from ..progress import Progress
 from ..ranking.classes import find_classes
@@ -298,6 +298,9 @@ def choose_layers(work: Work) -> tuple[LayerInfo, ...]:
     """
     model, table = work.store.read_network()
     layers, classes = select_layers(table, work.config.layers), class_layer(table)
+    missing = left_out(table, work.config.layers)
+    if missing:
+        work.progress.say(missing)
     if classes is None:
         if work.config.classes or work.config.lenses:
             said = EMBEDDING if model.outputs == "embedding" else NO_CLASSIFIER

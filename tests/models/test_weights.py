@@ -124,6 +124,13 @@ def test_file_without_named_tensors_is_refused(tmp_path: Path, value: object, sa
     assert "a state_dict is wanted" in text
 
 
+def test_list_of_tensors_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = saved(tmp_path / "list.pth", [torch.zeros(3), torch.zeros(2)])
+    text = message(InputError, lambda: read_weights(path))
+    assert "a list of 2 tensors without names" in text
+    assert "torch.save(network.state_dict(), file)" in text
+
+
 def test_safetensors_are_read_under_any_suffix(tmp_path: Path) -> None:
     weights = {name: tensor + 1 for name, tensor in tiny_network().state_dict().items()}
     for name in ("w.safetensors", "pytorch_model.bin", "w.pth"):
