@@ -121,7 +121,7 @@ def read_weights(path: Path, published: str = "") -> Held:
     if path.name == published:
         check_published(path)
     read = read_torch(path) if form == TORCH else read_safetensors(path)
-    if isinstance(read, list) and all(isinstance(part, Tensor) for part in read):
+    if isinstance(read, list) and read and all(isinstance(part, Tensor) for part in read):
         raise InputError(
             f"weights {path} hold a list of {len(read)} tensors without names; "
             f"a state_dict is wanted (name → tensor): torch.save(network.state_dict(), file)"
