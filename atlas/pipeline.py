@@ -28,7 +28,8 @@ from .stages.forecast import as_text, forecast
 from .stages.look import look_at_images
 from .stages.merge import merge_cache
 from .stages.rank import choose_units, rank_layers, save_reference
-from .stages.render import check_workers, choose_recipes, render_units
+from .stages.recipes import choose_recipes
+from .stages.render import check_workers, render_units
 from .stages.run import choose_layers, load_loudly, open_work, peek_work
 from .stages.site import (
     PLAN,

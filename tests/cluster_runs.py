@@ -21,12 +21,14 @@ from atlas.cache.store import Store
 from atlas.config import Config
 from atlas.errors import InputError
 from atlas.progress import Progress
-from atlas.rendering import attempts as workers
-from atlas.rendering.recipes import RECIPES, FourierRecipe, Octave
-from atlas.stages.render import Stage
+from atlas.rendering.kinds import FourierRecipe, Octave
+from atlas.rendering.recipes import RECIPES
+from atlas.stages import render as stage
+from atlas.workers import pool as processes
 from atlas.workers import ray as cluster
-from atlas.workers.ray import Errands, Pool, open_pool
-from atlas.workers.tasks import Item
+from atlas.workers import schedule
+from atlas.workers.pool import Errands, Pool
+from atlas.workers.ray import open_pool
 from tests.cluster_tasks import Die, DieOnce, Double, Fail, Greeting, Hold, Stillborn
 
 Tiny = Callable[..., Config]
@@ -103,7 +105,7 @@ def test_a_run_that_loses_a_node_equals_the_local_run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(workers, "BLOCK_UNITS", 1)
+    monkeypatch.setattr(schedule, "BLOCK_UNITS", 1)
     monkeypatch.setitem(RECIPES, "octaves", short_recipe())
     settings = {"units": 3, "facets": 1, "precision": "fp32", "batch": 8}
     local = tiny(**settings, cache=tmp_path / "local", site=tmp_path / "local-site")
@@ -111,14 +113,14 @@ def test_a_run_that_loses_a_node_equals_the_local_run(
     os.mkfifo(tmp_path / "fifo")
     node = nodes.other.node_id
     pools: list[Pool] = []
-    hand_out, prepare, write = Pool.hand_out, Stage.task, Store.write_renderings
+    hand_out, prepare, write = Pool.hand_out, stage.with_pictures, Store.write_renderings
 
     def watched(pool: Pool, left: Errands[Any]) -> bool:
         pools.append(pool)
         return hand_out(pool, left)
 
-    def held(stage: Stage, item: Item) -> Hold:
-        return Hold(prepare(stage, item), node, str(tmp_path / "fifo"))
+    def held(*args: Any) -> Hold:
+        return Hold(prepare(*args), node, str(tmp_path / "fifo"))
 
     def write_and_remove(store: Store, *args: Any) -> None:
         write(store, *args)
@@ -132,7 +134,7 @@ def test_a_run_that_loses_a_node_equals_the_local_run(
                 process.doing.result()  # however slowly it starts, it gets a block before the end
 
     monkeypatch.setattr(Pool, "hand_out", watched)
-    monkeypatch.setattr(Stage, "task", held)
+    monkeypatch.setattr(stage, "with_pictures", held)
     monkeypatch.setattr(Store, "write_renderings", write_and_remove)
     assert build(tiny(**settings, engine="ray")) == 0
     assert nodes.other is None
@@ -182,7 +184,7 @@ def test_a_task_that_takes_its_process_along_is_done_by_another(
 def test_a_task_that_takes_every_process_along_is_given_up(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "RETRIES", 1)
+    monkeypatch.setattr(processes, "RETRIES", 1)
     ((_, result),) = pool.map([Die()])
     assert isinstance(result, Exception)
     assert "lost 2 times" in str(result)
@@ -198,7 +200,7 @@ def test_what_a_task_raises_is_raised_here(pool: Pool) -> None:
 def test_processes_that_end_while_they_start_end_the_run(
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "RETRIES", 1)
+    monkeypatch.setattr(processes, "RETRIES", 1)
     with (
         open_pool(Stillborn, "cpu", print) as pool,
         pytest.raises(InputError, match="end while they start"),
@@ -210,7 +212,7 @@ def test_processes_that_end_while_they_start_end_the_run(
 def test_without_any_process_the_run_gives_up_in_one_line(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "PATIENCE", 2.0)
+    monkeypatch.setattr(processes, "PATIENCE", 2.0)
     monkeypatch.setattr(pool, "resource", "GPU")  # of which the cluster has none
     with pytest.raises(InputError, match="no free GPU for 2 s; what is finished is safe"):
         list(pool.map([Double(1)]))
@@ -218,7 +220,7 @@ def test_without_any_process_the_run_gives_up_in_one_line(
 
 @pytest.mark.slow
 def test_two_runs_share_the_cluster(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [{"name": "another.1", "namespace": cluster.NAMESPACE}]
+    names = [{"name": "another.1", "namespace": processes.NAMESPACE}]
     names.append({"name": "third.1", "namespace": "of somebody else"})
     deadline = time.monotonic() + 60
     while pool.share() != 2:  # until the cluster has noticed that a node was removed before

@@ -76,7 +76,7 @@ class Hold:
     """Another task, which on one node waits for ever: its result cannot come before the node goes.
 
     Attributes:
-        task: with an `item`.
+        task: whose attributes are asked for here, too.
         node: Ray's name of the node.
         fifo: what is waited for.
     """
@@ -85,9 +85,8 @@ class Hold:
     node: str
     fifo: str
 
-    @property
-    def item(self) -> Any:
-        return self.task.item
+    def __getattr__(self, name: str) -> Any:
+        return getattr(object.__getattribute__(self, "task"), name)
 
     def run(self, worker: Any) -> Any:
         import ray

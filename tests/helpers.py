@@ -6,6 +6,7 @@ their BatchNorm layers from images, which keeps every layer alive without any tr
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -19,7 +20,8 @@ from atlas.models.load import Model
 from atlas.network.network import Network
 from atlas.ranking.activations import measure_layers
 from atlas.records import LayerInfo, LayerStats, ModelInfo
-from atlas.rendering.job import Job
+from atlas.rendering.job import Job, Nature
+from atlas.rendering.kinds import Recipe
 
 
 def tiny_network() -> nn.Module:
@@ -162,21 +164,38 @@ def natural_stats(
     return stats
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeededJob(Job[Recipe]):
+    """A job whose seeds a test can repeat: `given` ones, else of each unit its channel and 1000."""
+
+    given: tuple[int, ...] = ()
+
+    @property
+    def seeds(self) -> list[int]:
+        return list(self.given) or [1000 + channel for channel in self.channels]
+
+
 def job_of(
-    layer: str, channels: Sequence[int], stats: LayerStats, size: int = 16, **changes: object
-) -> Job:
-    """A batch that starts from noise; the seed of a unit is its channel and 1000."""
+    recipe: Recipe,
+    layer: str,
+    channels: Sequence[int],
+    stats: LayerStats,
+    size: int = 16,
+    **changes: object,
+) -> Job[Recipe]:
+    """A batch that starts from noise."""
+    magnitude = np.zeros((3, 0, 0), np.float32)
     fields: dict[str, object] = {
+        "recipe": recipe,
         "layer": layer,
         "channels": tuple(channels),
-        "seeds": tuple(1000 + channel for channel in channels),
         "size": size,
-        "natural": {layer: stats},
-        "start": None,
-        "rate": 1.0,
+        "seed": 0,
+        "weights": "0" * 64,
+        "batch": 8,
         "precision": "fp32",
-        "magnitude": np.zeros((3, 0, 0), np.float32),
-        "others": (),
-        "attempt": 0,
+        "nature": Nature(stats={layer: stats}, hf=0.05, magnitude=magnitude),
+        "examples": {},
+        "earlier": {},
     }
-    return Job(**{**fields, **changes})  # type: ignore[arg-type]
+    return SeededJob(**{**fields, **changes})  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ from atlas.network.network import Network
 from atlas.ranking.activations import measure_layers
 from atlas.records import LayerInfo, ModelInfo
 from atlas.rendering.engine import render
-from atlas.rendering.recipes import FourierRecipe, Octave
+from atlas.rendering.kinds import FourierRecipe, Octave
 from tests.helpers import job_of, smooth_images
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "models.md"
@@ -155,8 +155,8 @@ def rank_and_render(model: Model) -> LayerInfo:
     assert stats.channels == layer.channels
     assert stats.finite.all()
     assert (stats.std > 0).any(), "the images make a difference"
-    job = job_of(layer.name, [int(np.argmax(stats.mean))], stats, size=32)
-    (draft,) = render(network, SHORT, job)
+    job = job_of(SHORT, layer.name, [int(np.argmax(stats.mean))], stats, size=32)
+    (draft,) = render(network, job)
     assert draft.finite
     assert draft.image.shape == (3, 32, 32)
     assert not draft.silent

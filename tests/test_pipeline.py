@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,13 +20,14 @@ from atlas.images.tensors import to_pixels
 from atlas.models.blueprint import IMAGENET_MEAN, IMAGENET_STD
 from atlas.progress import Progress
 from atlas.records import Unit
-from atlas.rendering.attempts import Settings
+from atlas.rendering.job import Job
+from atlas.rendering.kinds import Recipe
 from atlas.stages import look as looking
 from atlas.stages import rank as measuring
 from atlas.stages import render as rendering
 from atlas.stages import site as pages
 from atlas.stages.run import prepare
-from atlas.workers import tasks
+from atlas.workers import renderer
 from tests.helpers import tiny_network
 
 Tiny = Callable[..., Config]
@@ -160,19 +162,19 @@ def test_interrupted_build_ends_in_the_same_bytes(
     whole = tiny(precision=precision)
     build(whole)
     cut = tiny(precision=precision, cache=tmp_path / "cache2", site=tmp_path / "site2")
-    real = tasks.render_block
+    real = renderer.render_best
 
     def once(*args: object, **keywords: object) -> object:
-        monkeypatch.setattr(tasks, "render_block", stop)
+        monkeypatch.setattr(renderer, "render_best", stop)
         return real(*args, **keywords)  # type: ignore[arg-type]
 
     def stop(*_args: object, **_keywords: object) -> object:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tasks, "render_block", once)
+    monkeypatch.setattr(renderer, "render_best", once)
     with pytest.raises(KeyboardInterrupt):
         build(cut)
-    monkeypatch.setattr(tasks, "render_block", real)
+    monkeypatch.setattr(renderer, "render_best", real)
     assert build(cut) == 0
     assert blocks(cut) == blocks(whole)
 
@@ -180,20 +182,20 @@ def test_interrupted_build_ends_in_the_same_bytes(
 def test_one_failing_unit_leaves_the_others_and_is_listed(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = tasks.render_block
+    real = renderer.render_best
 
-    def fails_on_channel_1(network: object, block: object, *rest: object) -> object:
-        if 1 in block.channels:  # type: ignore[attr-defined]
+    def fails_on_channel_1(network: Any, job: Job[Recipe]) -> object:
+        if 1 in job.channels:
             raise ValueError("channel 1 is cursed")
-        return real(network, block, *rest)  # type: ignore[arg-type]
+        return real(network, job)
 
-    monkeypatch.setattr(tasks, "render_block", fails_on_channel_1)
+    monkeypatch.setattr(renderer, "render_best", fails_on_channel_1)
     config = tiny(layers=("relu1",), units=4)
     assert build(config) == 1
     status = {unit["channel"]: unit["status"] for unit in units(config)}
     assert status[1] == "failed"
     assert set(status.values()) == {"ok", "failed"} or "weak" in status.values()
-    monkeypatch.setattr(tasks, "render_block", real)
+    monkeypatch.setattr(renderer, "render_best", real)
     assert build(config) == 0
     assert "failed" not in {unit["status"] for unit in units(config)}
 
@@ -201,10 +203,10 @@ def test_one_failing_unit_leaves_the_others_and_is_listed(
 def test_unit_that_fails_in_two_recipes_says_both_reasons(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(_network: object, _block: object, settings: Settings, *_: object) -> object:
-        raise ValueError(f"cursed by {settings.recipe.name}")
+    def fails(_network: Any, job: Job[Recipe]) -> object:
+        raise ValueError(f"cursed by {job.recipe.name}")
 
-    monkeypatch.setattr(tasks, "render_block", fails)
+    monkeypatch.setattr(renderer, "render_best", fails)
     config = tiny(layers=("relu1",), units=1, recipe=("octaves", "pyramid"))
     assert build(config) == 1
     (unit,) = units(config)
@@ -219,7 +221,7 @@ def test_strict_stops_at_the_first_failing_unit(
     def fails(*_args: object, **_keywords: object) -> object:
         raise ValueError("cursed")
 
-    monkeypatch.setattr(tasks, "render_block", fails)
+    monkeypatch.setattr(renderer, "render_best", fails)
     with pytest.raises(ValueError, match="cursed"):
         build(tiny(strict=True))
 

@@ -174,7 +174,7 @@ def test_cache_and_export_hold_tall_pictures(tmp_path: Path, photographs: Path) 
 def test_every_recipe_renders_tall_pictures(
     tmp_path: Path, photographs: Path, recipe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("atlas.stages.render.COMPANY_MINIMUM", 1)
+    monkeypatch.setattr("atlas.stages.recipes.COMPANY_MINIMUM", 1)
     monkeypatch.setattr("atlas.stages.rank.COMPANY_MINIMUM", 1)
     config = tall_config(tmp_path, photographs, recipe=(recipe,), layers=("0",), facets=1)
     build(config)

@@ -14,26 +14,26 @@ from ..images.tensors import seen_at
 from ..network.network import Network, Run, spatial_mean
 from ..shapes import Shape
 from .job import Draft, Job, Log, has_gradient
+from .kinds import AscentRecipe
 from .pixels import draw_rolls, opposite, own_channels, rolled
-from .recipes import AscentRecipe
 
 BLUR_REACH = 4
 """Standard deviations after which the Gaussian is cut off, as scipy.ndimage does by default."""
 
 
-def render_ascent(network: Network, recipe: AscentRecipe, job: Job) -> list[Draft]:
+def render_ascent(network: Network, job: Job[AscentRecipe]) -> list[Draft]:
     """Climb from noise at the full size.
 
     Source: Stanford cs231n, assignment «Network Visualization» (class visualization), after
     Simonyan et al. 2013, Deep Inside Convolutional Networks, section 2.
     """
-    generators = [torch.Generator().manual_seed(seed) for seed in job.seeds]
+    recipe, generators = job.recipe, job.generators()
     shape = (network.info.channels, *network.picture_shape(job.size))
     pixels = first_pixels(recipe, shape, generators).to(network.device)
     black, white = (network.normalise(torch.full_like(pixels[:1], v)) for v in (0.0, 1.0))
     log = Log(len(job.channels), network.device)
     with network.tap({job.layer: spatial_mean}, job.precision) as run:
-        slope = Slope(run, network.seen_shape(job.size, job.layer), recipe, job, log)
+        slope = Slope(run, network.seen_shape(job.size, job.layer), job, log)
         for step in range(recipe.steps):
             rolls = draw_rolls(generators, 0, recipe.jitter)
             pixels = rolled(pixels, rolls)
@@ -64,14 +64,13 @@ class Slope:
     Attributes:
         run: the network up to the layer.
         seen_shape: height and width at which it sees the images.
-        recipe, job: as rendered.
+        job: as rendered.
         log: takes the scores, without the penalty, which would hide them.
     """
 
     run: Run
     seen_shape: Shape
-    recipe: AscentRecipe
-    job: Job
+    job: Job[AscentRecipe]
     log: Log
 
     def at(self, pixels: Tensor) -> Tensor:
@@ -86,8 +85,8 @@ class Slope:
         (gradient,) = torch.autograd.grad(scores.sum(), x)
         self.log.add(scores.detach())
         self.log.moved(has_gradient(gradient))
-        gradient = gradient - 2 * self.recipe.penalty * pixels
-        return unit_length(gradient) if self.recipe.unit_length else gradient
+        gradient = gradient - 2 * self.job.recipe.penalty * pixels
+        return unit_length(gradient) if self.job.recipe.unit_length else gradient
 
 
 def unit_length(gradients: Tensor) -> Tensor:

@@ -1,8 +1,13 @@
-"""What goes into the optimisation of a batch of units, and what comes out of it."""
+"""The request for pictures of some units, and what an optimisation makes of it.
+
+A `Job` goes from the worker down to the optimisation of a batch; on the way `attempts.py` takes
+units out of it and counts its attempts. A `Draft` comes back.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -10,11 +15,116 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..records import LayerStats
+from ..config import fingerprint
+from ..images.tensors import decode_view
+from ..records import LayerStats, Start, Unit
 from ..shapes import Picture, in_proportion, resize
+from .kinds import Recipe, digest
 
 CURVE_POINTS = 32
 """Values of the objective kept per rendering."""
+
+R = TypeVar("R", bound=Recipe, covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nature:
+    """What all jobs of a run take from real images.
+
+    Attributes:
+        stats: statistics of the layers to be rendered and of their companions, in forward order.
+        hf: median share of high-frequency energy.
+        magnitude: (C, H, W//2+1) float32, mean magnitude of the sample images' spectra at contrast
+            1 and the size of the pictures; empty where no recipe needs it.
+    """
+
+    stats: Mapping[str, LayerStats]
+    hf: float
+    magnitude: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(Generic[R]):
+    """Units of one layer to be rendered by one recipe.
+
+    Attributes:
+        recipe: how.
+        layer, channels: the units.
+        size: longer side of the finished pictures in pixels.
+        seed: of the whole atlas.
+        weights: SHA-256 of the network's weights, on which seeds depend.
+        batch: largest number of units optimised together.
+        precision: arithmetic of the network, e.g. "fp32".
+        nature: what real images say.
+        examples: channel → the sample image that excites it most: of colours a JPEG, else its
+            pixels (H, W, C).
+        earlier: channel → pictures (H, W, C) uint8 that a facet is to differ from; channels of
+            which one has failed are left out.
+        snapshots: keep the picture after each octave.
+        attempt: how often the units were tried before, from 0; later ones are steeper in spectrum
+            and less diverse.
+        start: from noise, or from the `examples`.
+        rate: factor on the learning rate; below 1 after values that were not finite.
+    """
+
+    recipe: R
+    layer: str
+    channels: tuple[int, ...]
+    size: int
+    seed: int
+    weights: str
+    batch: int
+    precision: str
+    nature: Nature
+    examples: Mapping[int, bytes | Picture]
+    earlier: Mapping[int, Sequence[NDArray[np.uint8]]]
+    snapshots: bool = False
+    attempt: int = 0
+    start: Start = "noise"
+    rate: float = 1.0
+
+    @property
+    def units(self) -> list[Unit]:
+        """One a channel."""
+        return [Unit(layer=self.layer, channel=channel) for channel in self.channels]
+
+    @property
+    def stats(self) -> LayerStats:
+        """Statistics of the layer."""
+        return self.nature.stats[self.layer]
+
+    @property
+    def natural(self) -> dict[str, LayerStats]:
+        """Statistics of all layers that the recipe reads, in forward order."""
+        names = self.recipe.layers_read(self.layer, list(self.nature.stats))
+        return {name: self.nature.stats[name] for name in names}
+
+    @property
+    def seeds(self) -> list[int]:
+        """One a unit: 63 bits from (weights, unit, recipe, size, seed, attempt), nothing else."""
+        parts = [digest(self.recipe), self.size, self.seed, self.attempt]
+        return [
+            int(fingerprint([self.weights, str(unit), *parts])[:16], 16) >> 1 for unit in self.units
+        ]
+
+    def generators(self) -> list[torch.Generator]:
+        """One a unit, from its seed."""
+        return [torch.Generator().manual_seed(seed) for seed in self.seeds]
+
+    def example(self, channel: int) -> Picture:
+        """Pixels (H, W, C) of the sample image that excites a channel most."""
+        image = self.examples[channel]
+        return decode_view(image) if isinstance(image, bytes) else image
+
+    def earlier_rounds(self) -> list[tuple[NDArray[np.uint8], ...]]:
+        """The earlier pictures, recipe by recipe, each for all units.
+
+        Raises:
+            ValueError: one of them has failed.
+        """
+        if any(channel not in self.earlier for channel in self.channels):
+            raise ValueError("a picture that it is to differ from has failed")
+        return list(zip(*(self.earlier[channel] for channel in self.channels), strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,37 +146,6 @@ class Draft:
     octave_steps: tuple[int, ...]
     finite: bool
     silent: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """The units of one layer that are rendered in one batch.
-
-    Attributes:
-        layer, channels: the units.
-        seeds: one a unit.
-        size: longer side of the finished pictures in pixels.
-        natural: statistics of the layer, and of the other layers that the objective reads.
-        start: (N, H, W, C) images to start from, or None for noise.
-        rate: factor on the learning rate; below 1 after values that were not finite.
-        precision: arithmetic of the network, e.g. "fp32".
-        magnitude: (C, H, W//2+1) float32, mean magnitude of natural spectra; empty where unused.
-        others: earlier pictures of the units that a facet is to differ from, each (N, H, W, C).
-        attempt: how often the units were tried before, from 0; later ones are steeper in spectrum
-            and less diverse.
-    """
-
-    layer: str
-    channels: tuple[int, ...]
-    seeds: tuple[int, ...]
-    size: int
-    natural: Mapping[str, LayerStats]
-    start: Picture | None
-    rate: float
-    precision: str
-    magnitude: NDArray[np.float32]
-    others: tuple[NDArray[np.uint8], ...]
-    attempt: int
 
 
 class Log:

@@ -14,6 +14,7 @@ from ..network.tapping import Reduce
 from ..shapes import Shape
 from .adam import Adam
 from .job import Draft, Job, Log, has_gradient
+from .kinds import FourierRecipe
 from .objectives import Objective, company_objective, facet_objective, gram_matrix, unit_objective
 from .parameterization import (
     Parameterization,
@@ -24,24 +25,18 @@ from .parameterization import (
     random_spectrum,
     spectrum_scale,
 )
-from .recipes import FourierRecipe
 from .transforms import apply_geometry, draw_geometry
 
 
-def octave_sides(recipe: FourierRecipe, size: int) -> tuple[int, ...]:
-    """The even longer side in pixels of each octave of a picture of `size`."""
-    return tuple(max(8, 2 * round(octave.share * size / 2)) for octave in recipe.octaves)
-
-
-def render_octaves(network: Network, recipe: FourierRecipe, job: Job) -> list[Draft]:
+def render_octaves(network: Network, job: Job[FourierRecipe]) -> list[Draft]:
     """Optimise all units of a job, one octave after the other."""
-    generators = [torch.Generator().manual_seed(seed) for seed in job.seeds]
-    sides = octave_sides(recipe, job.size)
+    recipe, generators = job.recipe, job.generators()
+    sides = recipe.sides(job.size)
     shapes = [network.picture_shape(side) for side in sides]
-    images = first_images(recipe, job, shapes[0], generators, network)
-    objective = make_objective(recipe, job, network)
+    images = first_images(job, shapes[0], generators, network)
+    objective = make_objective(job, network)
     log = Log(len(job.channels), network.device)
-    with network.tap(taps(recipe, job), job.precision) as run:
+    with network.tap(taps(job), job.precision) as run:
         for octave, side, shape in zip(recipe.octaves, sides, shapes, strict=True):
             images = images.finer(shape)
             climb = Climb(
@@ -59,72 +54,75 @@ def render_octaves(network: Network, recipe: FourierRecipe, job: Job) -> list[Dr
     return log.drafts(job.size)
 
 
-def taps(recipe: FourierRecipe, job: Job) -> dict[str, Reduce]:
+def taps(job: Job[FourierRecipe]) -> dict[str, Reduce]:
     """What the objective reads: layer → how its activations are reduced."""
-    if recipe.objective == "company":
-        return dict.fromkeys(job.natural, spatial_mean)
-    return {job.layer: keep if recipe.objective == "facet" else spatial_mean}
+    if job.recipe.objective == "facet":
+        return {job.layer: keep}
+    return dict.fromkeys(job.natural, spatial_mean)
 
 
-def make_objective(recipe: FourierRecipe, job: Job, network: Network) -> Objective:
+def make_objective(job: Job[FourierRecipe], network: Network) -> Objective:
     """The objective of every unit of the job."""
-    stats = job.natural[job.layer]
+    recipe = job.recipe
     if recipe.objective == "company":
         return company_objective(job.layer, job.channels, job.natural, recipe.company_weight)
     if recipe.objective == "facet":
         weight = recipe.diversity * 0.5**job.attempt
-        return facet_objective(job.layer, job.channels, stats, grams(network, job), weight)
-    return unit_objective(job.layer, job.channels, stats, recipe.sign)
+        return facet_objective(job.layer, job.channels, job.stats, grams(network, job), weight)
+    return unit_objective(job.layer, job.channels, job.stats, recipe.sign)
 
 
 @torch.no_grad()
-def grams(network: Network, job: Job) -> list[Tensor]:
+def grams(network: Network, job: Job[FourierRecipe]) -> list[Tensor]:
     """(N, C, C) Gram matrices of each earlier image of the units, seen at the input's size."""
     shape = network.info.shape
     with network.tap({job.layer: gram_matrix}) as run:
         return [
             run(to_tensor([fit(image, shape) for image in images]).to(network.device))[job.layer]
-            for images in job.others
+            for images in job.earlier_rounds()
         ]
 
 
 def first_images(
-    recipe: FourierRecipe,
-    job: Job,
+    job: Job[FourierRecipe],
     shape: Shape,
     generators: Sequence[torch.Generator],
     network: Network,
 ) -> Parameterization:
     """Noise, or the images to start from, as parameters of the first octave."""
-    device, planes = network.device, network.info.planes
+    recipe, device, planes = job.recipe, network.device, network.info.planes
     if recipe.parameterization == "phase":
         return Phase(
             parameters=random_phases(shape, generators, planes).to(device),
-            magnitude=torch.from_numpy(job.magnitude).to(device),
+            magnitude=torch.from_numpy(job.nature.magnitude * recipe.contrast).to(device),
             contrast=recipe.contrast,
             generators=generators,
         )
     spectrum = random_spectrum(shape, recipe.start_std, generators, planes)
-    if job.start is not None:
-        spectrum = spectrum + start_spectrum(recipe, job, shape)
+    if job.start == "example":
+        spectrum = spectrum + start_spectrum(job, shape, network.picture_shape(job.size))
     return Spectrum(
         parameters=torch.view_as_real(spectrum).to(device),
-        exponent=steepness(recipe, job),
+        exponent=steepness(job),
         contrast=recipe.contrast,
         tint_rate=recipe.tint_rate,
     )
 
 
-def steepness(recipe: FourierRecipe, job: Job) -> float:
+def steepness(job: Job[FourierRecipe]) -> float:
     """Exponent of the spectrum scale at this attempt."""
-    return recipe.exponent + recipe.exponent_step * job.attempt
+    return job.recipe.exponent + job.recipe.exponent_step * job.attempt
 
 
-def start_spectrum(recipe: FourierRecipe, job: Job, shape: Shape) -> Tensor:
-    """The spectra of the images to start from, at the size of the first octave."""
-    assert job.start is not None
-    images = to_tensor([fit(image, shape) for image in job.start])
-    return from_image(images, spectrum_scale(shape, steepness(recipe, job)), recipe.contrast)
+def start_spectrum(job: Job[FourierRecipe], shape: Shape, full_shape: Shape) -> Tensor:
+    """The spectra of the examples at the shape of the first octave.
+
+    They are fitted to the shape of the finished pictures first, so that a picture starts from what
+    can be seen at its size.
+    """
+    examples = [fit(job.example(channel), full_shape) for channel in job.channels]
+    images = to_tensor([fit(image, shape) for image in examples])
+    return from_image(images, spectrum_scale(shape, steepness(job)), job.recipe.contrast)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -245,7 +245,7 @@ def crop_spectrum(spectrum: Tensor, size: Size) -> Tensor:
     return torch.cat([columns[..., :half, :], columns[..., -half:, :]], -2)
 
 
-def mean_magnitude(images: Tensor, contrast: float) -> Tensor:
-    """(C, H, W//2+1): mean magnitude of the coefficients that show images (N, C, H, W)."""
-    magnitude: Tensor = from_image(images, torch.ones(()), contrast).abs().mean(0)
+def mean_magnitude(images: Tensor) -> Tensor:
+    """(C, H, W//2+1): mean magnitude of the coefficients of images (N, C, H, W) at contrast 1."""
+    magnitude: Tensor = from_image(images, torch.ones(()), 1.0).abs().mean(0)
     return magnitude

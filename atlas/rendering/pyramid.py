@@ -21,16 +21,16 @@ from ..network.network import Network, keep, spatial_mean
 from ..shapes import Size, pair, resize
 from .adam import Adam
 from .job import Draft, Job, Log, has_gradient
+from .kinds import PixelRecipe, UpscaleRecipe
 from .pixels import draw_rolls, own_channels, rolled
-from .recipes import PixelRecipe, UpscaleRecipe, pyramid_sizes
 
 SCHARR = torch.tensor([[-3.0, 0.0, 3.0], [-10.0, 0.0, 10.0], [-3.0, 0.0, 3.0]])
 """Scharr's derivative, not normalised, as the article applies it."""
 
 
-def render_pixels(network: Network, recipe: PixelRecipe, job: Job) -> list[Draft]:
+def render_pixels(network: Network, job: Job[PixelRecipe]) -> list[Draft]:
     """Optimise normalised pixels size by size against penalties, as the deep-dream article does."""
-    generators = [torch.Generator().manual_seed(seed) for seed in job.seeds]
+    recipe, generators = job.recipe, job.generators()
     shape = (network.info.planes, *network.picture_shape(recipe.first_size))
     images = torch.stack([torch.rand(shape, generator=g) for g in generators])
     log = Log(len(job.channels), network.device)
@@ -39,9 +39,9 @@ def render_pixels(network: Network, recipe: PixelRecipe, job: Job) -> list[Draft
         def loss(pixels: Tensor) -> Tensor:
             shown = jittered(pixels, recipe, generators)
             seen = seen_at(shown, network.seen_shape(longer_side(shown), job.layer))
-            return pyramid_loss(run(seen, normalised=True)[job.layer], shown, recipe, job)
+            return pyramid_loss(run(seen, normalised=True)[job.layer], shown, job)
 
-        for side in pyramid_sizes(recipe, job.size):
+        for side in recipe.sides(job.size):
             larger = resize_bilinear(images, network.picture_shape(side))
             pixels = network.normalise(larger.to(network.device))
             pixels = descend(pixels, loss, recipe.steps, recipe.learning_rate * job.rate, log)
@@ -51,7 +51,7 @@ def render_pixels(network: Network, recipe: PixelRecipe, job: Job) -> list[Draft
     return log.drafts(job.size)
 
 
-def render_upscaled(network: Network, recipe: UpscaleRecipe, job: Job) -> list[Draft]:
+def render_upscaled(network: Network, job: Job[UpscaleRecipe]) -> list[Draft]:
     """Optimise normalised pixels size by size, as fastai's FilterVisualizer does.
 
     Colours may leave the range from black to white on the way and are cut off only in what is
@@ -59,7 +59,7 @@ def render_upscaled(network: Network, recipe: UpscaleRecipe, job: Job) -> list[D
 
     Source: F. M. Graetz 2019, How to visualize convolutional features in 40 lines of code.
     """
-    generators = [torch.Generator().manual_seed(seed) for seed in job.seeds]
+    recipe, generators = job.recipe, job.generators()
     shape = (network.info.planes, *network.picture_shape(recipe.first_size))
     images = torch.stack([grey_noise(recipe, shape, one) for one in generators])
     log = Log(len(job.channels), network.device)
@@ -69,7 +69,7 @@ def render_upscaled(network: Network, recipe: UpscaleRecipe, job: Job) -> list[D
             seen = seen_at(pixels, network.seen_shape(longer_side(pixels), job.layer))
             return -own_channels(run(seen, normalised=True)[job.layer], job.channels)
 
-        for side in pyramid_sizes(recipe, job.size):
+        for side in recipe.sides(job.size):
             larger = scale_up(images, network.picture_shape(side), recipe.blur)
             pixels = network.normalise(larger.to(network.device))
             rate, decay = recipe.learning_rate * job.rate, recipe.weight_decay
@@ -104,7 +104,7 @@ def descend(
         loss: pixels → (N,) values to minimise.
         steps, rate: of Adam.
         log: takes the negative of each loss.
-        decay: so many times the pixels are added to the gradient.
+        decay: coefficient of the pixels that are added to the gradient.
 
     Returns:
         The pixels after the last step.
@@ -128,13 +128,13 @@ def jittered(pixels: Tensor, recipe: PixelRecipe, generators: list[torch.Generat
     return rolled(pixels, draw_rolls(generators, -recipe.jitter, recipe.jitter))
 
 
-def pyramid_loss(activations: Tensor, pixels: Tensor, recipe: PixelRecipe, job: Job) -> Tensor:
+def pyramid_loss(activations: Tensor, pixels: Tensor, job: Job[PixelRecipe]) -> Tensor:
     """(N,) −w·RMS(channel) + RMS(pixels) + mean over the levels of RMS(Scharr), per image."""
     channel = own_channels(activations, job.channels)  # (N, H, W)
     return (
-        -recipe.unit_weight * root_mean_square(channel)
+        -job.recipe.unit_weight * root_mean_square(channel)
         + root_mean_square(pixels)
-        + edges(pixels, recipe.levels)
+        + edges(pixels, job.recipe.levels)
     )
 
 

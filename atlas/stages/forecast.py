@@ -20,16 +20,16 @@ from ..ranking.activations import PASS_BATCH, measure_layers
 from ..ranking.ranking import channel_statistics
 from ..records import CLASSES, LayerInfo, LayerStats
 from ..rendering.engine import render
-from ..rendering.job import Job
-from ..rendering.octaves import octave_sides
+from ..rendering.job import Job, Nature
+from ..rendering.kinds import FourierRecipe, Octave, Recipe
 from ..rendering.parameterization import half_spectrum
-from ..rendering.recipes import FourierRecipe, Octave, Recipe, steps_at_full_size
 from ..rendering.scoring import score_images
 from ..shapes import Picture, Shape
-from ..workers.tasks import Item
+from ..workers.schedule import Block
 from .look import lens_fingerprint, lens_images
 from .rank import choose_units, has_samples, unranked_layers, view_shape, wanted_layers
-from .render import missing_blocks, picture_numbers, recipes_for
+from .recipes import recipes_for
+from .render import missing_blocks, picture_numbers
 from .run import Work
 
 DEPTHS = 4
@@ -110,8 +110,8 @@ def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo])
         layers: of the build, the class scores among them.
     """
     chosen = expected_units(work, layers)
-    items = missing_blocks(work, recipes, layers, chosen)
-    pairs = {(item.recipe.name, item.layer.name): (item.recipe, item.layer) for item in items}
+    blocks = missing_blocks(work, recipes, layers, chosen)
+    pairs = {(one.recipe.name, one.layer.name): (one.recipe, one.layer) for one in blocks}
     images, unranked = len(work.images.items), unranked_layers(work, layers)
     lenses, unread = missing_lenses(work, layers), not has_samples(work)
     seconds: dict[tuple[str, str], float] = {}
@@ -121,7 +121,7 @@ def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo])
         seconds = clock.unit_seconds(list(pairs.values()))
         ranking = clock.ranking_seconds(unranked, images) if unranked or unread else 0.0
         looking = clock.lens_seconds() * lenses
-    rows = [row(layer, chosen[layer.name], items, recipes, seconds) for layer in layers]
+    rows = [row(layer, chosen[layer.name], blocks, recipes, seconds) for layer in layers]
     units = sum(one.units for one in rows)
     pictures = sum(one.renderings + one.cached for one in rows)
     numbers = sum(
@@ -144,16 +144,16 @@ def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo])
 def row(
     layer: LayerInfo,
     channels: Sequence[int],
-    items: Sequence[Item],
+    blocks: Sequence[Block],
     recipes: Sequence[Recipe],
     seconds: Mapping[tuple[str, str], float],
 ) -> Row:
     """What one layer asks for."""
-    missing = [item for item in items if item.layer.name == layer.name]
     counts: Counter[Recipe] = Counter()
-    for item in missing:
-        counts[item.recipe] += len(item.block.channels)
-    steps = sum(count * steps_at_full_size(recipe) for recipe, count in counts.items())
+    for block in blocks:
+        if block.layer.name == layer.name:
+            counts[block.recipe] += len(block.channels)
+    steps = sum(count * recipe.steps_at_full_size() for recipe, count in counts.items())
     total = len(recipes_for(layer, recipes)) * len(channels)
     return Row(
         layer=layer.name,
@@ -266,46 +266,44 @@ class Stopwatch:
     def steps(self, recipe: Recipe, layer: LayerInfo, channels: tuple[int, ...]) -> float:
         """Seconds of all steps of a batch: a few are timed, at each side for Fourier recipes."""
         config = self.work.config
-        if not isinstance(recipe, FourierRecipe):
+        passes = recipe.single_passes()
+        if not passes:
             step = time_step(self.network, layer.name, config.size, "fp32", len(channels))
-            return step * steps_at_full_size(recipe)
-        sides = octave_sides(recipe, config.size)
-        plain = replace(recipe, objective="company" if recipe.objective == "company" else "unit")
-        job = Job(
+            return step * recipe.steps_at_full_size()
+        return sum(
+            one.octaves[0].steps * self.step(self.job(one, recipe, layer, channels))
+            for one in passes
+        )
+
+    def job(
+        self, one: FourierRecipe, whole: Recipe, layer: LayerInfo, channels: tuple[int, ...]
+    ) -> Job[FourierRecipe]:
+        """A request for one pass of a recipe."""
+        config, network = self.work.config, self.network
+        shape = network.picture_shape(whole.sides(config.size)[-1])
+        magnitude = np.ones((network.info.planes, *half_spectrum(shape)), np.float32)
+        return Job(
+            recipe=one,
             layer=layer.name,
             channels=channels,
-            seeds=channels,
             size=config.size,
-            natural=self.natural(plain, layer),
-            start=None,
-            rate=1.0,
-            precision=tuning.choose_precision(config.precision, self.network.device),
-            magnitude=np.ones(self.spectrum_shape(sides[-1]), np.float32),
-            others=(),
-            attempt=0,
-        )
-        return sum(
-            octave.steps * self.step(replace(plain, octaves=(octave,)), job)
-            for octave in recipe.octaves
+            seed=config.seed,
+            weights=network.weights_sha256,
+            batch=len(channels),
+            precision=tuning.choose_precision(config.precision, network.device),
+            nature=Nature(stats=self.stats, hf=1.0, magnitude=magnitude),
+            examples={},
+            earlier={},
         )
 
-    def spectrum_shape(self, side: int) -> tuple[int, ...]:
-        """Channels, rows and columns of the spectrum of a picture."""
-        return (self.network.info.planes, *half_spectrum(self.network.picture_shape(side)))
-
-    def natural(self, recipe: FourierRecipe, layer: LayerInfo) -> Mapping[str, LayerStats]:
-        """Made-up statistics of what the objective reads."""
-        if recipe.objective != "company":
-            return {layer.name: self.stats[layer.name]}
-        return {one.name: self.stats[one.name] for one in self.wanted if one.index <= layer.index}
-
-    def step(self, recipe: FourierRecipe, job: Job) -> float:
+    def step(self, job: Job[FourierRecipe]) -> float:
         """Seconds of one step of a batch in the one octave of a recipe."""
-        (octave,) = recipe.octaves
+        (octave,) = job.recipe.octaves
 
         def seconds(steps: int) -> float:
-            short = replace(recipe, octaves=(Octave(share=octave.share, steps=steps),))
-            return timed(lambda: render(self.network, short, job))
+            octaves = (Octave(share=octave.share, steps=steps),)
+            short = replace(job, recipe=replace(job.recipe, octaves=octaves))
+            return timed(lambda: render(self.network, short))
 
         return max(seconds(4) - seconds(1), 1e-6) / 3
 

@@ -21,7 +21,7 @@ from ..ranking.classes import find_classes, likely_classes
 from ..ranking.placing import place_by_gradient, unplaced
 from ..ranking.ranking import rank_channels
 from ..records import CLASSES, LayerInfo, LayerStats, Sample, SampleSet, SkippedFile
-from ..rendering.recipes import COMPANY_MINIMUM
+from ..rendering.kinds import COMPANY_MINIMUM
 from ..rendering.scoring import high_frequency
 from ..shapes import Picture, Shape, Size
 from .run import Work

@@ -1,7 +1,7 @@
 """The stage ranking → renderings: every chosen unit that is not in the cache, block by block.
 
-`render_units` finds what is to be done, a `Stage` prepares and commits it, and a `Renderer` does
-the work: one in this process, or one in each process of a cluster.
+`render_units` finds what is to be done, prepares each block and commits what a `Renderer` made of
+it: one in this process, or one in each process of a cluster.
 """
 
 import functools
@@ -11,57 +11,30 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..config import Config, fingerprint
-from ..errors import InputError, one_line
+from ..config import Config
+from ..errors import one_line
 from ..files.files import require_free
 from ..images.tensors import fit, to_pixels, to_tensor
 from ..network import tuning
 from ..network.network import Network
-from ..records import CLASSES, LayerInfo, LayerStats, Rendering, Unit
-from ..rendering.attempts import failed_rendering, plan_blocks, shard_blocks
-from ..rendering.octaves import octave_sides
+from ..records import LayerInfo, LayerStats, Rendering
+from ..rendering.job import Nature
+from ..rendering.kinds import Recipe
 from ..rendering.parameterization import mean_magnitude
-from ..rendering.recipes import (
-    COMPANY_MINIMUM,
-    FourierRecipe,
-    Recipe,
-    digest,
-    facet,
-    find_recipes,
-    negative,
-    picture_side,
-)
 from ..shapes import Picture, Shape, in_proportion
-from ..workers.ray import LostError, open_pool, require_cluster
-from ..workers.tasks import (
-    Alone,
-    Item,
-    Nature,
-    Rendered,
-    Renderer,
-    Task,
-    Workers,
-    load_renderer,
-    unit_cost,
-    wave_of,
-)
-from .rank import (
-    companions,
-    distinct_images,
-    natural_samples,
-    natural_stats,
-    read_again,
-    seen_pictures,
-)
+from ..workers.pool import LostError
+from ..workers.ray import open_pool, require_cluster
+from ..workers.renderer import Rendered, Renderer, load_renderer
+from ..workers.schedule import Block, plan_blocks, shard_blocks, unit_cost
+from .rank import natural_samples, natural_stats, read_again, seen_pictures
+from .recipes import find_base, recipes_for, rendering_fingerprint
 from .run import Work, run_info
-
-RENDERING_VERSION = 2
-"""Raised whenever the same settings would give other pictures or scores."""
 
 LEAST_NATURAL_HF = 1e-4
 MAGNITUDE_IMAGES = 256
@@ -76,63 +49,6 @@ def check_workers(config: Config) -> None:
     """
     if config.engine == "ray":
         require_cluster()
-
-
-def choose_recipes(work: Work) -> tuple[Recipe, ...]:
-    """The recipes of --recipe, --negative and --facets; the first is the default picture.
-
-    Raises:
-        InputError: `company` was asked for and too few images stand behind the statistics.
-    """
-    distinct = distinct_images(work)
-    enough = distinct >= COMPANY_MINIMUM
-    names: list[str] = []
-    for name in work.config.recipe:
-        names += (["octaves", "company"] if enough else ["octaves"]) if name == "auto" else [name]
-    if "company" in names and not enough:
-        raise InputError(
-            f"recipe company needs {COMPANY_MINIMUM} distinct images behind the statistics, "
-            f"there are {distinct}; give more --images, or a --reference"
-        )
-    recipes = list(find_recipes(tuple(dict.fromkeys(names))))
-    base = next((one for one in recipes if isinstance(one, FourierRecipe)), None)
-    if base is not None and work.config.negative:
-        recipes.append(negative(base))
-    if base is not None:
-        recipes += [facet(base, number) for number in range(1, work.config.facets + 1)]
-    return tuple(recipes)
-
-
-def recipes_for(layer: LayerInfo, recipes: Sequence[Recipe]) -> tuple[Recipe, ...]:
-    """The recipes of a layer's units: all, but for classes those that mean something.
-
-    A class has no company in its own layer, and what it dislikes or how else it looks is not asked
-    of it; where nothing is left, `octaves`.
-    """
-    if layer.name != CLASSES:
-        return tuple(recipes)
-    suited = [
-        one
-        for one in recipes
-        if not isinstance(one, FourierRecipe) or (one.objective == "unit" and one.sign > 0)
-    ]
-    return tuple(suited) or find_recipes(("octaves",))
-
-
-def rendering_fingerprint(work: Work, recipe: Recipe) -> str:
-    """Identifies what decides a rendering beside the key."""
-    company = isinstance(recipe, FourierRecipe) and recipe.objective == "company"
-    return fingerprint(
-        {
-            "rendering": RENDERING_VERSION,
-            "recipe": digest(recipe),
-            "size": work.config.size,
-            "seed": work.config.seed,
-            "snapshots": work.config.snapshots,
-            "reference": "" if work.reference is None else work.reference.sha256,
-            "company": [layer.name for layer in companions(work)] if company else [],
-        }
-    )
 
 
 def render_units(
@@ -150,27 +66,28 @@ def render_units(
     todo = missing_blocks(work, recipes, layers, chosen)
     if not todo:
         return []
-    units = sum(len(item.block.channels) for item in todo)
+    units = sum(len(block.channels) for block in todo)
     if work.config.units == "all":
         work.progress.say(f"--units all: {units} renderings; `build_atlas.py plan` says how long")
-    numbers = sum(len(item.block.channels) * picture_numbers(work, item.recipe) for item in todo)
+    numbers = sum(len(block.channels) * picture_numbers(work, block.recipe) for block in todo)
     require_free(work.store.folder, 2 * numbers)
     nature = gather_nature(work, recipes, stats)
+    prepare = functools.partial(with_pictures, work, recipes, stats)
     failures: list[Rendering] = []
     with (
-        open_workers(work, layers, nature) as workers,
-        work.progress.units(units, sum(item.cost for item in todo)),
+        open_workers(work, layers, nature) as render,
+        work.progress.units(units, sum(block.cost for block in todo)),
     ):
-        stage = Stage(work, recipes, stats, workers, nature)
-        for _, wave in itertools.groupby(todo, key=lambda item: item.wave):
-            failures += stage.render(wave)
+        for _, wave in itertools.groupby(todo, key=lambda block: block.recipe.wave):
+            for block, rendered in render(map(prepare, wave)):
+                failures += commit(work, block, rendered)
     return failures
 
 
 def picture_numbers(work: Work, recipe: Recipe) -> int:
     """How many numbers the cache keeps of a picture by a recipe: of every pixel and channel."""
     info = work.store.read_network()[0]
-    height, width = in_proportion(picture_side(recipe, work.config.size), info.shape)
+    height, width = in_proportion(recipe.sides(work.config.size)[-1], info.shape)
     return info.planes * height * width
 
 
@@ -179,33 +96,36 @@ def missing_blocks(
     recipes: Sequence[Recipe],
     layers: Sequence[LayerInfo],
     chosen: Mapping[str, Sequence[int]],
-) -> list[Item]:
+) -> list[Block]:
     """What this shard is to render and the cache does not hold, wave by wave."""
     costs = {layer.name: unit_cost(recipes[0], layer) for layer in layers}
     ours = shard_blocks(chosen, costs, work.config.shard)
     pairs = [(recipe, layer) for layer in layers for recipe in recipes_for(layer, recipes)]
-    items: list[Item] = []
+    missing: list[Block] = []
     for recipe in dict.fromkeys(recipe for recipe, _ in pairs):
         finished = work.store.finished(rendering_fingerprint(work, recipe))
         for layer in (layer for one, layer in pairs if one == recipe):
             done = list(finished.get(layer.name, {}))
-            blocks = plan_blocks(layer.name, chosen[layer.name], done, ours)
-            items += [Item(recipe=recipe, layer=layer, block=block) for block in blocks]
-    return sorted(items, key=lambda item: item.wave)
+            missing += plan_blocks(recipe, layer, chosen[layer.name], done, ours)
+    return sorted(missing, key=lambda block: block.recipe.wave)
 
 
 # --- who works ------------------------------------------------------------------------------------
 
 
+RenderBlocks = Callable[[Iterable[Block]], Iterator[tuple[Block, Any]]]
+"""Renders blocks; yields (block, `Rendered` or `LostError`) as they are done, in any order."""
+
+
 @contextmanager
-def open_workers(work: Work, layers: Sequence[LayerInfo], nature: Nature) -> Iterator[Workers]:
+def open_workers(work: Work, layers: Sequence[LayerInfo], nature: Nature) -> Iterator[RenderBlocks]:
     """The workers of --engine."""
     config = work.config
     taps = list(dict.fromkeys([*(layer.name for layer in layers), *nature.stats]))
     if config.engine == "local":
         device = tuning.choose_device(config.device)
-        network = Network(work.model(), taps, device, config.compile)
-        yield Alone(Renderer(config, network, nature))
+        renderer = Renderer(config, Network(work.model(), taps, device, config.compile), nature)
+        yield lambda blocks: ((block, block.run(renderer)) for block in blocks)
         return
     weights = str(Path(config.weights).absolute()) if config.weights else ""
     sent, expected = replace(config, weights=weights), work.store.read_network()[0].weights_sha256
@@ -214,107 +134,77 @@ def open_workers(work: Work, layers: Sequence[LayerInfo], nature: Nature) -> Ite
         return functools.partial(load_renderer, sent, device, taps, nature, expected)
 
     with open_pool(build, config.device, work.progress.warn) as pool:
-        yield pool
+        yield pool.map
 
 
 # --- what the driver does -------------------------------------------------------------------------
 
 
-class Stage:
-    """Prepares tasks from the cache, and commits what workers make of them: the only writer."""
+def with_pictures(
+    work: Work, recipes: Sequence[Recipe], stats: Mapping[str, LayerStats], block: Block
+) -> Block:
+    """A block with the pictures of the cache that rendering it takes."""
+    earlier = earlier_pictures(work, recipes, block) if block.recipe.wave else {}
+    examples = best_images(work, stats[block.layer.name], block.channels)
+    return replace(block, examples=examples, earlier=earlier)
 
-    def __init__(
-        self,
-        work: Work,
-        recipes: Sequence[Recipe],
-        stats: Mapping[str, LayerStats],
-        workers: Workers,
-        nature: Nature,
-    ) -> None:
-        self.work = work
-        self.recipes = recipes
-        self.stats = stats
-        self.workers = workers
-        self.nature = nature
 
-    def render(self, items: Iterable[Item]) -> list[Rendering]:
-        """Render and commit blocks that need nothing of one another; returns what failed."""
-        failures: list[Rendering] = []
-        for task, rendered in self.workers.map(map(self.task, items)):
-            if isinstance(rendered, LostError):
-                rendered = self.lost(task, rendered)
-            failures += self.commit(task.item, rendered)
-        return failures
+def best_images(
+    work: Work, stats: LayerStats, channels: Sequence[int]
+) -> dict[int, bytes | Picture]:
+    """Channel → the sample image that excites it most."""
+    best = {channel: int(np.argmax(stats.over_images(channel))) for channel in channels}
+    if not work.images.bands.many:
+        return {channel: work.store.sample(image) for channel, image in best.items()}
+    pictures = read_again(work, list(best.values()), rendered_shape(work))
+    return {channel: pictures[image] for channel, image in best.items()}
 
-    def task(self, item: Item) -> Task:
-        """All that rendering a block takes."""
-        units = [Unit(layer=item.layer.name, channel=channel) for channel in item.block.channels]
-        return Task(
-            item=item,
-            best=self.best_images(units),
-            earlier=self.earlier_pictures(item.recipe, units) if item.wave else {},
-        )
 
-    def commit(self, item: Item, rendered: Rendered) -> list[Rendering]:
-        """Keep the renderings of a block; returns its failures."""
-        work, renderings = self.work, rendered.renderings
-        failed = [one for one in renderings if one.status == "failed"]
-        finished = [one for one in renderings if one.status != "failed"]
-        if finished:
-            mark = rendering_fingerprint(work, item.recipe)
-            run = replace(run_info(work.config), device=rendered.device)
-            work.store.write_renderings(item.block.first, item.block.last, mark, finished, run)
-        counts = Counter(one.status for one in renderings)
-        work.progress.finished(
-            f"{item.layer.name} {item.recipe.name}",
-            len(renderings),
-            item.cost,
-            ", ".join(f"{count} {status}" for status, count in sorted(counts.items())),
-            rendered.seconds,
-        )
-        for one in failed:
-            work.progress.warn(f"{one.unit} failed: {one.reason}")
-        return failed
+def earlier_pictures(
+    work: Work, recipes: Sequence[Recipe], block: Block
+) -> dict[int, list[NDArray[np.uint8]]]:
+    """Channel → its base picture and its facets before this, at one size, if all exist."""
+    base = find_base(recipes)
+    assert base is not None
+    facets = [one for one in recipes if 0 < one.wave < block.recipe.wave]
+    marks = [rendering_fingerprint(work, one) for one in (base, *facets)]
+    store, shape = work.store, rendered_shape(work)
+    return {
+        unit.channel: [fit(to_pixels(store.rendering(unit, mark).image), shape) for mark in marks]
+        for unit in block.units
+        if all(store.has_rendering(unit, mark) for mark in marks)
+    }
 
-    def lost(self, task: Task, error: LostError) -> Rendered:
-        """The failures of a block that no worker survived.
 
-        Raises:
-            LostError: with --strict.
-        """
-        if self.work.config.strict:
-            raise error
-        block, name = task.item.block, task.item.recipe.name
-        units = [Unit(layer=block.layer, channel=channel) for channel in block.channels]
-        failed = tuple(failed_rendering(unit, name, one_line(error)) for unit in units)
-        return Rendered(renderings=failed, device=self.workers.device, seconds=0.0)
+def commit(work: Work, block: Block, rendered: Rendered | LostError) -> list[Rendering]:
+    """Keep the renderings of a block; returns its failures.
 
-    def best_images(self, units: Sequence[Unit]) -> dict[int, bytes | Picture]:
-        """Channel → the sample image that excites it most."""
-        best = {
-            unit.channel: int(np.argmax(self.stats[unit.layer].over_images(unit.channel)))
-            for unit in units
-        }
-        if not self.work.images.bands.many:
-            return {channel: self.work.store.sample(image) for channel, image in best.items()}
-        pictures = read_again(self.work, list(best.values()), rendered_shape(self.work))
-        return {channel: pictures[image] for channel, image in best.items()}
-
-    def earlier_pictures(
-        self, recipe: Recipe, units: Sequence[Unit]
-    ) -> dict[int, list[NDArray[np.uint8]]]:
-        """Channel → its base picture and its facets before `recipe`, at one size, if all exist."""
-        base = next(one for one in self.recipes if isinstance(one, FourierRecipe))
-        facets = [one for one in self.recipes if 0 < wave_of(one) < wave_of(recipe)]
-        marks = [rendering_fingerprint(self.work, one) for one in (base, *facets)]
-        store, shape = self.work.store, rendered_shape(self.work)
-        return {
-            unit.channel: [
-                fit(to_pixels(store.rendering(unit, mark).image), shape) for mark in marks
-            ]
-            for unit in units
-            if all(store.has_rendering(unit, mark) for mark in marks)
-        }
+    Raises:
+        LostError: no worker survived the block; with --strict.
+    """
+    if isinstance(rendered, LostError):
+        if work.config.strict:
+            raise rendered
+        failed = block.failed(one_line(rendered))
+        rendered = Rendered(renderings=failed, device="", seconds=0.0)
+    renderings = rendered.renderings
+    failures = [one for one in renderings if one.status == "failed"]
+    finished = [one for one in renderings if one.status != "failed"]
+    if finished:
+        mark = rendering_fingerprint(work, block.recipe)
+        run = replace(run_info(work.config), device=rendered.device)
+        work.store.write_renderings(block.first, block.last, mark, finished, run)
+    counts = Counter(one.status for one in renderings)
+    work.progress.finished(
+        f"{block.layer.name} {block.recipe.name}",
+        len(renderings),
+        block.cost,
+        ", ".join(f"{count} {status}" for status, count in sorted(counts.items())),
+        rendered.seconds,
+    )
+    for one in failures:
+        work.progress.warn(f"{one.unit} failed: {one.reason}")
+    return failures
 
 
 def gather_nature(
@@ -332,17 +222,14 @@ def gather_nature(
 
 def measure_magnitude(work: Work, recipes: Sequence[Recipe]) -> NDArray[np.float32]:
     """Mean magnitude of the sample images' spectra, where a recipe needs it."""
-    phase = [
-        one for one in recipes if isinstance(one, FourierRecipe) and one.parameterization == "phase"
-    ]
-    if not phase:
+    recipe = next((one for one in recipes if one.needs_magnitude), None)
+    if recipe is None:
         return np.zeros((3, 0, 0), np.float32)
     count = len(work.store.read_samples().samples)
     picks = np.linspace(0, count - 1, min(count, MAGNITUDE_IMAGES)).astype(int).tolist()
-    shape = rendered_shape(work, octave_sides(phase[0], work.config.size)[-1])
+    shape = rendered_shape(work, recipe.sides(work.config.size)[-1])
     pictures = seen_pictures(work, sorted(set(picks)), shape)
-    magnitude = mean_magnitude(to_tensor(pictures), phase[0].contrast)
-    return np.asarray(magnitude.to(torch.float32).numpy())
+    return np.asarray(mean_magnitude(to_tensor(pictures)).to(torch.float32).numpy())
 
 
 def rendered_shape(work: Work, side: int = 0) -> Shape:

@@ -29,9 +29,9 @@ from ..progress import Progress
 from ..ranking.matching import check_comparable
 from ..ranking.ranking import rank_channels
 from ..records import CLASSES, LayerAtlas, LayerInfo, ModelAtlas, Pictures, Rendering, RunInfo
-from ..rendering.recipes import Recipe, digest
+from ..rendering.kinds import Recipe, digest
 from .look import lens_fingerprint, lens_images
-from .render import recipes_for, rendering_fingerprint
+from .recipes import recipes_for, rendering_fingerprint
 from .run import Work, run_info
 
 PLAN = "atlas.json"

@@ -28,9 +28,11 @@ from atlas.network.tuning import CPU_BATCH
 from atlas.ranking.activations import measure_layers
 from atlas.ranking.ranking import rank_channels
 from atlas.records import LayerInfo, LayerStats, Rendering
-from atlas.rendering.attempts import Block, Material, Settings, render_block
+from atlas.rendering.attempts import render_best
+from atlas.rendering.job import Job, Nature
+from atlas.rendering.kinds import FourierRecipe, Recipe, facet, negative
 from atlas.rendering.parameterization import mean_magnitude
-from atlas.rendering.recipes import RECIPES, FourierRecipe, Recipe, facet, negative
+from atlas.rendering.recipes import RECIPES
 from atlas.rendering.scoring import high_frequency
 
 
@@ -58,7 +60,7 @@ def main() -> None:
     wanted = args.layers.split(",") if args.layers else spread(blocks)
     units = {name: pick_units(stats[name], args.units) for name in wanted}
     print(f"{args.model}, N {len(images)}, natural HF {hf:.4f} = 1, {args.units} units of {wanted}")
-    magnitude = mean_magnitude(to_tensor(images[:256]), 4.0).numpy()
+    magnitude = mean_magnitude(to_tensor(images[:256])).numpy()
     rows, drawn = [], dict[tuple[str, int], list[NDArray[np.uint8]]]()
     for title, recipe in recipes_of(args.recipes, args.variants):
         renderings, seconds = render_all(
@@ -115,35 +117,25 @@ def render_all(
     drawn: Mapping[tuple[str, int], list[NDArray[np.uint8]]],
 ) -> tuple[list[Rendering], float]:
     """All units by one recipe, and the seconds it took. Facets differ from all `drawn` before."""
-    order = list(stats)
+    nature = Nature(stats=stats, hf=hf, magnitude=magnitude)
     began = time.perf_counter()
     renderings: list[Rendering] = []
     for name, channels in units.items():
-        settings = Settings(
+        best = {one: int(np.argmax(stats[name].over_images(one))) for one in channels}
+        job: Job[Recipe] = Job(
             recipe=recipe,
+            layer=name,
+            channels=tuple(channels),
             size=224,
             seed=0,
+            weights=network.weights_sha256,
             batch=CPU_BATCH,
             precision="fp32",
-            natural_hf=hf,
+            nature=nature,
+            examples={channel: images[image] for channel, image in best.items()},
+            earlier={channel: drawn.get((name, channel), []) for channel in channels},
         )
-        block = Block(layer=name, first=0, last=len(channels) - 1, channels=tuple(channels))
-        company = isinstance(recipe, FourierRecipe) and recipe.objective == "company"
-        before = order[: order.index(name) + 1] if company else [name]
-
-        def best(channel: int, name: str = name) -> NDArray[np.uint8]:
-            return images[int(np.argmax(stats[name].over_images(channel)))]
-
-        def earlier(channel: int, name: str = name) -> list[NDArray[np.uint8]]:
-            return drawn.get((name, channel), [])
-
-        material = Material(
-            natural={key: stats[key] for key in before},
-            best_image=best,
-            earlier=earlier,
-            magnitude=magnitude,
-        )
-        renderings += render_block(network, block, settings, material)
+        renderings += render_best(network, job)
     return renderings, time.perf_counter() - began
 
 

@@ -34,9 +34,10 @@ from atlas.models.load import load_model
 from atlas.models.table import select_layers
 from atlas.network.tuning import describe_device
 from atlas.progress import Progress
-from atlas.rendering import attempts as workers
-from atlas.rendering.recipes import RECIPES, FourierRecipe, Octave
+from atlas.rendering.kinds import FourierRecipe, Octave
+from atlas.rendering.recipes import RECIPES
 from atlas.workers import ray as cluster
+from atlas.workers import schedule
 
 ROOT = Path(__file__).parents[2]
 LAYER = "blocks.5.1"
@@ -96,7 +97,7 @@ def ray_part(blocks: int, rounds: int) -> None:
     """One process on one core against two on two, in turns, since machines are noisy."""
     torch.set_num_threads(1)
     shorten(share=0.5, steps=16, seeds=1)
-    workers.BLOCK_UNITS = BLOCK
+    schedule.BLOCK_UNITS = BLOCK
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(rounds):
         made = []
@@ -180,7 +181,7 @@ def memory_part(counts: Sequence[int]) -> None:
 def one_build(folder: Path, units: int) -> dict[str, float]:
     """A build of about `units` units over all building blocks, in this process."""
     shorten(share=0.67, steps=2, seeds=1)
-    workers.can_start_from_example = lambda recipe: False  # type: ignore[assignment]
+    FourierRecipe.takes_example = property(lambda recipe: False)  # type: ignore[assignment]
     config = settings(folder, "atlas", units=1, size=48, input_size=96)
     table = select_layers(load_model(config).layers, config.layers)
     config = replace(config, units=for_each_layer(units, [layer.channels for layer in table]))

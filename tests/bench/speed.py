@@ -44,8 +44,10 @@ from atlas.network.network import Network
 from atlas.network.tuning import CPU_BATCH, describe_device
 from atlas.ranking.ranking import rank_channels
 from atlas.records import LayerStats, ModelInfo, Rendering
-from atlas.rendering.attempts import Block, Material, Settings, render_block
-from atlas.rendering.recipes import RECIPES, PixelRecipe, pyramid_sizes
+from atlas.rendering.attempts import render_best
+from atlas.rendering.job import Job, Nature
+from atlas.rendering.kinds import PixelRecipe
+from atlas.rendering.recipes import RECIPES
 from atlas.rendering.scoring import score_images
 from atlas.stages.forecast import time_step
 
@@ -179,22 +181,21 @@ def octaves_of(
     precision: str = "fp32",
 ) -> tuple[Rendering, ...]:
     """The units of one layer by `octaves`, scored and judged."""
-    settings = Settings(
+    magnitude = np.zeros((3, 0, 0), np.float32)
+    job = Job(
         recipe=RECIPES["octaves"],
+        layer=stats.layer,
+        channels=units,
         size=224,
         seed=0,
+        weights=network.weights_sha256,
         batch=batch,
         precision=precision,
-        natural_hf=hf,
+        nature=Nature(stats={stats.layer: stats}, hf=hf, magnitude=magnitude),
+        examples=dict.fromkeys(units, np.full((224, 224, 3), 128, np.uint8)),
+        earlier={},
     )
-    block = Block(layer=stats.layer, first=0, last=len(units) - 1, channels=units)
-    material = Material(
-        natural={stats.layer: stats},
-        best_image=lambda _: np.full((224, 224, 3), 128, np.uint8),
-        earlier=lambda _: [],
-        magnitude=np.zeros((3, 0, 0), np.float32),
-    )
-    return render_block(network, block, settings, material)
+    return render_best(network, job)
 
 
 def packaged() -> Reference:
@@ -252,7 +253,7 @@ def article_loop(
     scharr = torch.tensor([[-3.0, 0, 3], [-10, 0, 10], [-3, 0, 3]])
     kernels = torch.stack([scharr, scharr.T]).unsqueeze(1).repeat(3, 1, 1, 1)
     image = np.random.default_rng(0).random((recipe.first_size, recipe.first_size, 3), np.float32)
-    for side in pyramid_sizes(recipe, 224):
+    for side in recipe.sides(224):
         image = cv2.resize(image, (side, side))
         start = torch.from_numpy(image).permute(2, 0, 1)[None]
         pixels = ((start - mean) / std).requires_grad_()

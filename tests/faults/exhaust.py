@@ -22,7 +22,7 @@ from tests.store_records import FINGERPRINT, KEY, MODEL, RUN, fill, rendering, s
 
 Files = dict[str, bytes]
 BLOCK = 32
-"""Units a block, as `workers.BLOCK_UNITS`."""
+"""Units a block, as `schedule.BLOCK_UNITS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

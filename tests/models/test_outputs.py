@@ -337,7 +337,7 @@ def test_pictures_and_saliency_of_a_class_are_those_without_the_last_step(
         (stats,) = measure_layers(network, [network.rows[CLASSES]], pictures(4))
         (recipe,) = find_recipes(("octaves",))
         short = replace(recipe, octaves=tuple(replace(one, steps=3) for one in recipe.octaves))
-        drafts = render(network, short, job_of(CLASSES, [0, 3], stats))
+        drafts = render(network, job_of(short, CLASSES, [0, 3], stats))
         with network.tap({CLASSES: spatial_mean}) as run:
             gradients = class_gradients(run, torch.rand(2, 3, 16, 16, generator=seeded()), 1)
         found.append((stats.mean, *(draft.image for draft in drafts), gradients.numpy()))

@@ -24,7 +24,7 @@ from atlas.pipeline import export
 from atlas.progress import Progress
 from atlas.stages import rank as measuring
 from atlas.stages import render as rendering
-from atlas.workers import tasks
+from atlas.workers import renderer
 from tests.helpers import smooth_images, tiny_network
 from tests.notebook.test_lending import in_training, portraits
 
@@ -248,7 +248,7 @@ def test_a_network_is_as_it_was_after_an_error_too(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tasks, "render_block", stop)
+    monkeypatch.setattr(renderer, "render_best", stop)
     with pytest.raises(KeyboardInterrupt):
         build(network)
     assert portraits(network) == before
@@ -353,14 +353,14 @@ def test_relative_folders_are_those_of_the_call(
 
 
 def test_a_unit_that_fails_is_no_exception(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = tasks.render_block
+    real = renderer.render_best
 
-    def fails_on_channel_1(network: object, block: Any, *rest: Any) -> object:
-        if 1 in block.channels:
+    def fails_on_channel_1(network: Any, job: Any) -> object:
+        if 1 in job.channels:
             raise ValueError("channel 1 is cursed")
-        return real(network, block, *rest)  # type: ignore[arg-type]
+        return real(network, job)
 
-    monkeypatch.setattr(tasks, "render_block", fails_on_channel_1)
+    monkeypatch.setattr(renderer, "render_best", fails_on_channel_1)
     one = build(tiny_network(), units=4)
     assert not one.complete
     assert one.failures == {"relu1:1 by pyramid": "ValueError: channel 1 is cursed"}

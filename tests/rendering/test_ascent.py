@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from atlas.rendering.ascent import gaussian_blur, render_ascent, unit_length
 from atlas.rendering.job import Draft
-from atlas.rendering.recipes import RECIPES, AscentRecipe
+from atlas.rendering.kinds import AscentRecipe
+from atlas.rendering.recipes import RECIPES
 from tests.helpers import (
     job_of,
     layer_info,
@@ -41,7 +42,7 @@ def draw(
     network = network_of(plain or tiny_network(), [layer], mean=MEAN, std=STD)
     count = {"relu2": 3, "scores": 2}.get(layer, 4)
     stats = natural_stats(network, layer_info(layer, count, 16), smooth_images(4))
-    return render_ascent(network, recipe, job_of(layer, channels, stats, size, **changes))
+    return render_ascent(network, job_of(recipe, layer, channels, stats, size, **changes))
 
 
 # --- the loops of the sources --------------------------------------------------------------------
@@ -196,7 +197,7 @@ def test_grey_network_gives_grey_pictures_of_three_colours(name: str) -> None:
     plain = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU())
     network = network_of(plain, ["0"], mean=(0.449,), std=(0.226,))
     stats = natural_stats(network, layer_info("0", 4, 16), smooth_images(4))
-    (draft,) = render_ascent(network, recipe_of(name, steps=11), job_of("0", [1], stats, 30))
+    (draft,) = render_ascent(network, job_of(recipe_of(name, steps=11), "0", [1], stats, 30))
     assert draft.image.shape == (3, 30, 30)
     assert draft.finite
     assert np.array_equal(draft.image[0], draft.image[2])

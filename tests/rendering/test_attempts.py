@@ -1,4 +1,4 @@
-"""Blocks, batches, seeds and retries: how a picture comes to be kept."""
+"""Batches, seeds and further attempts: how a picture comes to be kept."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,92 +11,21 @@ from torch import Tensor, nn
 
 from atlas.network.network import Network
 from atlas.records import LayerStats, Rendering, Scores, Unit
-from atlas.rendering import attempts as workers
-from atlas.rendering.attempts import (
-    BLOCK_UNITS,
-    Block,
-    Material,
-    Settings,
-    even_chunks,
-    failed_rendering,
-    is_out_of_memory,
-    plan_blocks,
-    render_block,
-    shard_blocks,
-    unit_seed,
-)
-from atlas.rendering.engine import render
-from atlas.rendering.job import Draft, Job
-from atlas.rendering.recipes import RECIPES, FourierRecipe, Octave, PixelRecipe, Recipe
+from atlas.rendering import attempts, engine
+from atlas.rendering.attempts import even_chunks, failed_rendering, render_best
+from atlas.rendering.engine import is_out_of_memory, render
+from atlas.rendering.job import Draft, Job, Nature
+from atlas.rendering.kinds import FourierRecipe, Octave, PixelRecipe, Recipe
+from atlas.rendering.recipes import RECIPES
 from atlas.rendering.scoring import score_images
 from tests.helpers import layer_info, natural_stats, network_of, smooth_images, tiny_network
 
 SIDE = 16
 
-
-# --- blocks and chunks ---------------------------------------------------------------------------
-
-
-def blocks(chosen: Sequence[int], finished: Sequence[int] = ()) -> list[tuple[int, int, int]]:
-    return [
-        (block.first, block.last, len(block.channels))
-        for block in plan_blocks("a", chosen, finished)
-    ]
+Jobs = list[Job[Recipe]]
 
 
-def test_borders_of_blocks_are_multiples_of_their_size() -> None:
-    assert BLOCK_UNITS == 32
-    assert blocks(range(70)) == [(0, 31, 32), (32, 63, 32), (64, 69, 6)]
-    assert blocks([]) == []
-
-
-def test_blocks_leave_out_what_is_finished_and_keep_their_borders() -> None:
-    chosen = list(range(100, 170))
-    finished = [*chosen[:32], chosen[33], chosen[63]]
-    assert blocks(chosen, finished) == [(32, 62, 30), (64, 69, 6)]
-    (first, _) = plan_blocks("a", chosen, finished)
-    assert first.channels == (132, *range(134, 163))
-    assert first.layer == "a"
-    assert blocks(chosen, chosen) == []
-
-
-def test_channels_come_in_order_of_rank() -> None:
-    (block,) = plan_blocks("a", [7, 3, 9], [3])
-    assert (block.first, block.last, block.channels) == (0, 2, (7, 9))
-
-
-def test_more_units_later_leave_earlier_blocks_as_they_are() -> None:
-    assert blocks(range(40), range(10)) == [(10, 31, 22), (32, 39, 8)]
-
-
-CHOSEN = {"early": range(70), "late": range(100), "classes": range(10)}
-COSTS = {"early": 1.0, "late": 3.0, "classes": 4.0}
-
-
-@pytest.mark.parametrize("shards", [1, 2, 3, 8, 20])
-def test_every_block_is_in_exactly_one_shard(shards: int) -> None:
-    parts = [shard_blocks(CHOSEN, COSTS, (number, shards)) for number in range(1, shards + 1)]
-    assert sorted(place for part in parts for place in part) == [
-        *(("classes", 0), ("early", 0), ("early", 32), ("early", 64)),
-        *(("late", 0), ("late", 32), ("late", 64), ("late", 96)),
-    ]
-
-
-def test_shards_have_equally_much_to_do() -> None:
-    # 96, 96, 96 of late; 40 of classes; 32, 32 of early; 12 of late; 6 of early: 410 in all
-    one, two = (shard_blocks(CHOSEN, COSTS, (number, 2)) for number in (1, 2))
-    assert one == {("late", 0), ("late", 64), ("late", 96)}  # 96 + 96 + 12 = 204
-    assert two == shard_blocks(CHOSEN, COSTS, (1, 1)) - one  # 206
-
-
-def test_a_finished_block_moves_no_other_to_another_shard() -> None:
-    ours = shard_blocks({"a": range(96)}, {"a": 1.0}, (2, 2))
-    assert ours == {("a", 32)}
-    firsts = [
-        [block.first for block in plan_blocks("a", range(96), finished, ours)]
-        for finished in ([], range(40), range(96))
-    ]
-    assert firsts == [[32], [40], []]
+# --- chunks --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -119,13 +48,7 @@ def short(**changes: object) -> FourierRecipe:
     return replace(recipe, octaves=steps, **changes)  # type: ignore[arg-type]
 
 
-def settings_of(recipe: Recipe, batch: int = 8) -> Settings:
-    return Settings(
-        recipe=recipe, size=SIDE, seed=0, batch=batch, precision="fp32", natural_hf=0.05
-    )
-
-
-class Studio:
+class Workshop:
     """A network, its natural statistics, and everything to render units of one layer."""
 
     def __init__(
@@ -141,22 +64,40 @@ class Studio:
         self.stats: LayerStats = natural_stats(
             self.network, layer_info(layer, channels, side), images
         )
-        self.material = Material(
-            natural={layer: self.stats},
-            best_image=lambda channel: images[int(self.stats.over_images(channel).argmax())],
-            earlier=lambda channel: (),
-            magnitude=np.zeros((3, 0, 0), np.float32),
+        self.examples = {
+            channel: images[int(self.stats.over_images(channel).argmax())]
+            for channel in range(channels)
+        }
+
+    def job(
+        self, channels: Sequence[int], recipe: Recipe | None = None, **changes: object
+    ) -> Job[Recipe]:
+        nature = Nature(
+            stats={self.layer: self.stats}, hf=0.05, magnitude=np.zeros((3, 0, 0), np.float32)
         )
+        job: Job[Recipe] = Job(
+            recipe=recipe or short(),
+            layer=self.layer,
+            channels=tuple(channels),
+            size=SIDE,
+            seed=0,
+            weights=self.network.weights_sha256,
+            batch=8,
+            precision="fp32",
+            nature=nature,
+            examples=self.examples,
+            earlier={},
+        )
+        return replace(job, **changes)  # type: ignore[arg-type]
 
     def render(
-        self, channels: Sequence[int], settings: Settings | None = None
+        self, channels: Sequence[int], recipe: Recipe | None = None, **changes: object
     ) -> tuple[Rendering, ...]:
-        block = Block(layer=self.layer, first=0, last=len(channels) - 1, channels=tuple(channels))
-        return render_block(self.network, block, settings or settings_of(short()), self.material)
+        return render_best(self.network, self.job(channels, recipe, **changes))
 
 
-def tiny() -> Studio:
-    return Studio(tiny_network(), "relu1", 4, SIDE, smooth_images(12))
+def tiny() -> Workshop:
+    return Workshop(tiny_network(), "relu1", 4, SIDE, smooth_images(12))
 
 
 def test_units_come_back_in_the_order_of_the_block() -> None:
@@ -172,19 +113,19 @@ def test_units_come_back_in_the_order_of_the_block() -> None:
 
 
 def test_scores_are_those_of_the_8_bit_picture() -> None:
-    studio = tiny()
-    (one,) = studio.render([1])
+    workshop = tiny()
+    (one,) = workshop.render([1])
     pixels = np.round(one.image.astype(np.float32) * 255).astype(np.uint8).transpose(1, 2, 0)
-    (scores,) = score_images(studio.network, "relu1", [1], [pixels], studio.stats, 0.05)
+    (scores,) = score_images(workshop.network, "relu1", [1], [pixels], workshop.stats, 0.05)
     assert one.scores == scores
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3])
 def test_batch_size_changes_no_byte(batch: int) -> None:
-    studio = tiny()
+    workshop = tiny()
     for one, other in zip(
-        studio.render([0, 1, 2, 3]),
-        studio.render([0, 1, 2, 3], settings_of(short(), batch)),
+        workshop.render([0, 1, 2, 3]),
+        workshop.render([0, 1, 2, 3], batch=batch),
         strict=True,
     ):
         assert np.array_equal(one.image, other.image)
@@ -193,37 +134,36 @@ def test_batch_size_changes_no_byte(batch: int) -> None:
 
 
 def test_seed_depends_on_each_of_its_parts() -> None:
-    network, unit, settings = tiny().network, Unit(layer="a", channel=1), settings_of(short())
-    seeds = [
-        unit_seed(network, unit, settings, 0),
-        unit_seed(network, unit, settings, 1),
-        unit_seed(network, replace(unit, channel=2), settings, 0),
-        unit_seed(network, replace(unit, layer="b"), settings, 0),
-        unit_seed(network, unit, replace(settings, seed=1), 0),
-        unit_seed(network, unit, replace(settings, size=32), 0),
-        unit_seed(network, unit, replace(settings, recipe=short(learning_rate=0.06)), 0),
+    job = tiny().job([1])
+    others = [
+        job,
+        replace(job, attempt=1),
+        replace(job, channels=(2,)),
+        replace(job, layer="b"),
+        replace(job, seed=1),
+        replace(job, size=32),
+        replace(job, recipe=short(learning_rate=0.06)),
+        replace(job, weights="1" * 64),
     ]
-    same = unit_seed(network, unit, replace(settings, batch=1, natural_hf=1.0), 0)
-    network.weights_sha256 = "1" * 64
-    seeds.append(unit_seed(network, unit, settings, 0))
-    assert len(set(seeds)) == len(seeds)
-    assert same == seeds[0], "batch, precision and natural images are no part of it"
+    seeds = [seed for one in others for seed in one.seeds]
+    assert len(set(seeds)) == len(others)
     assert all(0 <= seed < 2**63 for seed in seeds)
+    assert replace(job, channels=(2, 1), batch=1, precision="bf16").seeds[1] == seeds[0]
 
 
 # --- retries -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+def jobs(monkeypatch: pytest.MonkeyPatch) -> Jobs:
     """The jobs that are rendered."""
-    seen: list[Job] = []
+    seen: Jobs = []
 
-    def remember(network: Network, recipe: Recipe, job: Job) -> list[Draft]:
+    def remember(network: Network, job: Job[Recipe]) -> list[Draft]:
         seen.append(job)
-        return render(network, recipe, job)
+        return render(network, job)
 
-    monkeypatch.setattr(workers, "render", remember)
+    monkeypatch.setattr(engine, "render", remember)
     return seen
 
 
@@ -237,19 +177,18 @@ def scripted(monkeypatch: pytest.MonkeyPatch, reaches: dict[int, list[float]]) -
             for channel in channels
         ]
 
-    monkeypatch.setattr(workers, "score_images", score)
+    monkeypatch.setattr(attempts, "score_images", score)
 
 
 def test_weak_unit_gets_three_seeds_then_its_example_and_the_best_is_kept(
-    jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    studio = tiny()
+    workshop = tiny()
     scripted(monkeypatch, {0: [0.2, 0.5, 0.3, 0.4], 2: [2.0], 3: [0.1, 1.5]})
-    kept = {one.unit.channel: one for one in studio.render([0, 2, 3])}
+    kept = {one.unit.channel: one for one in workshop.render([0, 2, 3])}
     assert [job.channels for job in jobs] == [(0, 2, 3), (0, 3), (0,), (0,)]
-    assert [job.start is not None for job in jobs] == [False, False, False, True]
-    unit, settings = Unit(layer="relu1", channel=0), settings_of(short())
-    seeds = [unit_seed(studio.network, unit, settings, attempt) for attempt in range(4)]
+    assert [job.start for job in jobs] == ["noise", "noise", "noise", "example"]
+    seeds = [workshop.job([0], attempt=attempt).seeds[0] for attempt in range(4)]
     assert [job.seeds[0] for job in jobs] == seeds
     assert (kept[0].scores.reach, kept[0].seed, kept[0].start) == (0.5, seeds[1], "noise")
     assert [kept[channel].attempts for channel in (0, 2, 3)] == [4, 1, 2]
@@ -257,33 +196,32 @@ def test_weak_unit_gets_three_seeds_then_its_example_and_the_best_is_kept(
 
 
 def test_example_start_that_does_better_is_kept_and_labelled(
-    jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    studio = tiny()
+    workshop = tiny()
     scripted(monkeypatch, {0: [0.2, 0.5, 0.3, 1.2]})
-    (kept,) = studio.render([0])
+    (kept,) = workshop.render([0])
     assert (kept.status, kept.start, kept.attempts) == ("ok", "example", 4)
-    assert jobs[-1].start is not None
-    assert np.array_equal(jobs[-1].start[0], studio.material.best_image(0))
+    assert jobs[-1].start == "example"
 
 
 def test_unit_that_real_images_do_not_excite_more_needs_no_example(
-    jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def score(_network: Network, _layer: str, channels: Sequence[int], *_: object) -> list[Scores]:
         return [Scores(activation=1, reach=2, select=9, robust=1, hf=1) for _ in channels]
 
-    monkeypatch.setattr(workers, "score_images", score)
+    monkeypatch.setattr(attempts, "score_images", score)
     (kept,) = tiny().render([0])
     assert (kept.status, kept.attempts, kept.start) == ("weak", 3, "noise")
-    assert all(job.start is None for job in jobs)
+    assert all(job.start == "noise" for job in jobs)
 
 
-def test_pixel_recipe_is_tried_once(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pixel_recipe_is_tried_once(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = RECIPES["pyramid"]
     assert isinstance(recipe, PixelRecipe)
     scripted(monkeypatch, {0: [0.2]})
-    (kept,) = tiny().render([0], settings_of(replace(recipe, sizes=2, steps=2)))
+    (kept,) = tiny().render([0], replace(recipe, sizes=2, steps=2))
     assert (kept.attempts, kept.status, len(jobs)) == (1, "weak", 1)
 
 
@@ -301,17 +239,17 @@ def test_pixel_recipe_is_tried_once(jobs: list[Job], monkeypatch: pytest.MonkeyP
 def test_batch_that_does_not_fit_is_halved_and_gives_the_same_pictures(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    studio, sizes = tiny(), []
-    expected = studio.render([0, 1, 2, 3])
+    workshop, sizes = tiny(), []
+    expected = workshop.render([0, 1, 2, 3])
 
-    def limited(network: Network, recipe: Recipe, job: Job) -> list[Draft]:
+    def limited(network: Network, job: Job[Recipe]) -> list[Draft]:
         sizes.append(len(job.channels))
         if len(job.channels) > 1:
             raise error
-        return render(network, recipe, job)
+        return render(network, job)
 
-    monkeypatch.setattr(workers, "render", limited)
-    got = studio.render([0, 1, 2, 3])
+    monkeypatch.setattr(engine, "render", limited)
+    got = workshop.render([0, 1, 2, 3])
     assert sizes[:7] == [4, 2, 1, 1, 2, 1, 1]
     for one, other in zip(expected, got, strict=True):
         assert np.array_equal(one.image, other.image)
@@ -324,11 +262,11 @@ def test_one_unit_that_does_not_fit_and_other_errors_are_raised(
 ) -> None:
     calls = []
 
-    def fail(_network: Network, _recipe: Recipe, job: Job) -> list[Draft]:
+    def fail(_network: Network, job: Job[Recipe]) -> list[Draft]:
         calls.append(len(job.channels))
         raise error
 
-    monkeypatch.setattr(workers, "render", fail)
+    monkeypatch.setattr(engine, "render", fail)
     with pytest.raises(type(error)):
         tiny().render([0, 1])
     assert calls == ([2, 1] if is_out_of_memory(error) else [2])
@@ -344,12 +282,14 @@ class Overflow(nn.Module):
         return torch.stack([maps[:, 0], maps[:, 1] * 3e38 * 1e6, *maps[:, 2:].unbind(1)], 1)
 
 
-def test_unit_that_is_not_finite_is_tried_again_at_half_the_rate_alone(jobs: list[Job]) -> None:
+def test_unit_that_is_not_finite_is_tried_again_at_half_the_rate_alone(
+    jobs: Jobs,
+) -> None:
     clean = tiny()
     parts = dict(tiny_network().named_children())
     broken = nn.Sequential(parts["conv1"], parts["relu1"], Overflow())
-    studio = Studio(broken, "2", 4, SIDE, smooth_images(12))
-    first, spoilt, second = studio.render([0, 1, 2], settings_of(short(seeds=1)))
+    workshop = Workshop(broken, "2", 4, SIDE, smooth_images(12))
+    first, spoilt, second = workshop.render([0, 1, 2], short(seeds=1))
     assert [(job.channels, job.rate) for job in jobs[:2]] == [((0, 1, 2), 1.0), ((1,), 0.5)]
     assert jobs[1].seeds == jobs[0].seeds[1:2]
     assert spoilt.status == "nonfinite"
@@ -359,7 +299,7 @@ def test_unit_that_is_not_finite_is_tried_again_at_half_the_rate_alone(jobs: lis
         assert one.status in ("ok", "weak")
         assert one.scores.reach > 0
     assert clean.stats.finite.all()
-    assert not studio.stats.finite[1]
+    assert not workshop.stats.finite[1]
 
 
 def bright_patches() -> list[NDArray[np.uint8]]:
@@ -395,9 +335,9 @@ class Clamp(nn.Module):
 def test_units_silent_on_noise_come_alive_and_only_the_dead_one_is_dead(
     activation: Callable[[], nn.Module],
 ) -> None:
-    studio = Studio(silent_network(activation), "3", 4, SIDE, bright_patches())
-    assert studio.stats.std[2] == 0
-    red, green, dead, blue = studio.render([0, 1, 2, 3], settings_of(short()))
+    workshop = Workshop(silent_network(activation), "3", 4, SIDE, bright_patches())
+    assert workshop.stats.std[2] == 0
+    red, green, dead, blue = workshop.render([0, 1, 2, 3])
     for one in (red, green, blue):
         assert one.status in ("ok", "weak")
         assert one.scores.reach > 0
@@ -420,6 +360,6 @@ def test_failed_unit_is_recorded_with_its_reason_and_no_pixels() -> None:
 
 
 def test_snapshots_are_kept_where_asked_for() -> None:
-    kept = tiny().render([0], replace(settings_of(short()), snapshots=True))[0].snapshots
+    kept = tiny().render([0], snapshots=True)[0].snapshots
     assert kept.shape == (2, 3, 112, 112)
     assert tiny().render([0])[0].snapshots.shape[0] == 0

@@ -22,10 +22,8 @@ from atlas.models.load import load_model
 from atlas.network.network import Network
 from atlas.records import LayerStats
 from atlas.rendering.engine import in_grey, render
-from atlas.rendering.job import Draft
-from atlas.rendering.parameterization import mean_magnitude
-from atlas.rendering.recipes import (
-    RECIPES,
+from atlas.rendering.job import Draft, Nature
+from atlas.rendering.kinds import (
     AscentRecipe,
     FourierRecipe,
     Octave,
@@ -35,6 +33,8 @@ from atlas.rendering.recipes import (
     facet,
     negative,
 )
+from atlas.rendering.parameterization import mean_magnitude
+from atlas.rendering.recipes import RECIPES
 from tests.helpers import (
     calibrated_googlenet,
     job_of,
@@ -99,10 +99,12 @@ def draw(
     **changes: object,
 ) -> list[Draft]:
     """Render with what each recipe may need."""
-    magnitude = mean_magnitude(to_tensor(smooth_images(4, size)), 4.0).numpy()
-    others = (np.stack([PHOTOS[channel % 12] for channel in channels]),)
-    more: dict[str, object] = {"magnitude": magnitude, "others": others}
-    return render(network, recipe, job_of(stats.layer, channels, stats, size, **more | changes))
+    magnitude = mean_magnitude(to_tensor(smooth_images(4, size))).numpy()
+    more: dict[str, object] = {
+        "nature": Nature(stats={stats.layer: stats}, hf=0.05, magnitude=magnitude),
+        "earlier": {channel: [PHOTOS[channel % 12]] for channel in channels},
+    }
+    return render(network, job_of(recipe, stats.layer, channels, stats, size, **more | changes))
 
 
 def psnr(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
@@ -167,13 +169,13 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_another_picture(recipe:
     network, stats = tiny()
     first, again = (draw(network, stats, short(recipe), [0])[0] for _ in range(2))
     assert first.image.tobytes() == again.image.tobytes()
-    other = draw(network, stats, short(recipe), [0], seeds=(2,))[0]
+    other = draw(network, stats, short(recipe), [0], given=(2,))[0]
     assert np.abs(first.image - other.image).max() > 0.01
 
 
 def test_equal_seeds_of_different_units_give_different_pictures() -> None:
     network, stats = tiny()
-    one, two = draw(network, stats, short(fourier()), [0, 1], seeds=(1, 1))
+    one, two = draw(network, stats, short(fourier()), [0, 1], given=(1, 1))
     assert psnr(one.image, two.image) < 30
 
 
@@ -213,7 +215,7 @@ def test_negative_picture_is_what_the_unit_likes_least() -> None:
 def test_pictures_start_from_the_example_given() -> None:
     network, stats = tiny("relu1")
     still = replace(short(fourier()), learning_rate=1e-6, octaves=(Octave(share=1.0, steps=1),))
-    (draft,) = draw(network, stats, still, [0], start=np.stack(PHOTOS[3:4]))
+    (draft,) = draw(network, stats, still, [0], examples={0: PHOTOS[3]}, start="example")
     seen = PHOTOS[3].transpose(2, 0, 1) / 255
     assert np.abs(draft.image - seen).max() < 0.1
 
@@ -272,7 +274,7 @@ def test_pictures_of_a_grey_network_are_grey() -> None:
     plain = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU())
     network = network_of(plain, ["0"], mean=(0.449,), std=(0.226,))
     stats = natural_stats(network, layer_info("0", 2, 16), smooth_images(4))
-    (draft,) = render(network, fourier(), job_of("0", [1], stats, 32))
+    (draft,) = render(network, job_of(fourier(), "0", [1], stats, 32))
     assert draft.image.std() > 0.01
     for image in (draft.image, *draft.snapshots):
         assert np.array_equal(image[0], image[1])

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from atlas.rendering.job import Log
-from atlas.rendering.octaves import first_images, octave_sides, render_octaves, revive
+from atlas.rendering.kinds import FourierRecipe, Octave
+from atlas.rendering.octaves import first_images, render_octaves, revive
 from atlas.rendering.parameterization import spectrum_scale
-from atlas.rendering.recipes import RECIPES, FourierRecipe, Octave
+from atlas.rendering.recipes import RECIPES
 from tests.helpers import (
     job_of,
     layer_info,
@@ -37,12 +38,12 @@ def octaves(*steps: int, **changes: object) -> FourierRecipe:
     [(224, (56, 112, 224)), (225, (56, 112, 224)), (100, (24, 50, 100)), (16, (8, 8, 16))],
 )
 def test_sides_of_octaves_are_even_and_at_least_8(size: int, sides: tuple[int, ...]) -> None:
-    assert octave_sides(octaves(), size) == sides
+    assert octaves().sides(size) == sides
 
 
 @pytest.mark.parametrize("size", range(32, 130, 7))
 def test_octaves_never_shrink(size: int) -> None:
-    sides = octave_sides(octaves(), size)
+    sides = octaves().sides(size)
     assert list(sides) == sorted(sides)
     assert all(side % 2 == 0 for side in sides)
 
@@ -50,7 +51,7 @@ def test_octaves_never_shrink(size: int) -> None:
 def test_objective_rises_and_every_octave_leaves_a_snapshot() -> None:
     network = network_of(tiny_network(), ["relu1"])
     stats = natural_stats(network, layer_info("relu1", 4, 16), smooth_images(8))
-    drafts = render_octaves(network, octaves(10, 8, 6), job_of("relu1", [0, 1], stats, 32))
+    drafts = render_octaves(network, job_of(octaves(10, 8, 6), "relu1", [0, 1], stats, 32))
     for draft in drafts:
         assert draft.octave_steps == (10, 8, 6)
         assert [one.shape[1] for one in draft.snapshots] == [8, 16, 32]
@@ -67,7 +68,7 @@ def test_one_step_is_adam_on_the_gradient_of_the_standardised_channel() -> None:
     network = network_of(plain, ["relu1"])
     stats = natural_stats(network, layer_info("relu1", 4, 16), smooth_images(8))
     recipe = octaves(3, shift=0.0, zoom=0.0, rotation=0.0, tint_rate=1.0)
-    draft = render_octaves(network, recipe, job_of("relu1", [2], stats, 16))[0]
+    draft = render_octaves(network, job_of(recipe, "relu1", [2], stats, 16))[0]
     generator = torch.Generator().manual_seed(1002)
     parameters = (0.01 * torch.randn(3, 16, 9, 2, generator=generator)).requires_grad_()
     scale = spectrum_scale(16, recipe.exponent)
@@ -95,9 +96,9 @@ def test_example_is_what_the_first_octave_starts_from() -> None:
     network = network_of(tiny_network(), ["relu1"])
     stats = natural_stats(network, layer_info("relu1", 4, 16), smooth_images(8))
     start = np.stack(smooth_images(2, 32, seed=9))
-    job = job_of("relu1", [0, 1], stats, 32, start=start)
-    generators = [torch.Generator().manual_seed(seed) for seed in job.seeds]
-    first = first_images(octaves(1), job, (16, 16), generators, network).images()
+    examples = dict(enumerate(start))
+    job = job_of(octaves(1), "relu1", [0, 1], stats, 32, examples=examples, start="example")
+    first = first_images(job, (16, 16), job.generators(), network).images()
     small = torch.from_numpy(start).permute(0, 3, 1, 2).float() / 255
     assert (first - F.avg_pool2d(small, 2)).abs().max() < 0.1, "but for a little noise"
 
@@ -110,7 +111,7 @@ def test_network_of_one_size_sees_averages_of_larger_pictures() -> None:
     plain = nn.Sequential(Fixed(), *tiny_network().children())[:3]
     network = network_of(plain, ["2"])
     stats = natural_stats(network, layer_info("2", 4, 16), smooth_images(8))
-    draft = render_octaves(network, octaves(20, 20, 20), job_of("2", [3], stats, 64))[0]
+    draft = render_octaves(network, job_of(octaves(20, 20, 20), "2", [3], stats, 64))[0]
     assert draft.image.shape == (3, 64, 64)
     picture = torch.from_numpy(draft.image)[None]
     with torch.no_grad():

@@ -222,9 +222,9 @@ def test_cropped_spectrum_holds_the_frequencies_of_the_smaller_grid() -> None:
 
 def test_mean_magnitude_of_one_image_is_its_own() -> None:
     images = torch.from_numpy(np.stack(smooth_images(1))).permute(0, 3, 1, 2).float() / 255
-    magnitude = mean_magnitude(images, 4.0)
+    magnitude = mean_magnitude(images)
     plane = torch.einsum(
         "ij,bjhw->bihw", torch.linalg.inv(COLOUR), torch.logit(images.clamp(0.02, 0.98))
     )
-    expected = np.abs(np.fft.rfft2(4 * plane[0].numpy(), norm="ortho"))
+    expected = np.abs(np.fft.rfft2(plane[0].numpy(), norm="ortho"))
     np.testing.assert_allclose(magnitude.numpy(), expected, rtol=1e-3, atol=1e-3)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from atlas.rendering.kinds import PixelRecipe, UpscaleRecipe
 from atlas.rendering.pyramid import (
     edges,
     grey_noise,
@@ -20,7 +21,7 @@ from atlas.rendering.pyramid import (
     scale_up,
     scharr,
 )
-from atlas.rendering.recipes import RECIPES, PixelRecipe, UpscaleRecipe
+from atlas.rendering.recipes import RECIPES
 from tests.helpers import (
     job_of,
     layer_info,
@@ -126,7 +127,7 @@ def compare(
     network = network_of(plain, [layer], mean=MEAN, std=STD)
     stats = natural_stats(network, layer_info(layer, channels, 16), smooth_images(4))
     others = [one for one in range(channels) if one != channel][:1]
-    drafts = render_pixels(network, pyramid(name), job_of(layer, [*others, channel], stats, size))
+    drafts = render_pixels(network, job_of(pyramid(name), layer, [*others, channel], stats, size))
     generator = torch.Generator().manual_seed(1000 + channel)
     image = torch.rand(3, 28, 28, generator=generator)
     jitter, levels = (generator, (1, 2, 4)) if name == "pyramid+" else (None, (1,))
@@ -163,7 +164,7 @@ def test_loss_is_minus_half_the_channel_plus_pixels_plus_edges() -> None:
     activations = torch.tensor([[[[9.0]], [[3.0]]], [[[4.0]], [[9.0]]]])  # units 1 and 0
     pixels = torch.zeros(2, 3, 3, 3)
     pixels[0, 0, 1, 1] = 1.0
-    loss = pyramid_loss(activations, pixels, pyramid(), job_of("a", [1, 0], None))  # type: ignore[arg-type]
+    loss = pyramid_loss(activations, pixels, job_of(pyramid(), "a", [1, 0], None))  # type: ignore
     # one white pixel: RMS of 27 pixels; edges: 2 · (4 · 9 + 2 · 100) over 6 maps of 9
     wanted = -0.5 * 3 + (1 / 27) ** 0.5 + (472 / 54) ** 0.5
     assert float(loss[0]) == pytest.approx(wanted, rel=1e-6)
@@ -205,7 +206,7 @@ def test_grey_network_gives_grey_pictures_of_three_colours() -> None:
     plain = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU())
     network = network_of(plain, ["0"], mean=(0.449,), std=(0.226,))
     stats = natural_stats(network, layer_info("0", 2, 16), smooth_images(4))
-    draft = render_pixels(network, pyramid(sizes=3), job_of("0", [1], stats, 224))[0]
+    draft = render_pixels(network, job_of(pyramid(sizes=3), "0", [1], stats, 224))[0]
     assert draft.image.shape == (3, 30, 30)
     assert draft.finite
     assert np.array_equal(draft.image[0], draft.image[2])
@@ -218,7 +219,7 @@ def test_network_of_one_size_still_gives_a_picture() -> None:
 
     network = network_of(nn.Sequential(Fixed(), nn.Conv2d(3, 2, 3)), ["1"], mean=MEAN, std=STD)
     stats = natural_stats(network, layer_info("1", 2, 14), smooth_images(4))
-    draft = render_pixels(network, pyramid(sizes=3), job_of("1", [0], stats, 224))[0]
+    draft = render_pixels(network, job_of(pyramid(sizes=3), "1", [0], stats, 224))[0]
     assert draft.image.shape == (3, 30, 30)
     assert draft.finite
     assert not draft.silent
@@ -270,7 +271,7 @@ def compare_upscaled(layer: str, channels: int, channel: int, size: int, blur: i
     network = network_of(plain, [layer], mean=MEAN, std=STD)
     stats = natural_stats(network, layer_info(layer, channels, 16), smooth_images(4))
     batch = [(channel + 1) % channels, channel]
-    (_, draft) = render_upscaled(network, visualizer(blur=blur), job_of(layer, batch, stats, size))
+    (_, draft) = render_upscaled(network, job_of(visualizer(blur=blur), layer, batch, stats, size))
     wanted = fastai_loop(plain, layer, channel, len(draft.snapshots), blur or None)
     for got, colours in zip(draft.snapshots, wanted, strict=True):
         np.testing.assert_allclose(got, colours.clip(0, 1).transpose(2, 0, 1), rtol=0, atol=1e-4)
@@ -297,7 +298,7 @@ def test_weight_decay_alone_takes_a_silent_units_picture_to_the_mean_colour() ->
     assert compare_upscaled("relu2", 3, 2, size=45) == 3
     network = network_of(tiny_network(), ["relu2"], mean=MEAN, std=STD)
     stats = natural_stats(network, layer_info("relu2", 3, 16), smooth_images(4))
-    draft = render_upscaled(network, visualizer(), job_of("relu2", [2], stats, 56))[0]
+    draft = render_upscaled(network, job_of(visualizer(), "relu2", [2], stats, 56))[0]
     assert draft.silent
     assert np.abs(draft.image - np.array(MEAN, np.float32).reshape(3, 1, 1)).max() < 0.1
 
@@ -323,7 +324,7 @@ def test_grey_network_gives_grey_pictures_by_filter_visualizer() -> None:
     plain = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU())
     network = network_of(plain, ["0"], mean=(0.449,), std=(0.226,))
     stats = natural_stats(network, layer_info("0", 2, 16), smooth_images(4))
-    draft = render_upscaled(network, visualizer(sizes=2), job_of("0", [1], stats, 224))[0]
+    draft = render_upscaled(network, job_of(visualizer(sizes=2), "0", [1], stats, 224))[0]
     assert draft.image.shape == (3, 67, 67)
     assert draft.finite
     assert np.array_equal(draft.image[0], draft.image[2])
@@ -334,7 +335,7 @@ def test_half_the_rate_takes_half_the_first_step() -> None:
     stats = natural_stats(network, layer_info("relu1", 4, 16), smooth_images(4))
     still, whole, half = (
         render_upscaled(
-            network, visualizer(sizes=1, steps=1), job_of("relu1", [0], stats, rate=rate)
+            network, job_of(visualizer(sizes=1, steps=1), "relu1", [0], stats, rate=rate)
         )[0].image
         for rate in (0.0, 1.0, 0.5)
     )

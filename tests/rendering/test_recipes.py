@@ -5,21 +5,16 @@ from dataclasses import asdict, replace
 import pytest
 
 from atlas.errors import UsageError
-from atlas.rendering.recipes import (
-    RECIPES,
+from atlas.rendering.kinds import (
     AscentRecipe,
     FourierRecipe,
     PixelRecipe,
     UpscaleRecipe,
     digest,
     facet,
-    find_recipes,
     negative,
-    picture_side,
-    pyramid_sizes,
-    sign_of,
-    steps_at_full_size,
 )
+from atlas.rendering.recipes import RECIPES, find_recipes
 
 ARTICLE = (
     *(28, 29, 30, 32, 34, 36, 38, 40, 42, 44, 46, 48, 50, 52, 55, 58, 61, 64, 67, 70, 74, 78, 82),
@@ -56,25 +51,25 @@ def ascent(name: str = "ascent") -> AscentRecipe:
 
 
 def test_pyramid_has_the_46_sizes_of_the_article() -> None:
-    assert pyramid_sizes(pyramid(), 224) == ARTICLE
+    assert pyramid().sides(224) == ARTICLE
     assert len(ARTICLE) == 46
 
 
 def test_smaller_pyramids_end_in_proportion() -> None:
-    assert pyramid_sizes(pyramid(), 112) == tuple(size for size in ARTICLE if size <= 124)
-    assert pyramid_sizes(pyramid(), 8) == (28,)
+    assert pyramid().sides(112) == tuple(size for size in ARTICLE if size <= 124)
+    assert pyramid().sides(8) == (28,)
 
 
 def test_filter_visualizer_has_the_12_sizes_of_its_source_cut_to_whole_pixels() -> None:
-    assert pyramid_sizes(visualizer(), 224) == pyramid_sizes(visualizer(), 448) == FILTER_VISUALIZER
-    assert pyramid_sizes(visualizer(), 112) == tuple(one for one in FILTER_VISUALIZER if one <= 204)
-    assert pyramid_sizes(visualizer(), 8) == (56,)
+    assert visualizer().sides(224) == visualizer().sides(448) == FILTER_VISUALIZER
+    assert visualizer().sides(112) == tuple(one for one in FILTER_VISUALIZER if one <= 204)
+    assert visualizer().sides(8) == (56,)
 
 
 def test_side_of_a_finished_picture() -> None:
-    sides = {name: picture_side(RECIPES[name], 224) for name in ("octaves", "ascent")}
+    sides = {name: RECIPES[name].sides(224)[-1] for name in ("octaves", "ascent")}
     assert sides == {"octaves": 224, "ascent": 224}
-    assert picture_side(visualizer(), 224) == FILTER_VISUALIZER[-1] == 408
+    assert visualizer().sides(224)[-1] == FILTER_VISUALIZER[-1] == 408
 
 
 def test_pyramid_plus_is_the_pyramid_with_jitter_and_levels_only() -> None:
@@ -98,14 +93,14 @@ def test_ascent_is_its_formula_and_nothing_else() -> None:
 
 
 def test_cost_counts_steps_by_their_share_of_the_pixels() -> None:
-    assert steps_at_full_size(octaves()) == 64 / 16 + 48 / 4 + 16
-    assert steps_at_full_size(ascent("class")) == 100
+    assert octaves().steps_at_full_size() == 64 / 16 + 48 / 4 + 16
+    assert ascent("class").steps_at_full_size() == 100
     pixels = sum(side * side for side in FILTER_VISUALIZER)
-    assert steps_at_full_size(visualizer()) == pytest.approx(20 * pixels / 224**2)
-    assert steps_at_full_size(pyramid()) == pytest.approx(
+    assert visualizer().steps_at_full_size() == pytest.approx(20 * pixels / 224**2)
+    assert pyramid().steps_at_full_size() == pytest.approx(
         20 * sum(side * side for side in ARTICLE) / 224**2
     )
-    assert all(steps_at_full_size(one) > 10 for one in RECIPES.values())
+    assert all(one.steps_at_full_size() > 10 for one in RECIPES.values())
 
 
 def test_recipes_are_found_in_the_order_asked_for() -> None:
@@ -149,11 +144,55 @@ def test_every_fourier_recipe_ends_at_the_full_size_and_never_shrinks() -> None:
 
 
 def test_negative_shows_what_a_unit_dislikes() -> None:
-    assert sign_of(negative(octaves())) == -1
-    assert {sign_of(one) for one in RECIPES.values()} == {1}
+    assert negative(octaves()).sign == -1
+    assert {one.sign for one in RECIPES.values()} == {1}
     assert negative(octaves()).name == "octaves-negative"
 
 
 def test_facets_have_numbered_names() -> None:
     assert facet(octaves(), 2).name == "octaves-facet-2"
     assert facet(octaves(), 2).objective == "facet"
+
+
+def test_variants_are_the_negative_and_so_many_facets() -> None:
+    base = octaves()
+    assert base.variants(True, 2) == (negative(base), facet(base, 1), facet(base, 2))
+    assert base.variants(False, 0) == pyramid().variants(True, 2) == ()
+    having = {name for name, recipe in RECIPES.items() if recipe.has_variants}
+    assert having == {"octaves", "company", "phase"}
+
+
+def test_facets_wait_for_the_waves_before_them() -> None:
+    base = octaves()
+    order = [one.wave for one in (base, RECIPES["company"], facet(base, 1), facet(base, 2))]
+    assert order == [0, 0, 1, 2]
+
+
+def test_company_reads_the_layers_up_to_its_own_and_others_only_their_own() -> None:
+    for name, recipe in RECIPES.items():
+        read = [*recipe.layers_read("b", ["a", "b", "c"])]
+        assert read == (["a", "b"] if name == "company" else ["b"])
+        assert recipe.needs_company == (name == "company")
+
+
+def test_recipes_say_what_they_can_start_from_and_what_they_need() -> None:
+    every = [*RECIPES.values(), negative(octaves()), facet(octaves(), 1)]
+    assert {one.name for one in every if one.takes_example} == {
+        *("octaves", "company", "octaves-facet-1")
+    }
+    assert {one.name for one in every if one.needs_magnitude} == {"phase"}
+    assert {one.name for one in every if not one.suits_classes} == {
+        *("company", "octaves-negative", "octaves-facet-1")
+    }
+    assert {one.name for one in every if one.repeated} == {
+        *("pyramid", "pyramid+", "filter-visualizer", "ascent", "class")
+    }
+
+
+def test_single_passes_cost_together_what_the_recipe_costs() -> None:
+    for recipe in (octaves(), facet(octaves(), 1)):
+        passes = recipe.single_passes()
+        assert [len(one.octaves) for one in passes] == [1, 1, 1]
+        assert {one.objective for one in passes} == {"unit"}
+        assert sum(one.steps_at_full_size() for one in passes) == recipe.steps_at_full_size()
+    assert pyramid().single_passes() == ()

@@ -10,7 +10,7 @@ from atlas.config import Config
 from atlas.progress import Progress
 from atlas.rendering.recipes import find_recipes
 from atlas.stages.forecast import Forecast, Row, as_text, forecast
-from atlas.stages.render import choose_recipes
+from atlas.stages.recipes import choose_recipes
 from atlas.stages.run import choose_layers, peek_work
 
 Tiny = Callable[..., Config]

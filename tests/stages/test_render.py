@@ -1,6 +1,5 @@
-"""The stage ranking → renderings: shards, waves, and what goes to a worker."""
+"""The stage ranking → renderings: shards, what goes to a worker, and what fails there."""
 
-import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +9,17 @@ import pytest
 
 from atlas import pipeline
 from atlas.config import Config
+from atlas.network.network import Network
 from atlas.progress import Progress
-from atlas.rendering import attempts as workers
-from atlas.rendering.attempts import Block, Material, Settings
-from atlas.rendering.recipes import RECIPES, FourierRecipe, Octave, facet
+from atlas.rendering.job import Job, Nature
+from atlas.rendering.kinds import FourierRecipe, Octave, Recipe
+from atlas.rendering.recipes import RECIPES
 from atlas.stages import look as looking
 from atlas.stages.merge import merge_cache
-from atlas.workers import tasks
-from atlas.workers.ray import LostError
-from atlas.workers.tasks import Item, Nature, Rendered, Renderer, Task, wave_of
+from atlas.workers import renderer, schedule
+from atlas.workers.pool import LostError
+from atlas.workers.renderer import Rendered, Renderer
+from atlas.workers.schedule import Block
 from tests.helpers import layer_info, network_of, tiny_network
 
 Tiny = Callable[..., Config]
@@ -44,7 +45,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(base, FourierRecipe)
     steps = (Octave(share=0.5, steps=3), Octave(share=1.0, steps=3))
     monkeypatch.setitem(RECIPES, "octaves", replace(base, octaves=steps, seeds=2))
-    monkeypatch.setattr(workers, "BLOCK_UNITS", 2)
+    monkeypatch.setattr(schedule, "BLOCK_UNITS", 2)
     monkeypatch.setattr(looking, "BLOCK_IMAGES", 2)
     monkeypatch.setattr("time.perf_counter", lambda: 0.0)  # seconds are shown on the pages
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
@@ -92,7 +93,7 @@ def test_all_shards_in_one_cache_leave_nothing_to_do(
 ) -> None:
     for number in (1, 2):
         build(tiny(layers=("relu1",), units=4, shard=(number, 2)))
-    monkeypatch.setattr(tasks, "render_block", None)
+    monkeypatch.setattr(renderer, "render_best", None)
     assert build(tiny(layers=("relu1",), units=4)) == 0
 
 
@@ -103,31 +104,7 @@ def test_a_shard_without_blocks_is_done(tiny: Tiny) -> None:
     assert not list(config.cache.rglob("renderings/*/*.h5"))
 
 
-# --- waves and tasks -----------------------------------------------------------------------------
-
-
-def test_facets_wait_for_the_waves_before_them() -> None:
-    base = RECIPES["octaves"]
-    assert isinstance(base, FourierRecipe)
-    assert [wave_of(one) for one in (base, RECIPES["company"], facet(base, 1), facet(base, 2))] == [
-        *(0, 0, 1, 2)
-    ]
-
-
-def task() -> Task:
-    recipe = RECIPES["octaves"]
-    block = Block(layer="relu1", first=0, last=1, channels=(3, 1))
-    return Task(
-        item=Item(recipe=recipe, layer=layer_info("relu1", 4, 16), block=block),
-        best={3: b"three", 1: b"one"},
-        earlier={3: [np.zeros((16, 16, 3), np.uint8)]},
-    )
-
-
-def test_a_task_survives_being_sent() -> None:
-    sent, got = task(), pickle.loads(pickle.dumps(task()))
-    assert (got.item, got.best) == (sent.item, sent.best)
-    assert got.earlier.keys() == {3}
+# --- blocks ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -144,28 +121,29 @@ def test_recipes_that_repeat_others_are_rendered_in_fp32(
 ) -> None:
     network = network_of(tiny_network(), ["relu1"])
     nature = Nature(stats={}, hf=0.05, magnitude=np.zeros((3, 0, 0), np.float32))
-    item = replace(task().item, recipe=RECIPES[name])
-    settings = Renderer(tiny(precision=asked, seed=5), network, nature).settings(item)
-    assert settings == Settings(
-        recipe=RECIPES[name], size=32, seed=5, batch=8, precision=used, natural_hf=0.05
-    )
+    recipe, layer = RECIPES[name], layer_info("relu1", 4, 16)
+    block = Block(recipe=recipe, layer=layer, first=0, last=1, channels=(3, 1))
+    job = Renderer(tiny(precision=asked, seed=5), network, nature).make_job(block)
+    assert (job.recipe, job.layer, job.channels) == (recipe, "relu1", (3, 1))
+    assert (job.size, job.seed, job.batch, job.precision) == (32, 5, 8, used)
+    assert job.weights == network.weights_sha256
 
 
 @pytest.mark.usefixtures("small_blocks")
 def test_failed_base_picture_fails_its_facet_and_no_other(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = tasks.render_block
+    real = renderer.render_best
 
-    def fails_once(network: object, block: Block, settings: Settings, material: Material) -> object:
-        if 1 in block.channels and settings.recipe.name == "octaves":
+    def fails_once(network: Network, job: Job[Recipe]) -> object:
+        if 1 in job.channels and job.recipe.name == "octaves":
             raise ValueError("channel 1 is cursed")
-        return real(network, block, settings, material)  # type: ignore[arg-type]
+        return real(network, job)
 
-    monkeypatch.setattr(tasks, "render_block", fails_once)
+    monkeypatch.setattr(renderer, "render_best", fails_once)
     config = tiny(layers=("relu1",), units=4, facets=1)
     assert build(config) == 1
-    monkeypatch.setattr(tasks, "render_block", real)
+    monkeypatch.setattr(renderer, "render_best", real)
     before = set(files(config.cache, "*.h5"))
     assert build(config) == 0
     made = [
@@ -179,13 +157,13 @@ def test_failed_base_picture_fails_its_facet_and_no_other(
 def test_a_lost_block_is_a_failure_of_each_of_its_units(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = Task.run
+    real = Renderer.render
 
-    def lost(self: Task, worker: tasks.Renderer) -> Rendered:
+    def lost(self: Renderer, block: Block) -> Rendered:
         result = LostError("its process was lost 4 times")
-        return result if self.item.layer.name == "relu1" else real(self, worker)  # type: ignore
+        return result if block.layer.name == "relu1" else real(self, block)  # type: ignore
 
-    monkeypatch.setattr(Task, "run", lost)
+    monkeypatch.setattr(Renderer, "render", lost)
     config = tiny(layers=("relu1", "relu2"))
     assert build(config) == 1
     assert capsys.readouterr().err.count("failed: LostError: its process was lost 4 times") == 2

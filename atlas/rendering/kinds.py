@@ -1,0 +1,331 @@
+"""The kinds of recipes: their constants, and what each needs and gives.
+
+A `FourierRecipe` optimises the spectrum of the image; the others its pixels, as the sources did: a
+`PixelRecipe` and an `UpscaleRecipe` size by size, an `AscentRecipe` at one size. What other files
+ask of a recipe is a method of `Recipe`. The named ones are in `recipes.py`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import ClassVar, Literal
+
+from ..config import fingerprint
+
+COMPANY_MINIMUM = 100
+"""Distinct images that have to stand behind the statistics before company means anything: with 14
+photographs every picture turned into those photographs."""
+
+SOURCE_SIZE = 224
+"""Side in px for which the sources give their sizes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe(ABC):
+    """How a unit becomes a picture.
+
+    Attributes:
+        name: as given to --recipe.
+        seeds: renderings tried from noise.
+        repeated: the constants repeat a published source to the digit, so the network runs in fp32.
+    """
+
+    name: str
+    seeds: int = 1
+    repeated: ClassVar[bool] = True
+
+    @abstractmethod
+    def steps_at_full_size(self) -> float:
+        """About how many gradient steps at the full size a picture costs.
+
+        A step at half the side counts a quarter: cost follows the number of pixels.
+        """
+
+    def sides(self, size: int) -> tuple[int, ...]:
+        """Longer side in pixels of each pass, coarse to fine; the last is the picture's."""
+        return (size,)
+
+    def layers_read(self, layer: str, layers: Sequence[str]) -> Sequence[str]:
+        """The layers whose statistics rendering a unit of `layer` needs, out of all in order."""
+        return (layer,)
+
+    def variants(self, dislikes: bool, facets: int) -> tuple["Recipe", ...]:
+        """The recipes of --negative and --facets that are made from this one."""
+        return ()
+
+    def single_passes(self) -> tuple["FourierRecipe", ...]:
+        """Recipes of one octave each that together cost the same; () if any pass tells the cost."""
+        return ()
+
+    @property
+    def sign(self) -> int:
+        """−1 if it shows what a unit dislikes."""
+        return 1
+
+    @property
+    def wave(self) -> int:
+        """Its place in the order of recipes: it builds on pictures of the waves before."""
+        return 0
+
+    @property
+    def has_variants(self) -> bool:
+        """Whether `variants` can give any."""
+        return False
+
+    @property
+    def takes_example(self) -> bool:
+        """Whether it can start from the sample image that excites the unit most."""
+        return False
+
+    @property
+    def suits_classes(self) -> bool:
+        """Whether it means something for a class score."""
+        return True
+
+    @property
+    def needs_company(self) -> bool:
+        """Whether it reads statistics of other layers, over at least `COMPANY_MINIMUM` images."""
+        return False
+
+    @property
+    def needs_magnitude(self) -> bool:
+        """Whether it needs the mean magnitude of the sample images' spectra."""
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Octave:
+    """One resolution pass: its side as a share of --size, and its gradient steps."""
+
+    share: float
+    steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FourierRecipe(Recipe):
+    """A multi-scale optimisation of Fourier coefficients in decorrelated colour.
+
+    Attributes:
+        octaves: coarse to fine; the last share is 1.
+        exponent: p of the spectrum scale 1 / max(f, 1/size)^p.
+        exponent_step: added to it at each further attempt: units that answer to the finest mesh
+            come out with a picture one can see.
+        learning_rate: of Adam, fresh at each octave.
+        tint_rate: factor on the learning rate of the mean colour; at 1 it moves too little in
+            any number of steps for units that want a plain dark or bright field.
+        start_std: standard deviation of the first coefficients.
+        contrast: divisor of the inverse FFT, so that the sigmoid is not saturated.
+        shift: largest shift as a share of the side.
+        zoom: largest relative change of scale.
+        rotation: largest rotation in degrees.
+        objective: "unit", "company" (the unit among its natural neighbours), or "facet" (the unit
+            in a picture unlike earlier ones).
+        company_weight: weight of the company term.
+        diversity: weight of the likeness to earlier pictures, halved at each further attempt.
+        parameterization: "spectrum", or "phase" under the magnitudes of natural images.
+        sign: −1 to show what the unit dislikes.
+        facet: number of the facet, from 1; 0 for the others.
+        seeds: renderings tried from noise before the dataset-example start.
+    """
+
+    repeated: ClassVar[bool] = False
+
+    octaves: tuple[Octave, ...]
+    exponent: float = 1.2
+    exponent_step: float = 0.4
+    learning_rate: float = 0.05
+    tint_rate: float = 3.0
+    start_std: float = 0.01
+    contrast: float = 4.0
+    shift: float = 16 / 224
+    zoom: float = 0.1
+    rotation: float = 10.0
+    objective: Literal["unit", "company", "facet"] = "unit"
+    company_weight: float = 0.0
+    diversity: float = 0.0
+    parameterization: Literal["spectrum", "phase"] = "spectrum"
+    sign: int = 1
+    facet: int = 0
+    seeds: int = 3
+
+    def steps_at_full_size(self) -> float:
+        """Of all octaves."""
+        return sum(octave.steps * octave.share**2 for octave in self.octaves)
+
+    def sides(self, size: int) -> tuple[int, ...]:
+        """The even longer side in pixels of each octave of a picture of `size`."""
+        return tuple(max(8, 2 * round(octave.share * size / 2)) for octave in self.octaves)
+
+    def layers_read(self, layer: str, layers: Sequence[str]) -> Sequence[str]:
+        """The layer; for company also those before it."""
+        return layers[: layers.index(layer) + 1] if self.needs_company else (layer,)
+
+    def variants(self, dislikes: bool, facets: int) -> tuple[Recipe, ...]:
+        """What the unit dislikes, and further pictures unlike the first."""
+        disliked = (negative(self),) if dislikes else ()
+        return (*disliked, *(facet(self, number) for number in range(1, facets + 1)))
+
+    def single_passes(self) -> tuple["FourierRecipe", ...]:
+        """One recipe an octave; a facet's is without the earlier pictures, which cost little."""
+        plain = self if self.needs_company else replace(self, objective="unit")
+        return tuple(replace(plain, octaves=(octave,)) for octave in self.octaves)
+
+    @property
+    def wave(self) -> int:
+        """A facet follows those of lower numbers."""
+        return self.facet
+
+    @property
+    def has_variants(self) -> bool:
+        """Every one has."""
+        return True
+
+    @property
+    def takes_example(self) -> bool:
+        """An image has a spectrum; one to be disliked is no start."""
+        return self.parameterization == "spectrum" and self.sign > 0
+
+    @property
+    def suits_classes(self) -> bool:
+        """A class has no company in its layer, and only its one picture is asked for."""
+        return self.objective == "unit" and self.sign > 0
+
+    @property
+    def needs_company(self) -> bool:
+        """The company objective reads it."""
+        return self.objective == "company"
+
+    @property
+    def needs_magnitude(self) -> bool:
+        """Phases need it."""
+        return self.parameterization == "phase"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowingRecipe(Recipe):
+    """An optimisation of pixels size by size, small to large.
+
+    Attributes:
+        first_size: side of the first image.
+        growth: factor from one size to the next.
+        sizes: number of sizes.
+        steps: gradient steps at each size.
+        learning_rate: of Adam, fresh at each size.
+    """
+
+    first_size: int
+    growth: float
+    sizes: int
+    steps: int
+    learning_rate: float
+
+    @abstractmethod
+    def whole(self, side: float) -> int:
+        """A side in whole pixels, as the source makes it one."""
+
+    def steps_at_full_size(self) -> float:
+        """Of all sizes."""
+        return self.steps * sum((side / SOURCE_SIZE) ** 2 for side in self.sides(SOURCE_SIZE))
+
+    def sides(self, size: int) -> tuple[int, ...]:
+        """s ← growth · s in whole pixels.
+
+        At --size 224 they are the source's own; for a smaller `size` the list ends in proportion.
+        """
+        sides = [self.first_size]
+        while len(sides) < self.sizes:
+            sides.append(self.whole(self.growth * sides[-1]))
+        limit = max(round(sides[-1] * size / SOURCE_SIZE), self.first_size)
+        return tuple(side for side in sides if side <= limit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelRecipe(GrowingRecipe):
+    """A multi-scale optimisation of pixels with penalties, as the deep-dream article does.
+
+    Without jitter and at the one level of 1 px it is the article's own loop. The first image is
+    drawn from U(0, 1).
+
+    Attributes:
+        unit_weight: weight of the root mean square of the channel in the objective.
+        jitter: each step sees the image rolled by up to so many px along each axis, either way.
+        levels: sides in px of the square averages on which derivatives are penalised; the penalty
+            is the mean over the levels.
+    """
+
+    unit_weight: float
+    jitter: int = 0
+    levels: tuple[int, ...] = (1,)
+
+    def whole(self, side: float) -> int:
+        """The article rounds."""
+        return round(side)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpscaleRecipe(GrowingRecipe):
+    """Adam on pixels that are scaled up again and again, as fastai's FilterVisualizer does.
+
+    Attributes:
+        darkest, brightest: the first image is drawn from the whole values from `darkest` up to and
+            without `brightest`, of 256.
+        weight_decay: coefficient of Adam's weight decay on the normalised pixels.
+        blur: side in px of the box that smooths each scaled-up image; 0 for none.
+    """
+
+    darkest: int
+    brightest: int
+    weight_decay: float
+    blur: int = 0
+
+    def whole(self, side: float) -> int:
+        """FilterVisualizer cuts."""
+        return int(side)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AscentRecipe(Recipe):
+    """Plain steps along the gradient of normalised pixels, as the notes of cs231n do.
+
+    Attributes:
+        steps: gradient steps, all at the full size.
+        learning_rate: length of a step in gradients, or in the norm of the image where
+            `unit_length`.
+        start_std: the first normalised pixels are N(0, start_std).
+        unit_length: divide the gradient of each image by its Euclidean norm.
+        penalty: λ of the term −λ‖x‖² in the objective, x being the normalised pixels.
+        jitter: each step is taken on the image rolled by 0 to so many px along each axis.
+        valid: keep the pixels within black and white after each step.
+        blur: standard deviation in px of the Gaussian that smooths the image.
+        blur_every: steps from one smoothing to the next, the first step included; 0 for none.
+    """
+
+    steps: int
+    learning_rate: float
+    start_std: float
+    unit_length: bool = False
+    penalty: float = 0.0
+    jitter: int = 0
+    valid: bool = False
+    blur: float = 0.0
+    blur_every: int = 0
+
+    def steps_at_full_size(self) -> float:
+        """All are."""
+        return self.steps
+
+
+def negative(recipe: FourierRecipe) -> FourierRecipe:
+    """The recipe that shows what a unit dislikes."""
+    return replace(recipe, name=f"{recipe.name}-negative", objective="unit", sign=-1)
+
+
+def facet(recipe: FourierRecipe, number: int) -> FourierRecipe:
+    """The recipe of another picture of a unit, unlike the one of `recipe` and earlier facets."""
+    name = f"{recipe.name}-facet-{number}"
+    return replace(recipe, name=name, objective="facet", diversity=20.0, facet=number)
+
+
+def digest(recipe: Recipe) -> str:
+    """SHA-256 of all constants of a recipe."""
+    return fingerprint(asdict(recipe))
