@@ -22,7 +22,7 @@ from atlas.models.load import load_model
 from atlas.network.network import Network
 from atlas.network.tuning import choose_device, choose_precision, describe_device
 from atlas.records import LayerInfo
-from atlas.stages.forecast import made_up, time_step
+from atlas.stages.stopwatch import made_up, time_step
 from tests.bench.speed import octaves_of
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)

@@ -49,7 +49,7 @@ from atlas.rendering.job import Job, Nature
 from atlas.rendering.kinds import PixelRecipe
 from atlas.rendering.recipes import RECIPES
 from atlas.rendering.scoring import score_images
-from atlas.stages.forecast import time_step
+from atlas.stages.stopwatch import time_step
 
 ROOT = Path(__file__).parents[2]
 

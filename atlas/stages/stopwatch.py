@@ -1,0 +1,189 @@
+"""Times pieces of the work on the real network, for `forecast.py`.
+
+A few gradient steps are timed at a few depths; the time of the layers between follows from their
+multiply-adds.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from ..images.load import Loaded, load
+from ..network import tuning
+from ..network.network import Network, spatial_mean
+from ..ranking.activations import PASS_BATCH, measure_layers
+from ..ranking.ranking import channel_statistics
+from ..records import LayerInfo, LayerStats
+from ..rendering.engine import render
+from ..rendering.job import Job, Nature
+from ..rendering.kinds import FourierRecipe, Octave, Recipe
+from ..rendering.parameterization import half_spectrum
+from ..rendering.scoring import score_images
+from ..shapes import Picture, Shape
+from .rank import view_shape, wanted_layers
+from .run import Work
+
+DEPTHS = 4
+"""Layers at which steps are timed, spread over the multiply-adds."""
+
+ATTEMPTS = 1.2
+"""Time of a unit over that of its steps: further attempts of some units, and what steps timed by
+themselves leave out (measured on the embedded default)."""
+
+LENS_PASSES = 26
+"""Passes of the whole network, forward and back, for one image: noisy copies, saliency, and the
+checked steps of a fooling image (measured)."""
+
+DECODED = 12
+"""Images decoded for timing."""
+
+TIMED_STEPS = 2
+
+
+class Stopwatch:
+    """Times pieces of the work on the real network.
+
+    Args:
+        work: opened by `work.peek_work`.
+        layers: of the build.
+    """
+
+    def __init__(self, work: Work, layers: Sequence[LayerInfo]) -> None:
+        self.work = work
+        self.wanted = wanted_layers(work, layers)
+        self.stats = {layer.name: made_up(layer) for layer in self.wanted}
+        device = tuning.choose_device(work.config.device)
+        names = [layer.name for layer in self.wanted]
+        self.network = Network(work.model(), names, device, work.config.compile)
+
+    def unit_seconds(
+        self, pairs: Sequence[tuple[Recipe, LayerInfo]]
+    ) -> dict[tuple[str, str], float]:
+        """(recipe, layer) → seconds of a unit, timed at a few depths, between them by cost."""
+        found: dict[tuple[str, str], float] = {}
+        for recipe in dict.fromkeys(recipe for recipe, _ in pairs):
+            layers = sorted(
+                (layer for one, layer in pairs if one == recipe), key=lambda one: one.multiply_adds
+            )
+            places = np.unique(np.linspace(0, len(layers) - 1, DEPTHS).round().astype(int))
+            costs = [layers[place].multiply_adds for place in places]
+            times = [self.unit(recipe, layers[place]) for place in places]
+            for layer in layers:
+                seconds = float(np.interp(layer.multiply_adds, costs, times))
+                found[recipe.name, layer.name] = ATTEMPTS * seconds
+        return found
+
+    def unit(self, recipe: Recipe, layer: LayerInfo) -> float:
+        """Seconds of one unit: all steps and the scores."""
+        config = self.work.config
+        batch = tuning.choose_batch(config.batch, self.network, layer.name, config.size)
+        channels = tuple(range(min(batch, layer.channels)))
+        steps = self.steps(recipe, layer, channels)
+        shape = (*self.network.info.shape, self.network.info.planes)
+        pictures = [np.full(shape, 128, np.uint8)] * len(channels)
+        began = time.perf_counter()
+        score_images(self.network, layer.name, channels, pictures, self.stats[layer.name], 1.0)
+        return (steps + time.perf_counter() - began) / len(channels)
+
+    def steps(self, recipe: Recipe, layer: LayerInfo, channels: tuple[int, ...]) -> float:
+        """Seconds of all steps of a batch: a few are timed, at each side for Fourier recipes."""
+        config = self.work.config
+        passes = recipe.single_passes()
+        if not passes:
+            step = time_step(self.network, layer.name, config.size, "fp32", len(channels))
+            return step * recipe.steps_at_full_size()
+        return sum(
+            one.octaves[0].steps * self.step(self.job(one, recipe, layer, channels))
+            for one in passes
+        )
+
+    def job(
+        self, one: FourierRecipe, whole: Recipe, layer: LayerInfo, channels: tuple[int, ...]
+    ) -> Job[FourierRecipe]:
+        """A request for one pass of a recipe."""
+        config, network = self.work.config, self.network
+        shape = network.picture_shape(whole.sides(config.size)[-1])
+        magnitude = np.ones((network.info.planes, *half_spectrum(shape)), np.float32)
+        return Job(
+            recipe=one,
+            layer=layer.name,
+            channels=channels,
+            size=config.size,
+            seed=config.seed,
+            weights=network.weights_sha256,
+            batch=len(channels),
+            precision=tuning.choose_precision(config.precision, network.device),
+            nature=Nature(stats=self.stats, hf=1.0, magnitude=magnitude),
+            examples={},
+            earlier={},
+        )
+
+    def step(self, job: Job[FourierRecipe]) -> float:
+        """Seconds of one step of a batch in the one octave of a recipe."""
+        (octave,) = job.recipe.octaves
+
+        def seconds(steps: int) -> float:
+            octaves = (Octave(share=octave.share, steps=steps),)
+            short = replace(job, recipe=replace(job.recipe, octaves=octaves))
+            return timed(lambda: render(self.network, short))
+
+        return max(seconds(4) - seconds(1), 1e-6) / 3
+
+    def ranking_seconds(self, layers: Sequence[LayerInfo], images: int) -> float:
+        """Seconds of the pass over all images: decoding, and the network."""
+        size = self.network.info.shape
+        began = time.perf_counter()
+        pixels = list(first_images(self.work, size))
+        decode = (time.perf_counter() - began) / len(pixels)
+        batch = (pixels * PASS_BATCH)[:PASS_BATCH]
+        run = timed(lambda: list(measure_layers(self.network, layers, batch))) / PASS_BATCH
+        return images * (decode + run)
+
+    def lens_seconds(self) -> float:
+        """Seconds of all lenses of one image."""
+        layer = self.wanted[-1].name
+        size = self.network.info.input_size
+        return LENS_PASSES * time_step(self.network, layer, size, "fp32", 8) / 8
+
+
+def first_images(work: Work, size: Shape) -> Iterator[Picture]:
+    """The first few sample images that can be decoded."""
+    few = replace(work.images, items=work.images.items[:DECODED])
+    for item in load(few, size, view_shape(size)):
+        if isinstance(item, Loaded):
+            yield item.pixels
+
+
+def timed(action: Callable[[], object]) -> float:
+    """The lesser time of two runs."""
+    seconds = []
+    for _ in range(2):
+        began = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def time_step(network: Network, layer: str, side: int, precision: str, batch: int) -> float:
+    """Seconds of one forward and backward pass, the best of a few after a first one."""
+    images = torch.full((batch, 3, side, side), 0.5, device=network.device, requires_grad=True)
+    seconds = []
+    with network.tap({layer: spatial_mean}, precision) as run:
+        for _ in range(TIMED_STEPS + 1):
+            began = time.perf_counter()
+            torch.autograd.grad(run(images)[layer].sum(), images)
+            if network.device.type == "cuda":
+                torch.cuda.synchronize(network.device)
+            seconds.append(time.perf_counter() - began)
+    return min(seconds[1:])
+
+
+def made_up(layer: LayerInfo) -> LayerStats:
+    """Statistics of a layer without a pass: only their shapes matter for the time."""
+    random = np.random.default_rng(0)
+    means = random.normal(size=(10, layer.channels)).astype(np.float32)
+    places = np.zeros(means.shape, np.int32)
+    return channel_statistics(layer, 224, means=means, peaks=means, places=places)
