@@ -21,7 +21,7 @@ from .config import Config
 from .errors import CacheError, CheckError, InputError, UsageError
 from .files.files import shown
 from .gallery.write import check_site
-from .models.table import left_out, select_layers
+from .models.selection import left_out, select_layers
 from .progress import Progress
 from .records import Rendering
 from .stages.forecast import as_text, forecast

@@ -19,7 +19,8 @@ from atlas.errors import InputError
 from atlas.models.blueprint import Blueprint
 from atlas.models.load import Model
 from atlas.models.probes import probe_images
-from atlas.models.table import class_layer, layer_table, readout_layer, select_layers
+from atlas.models.selection import class_layer, readout_layer, select_layers
+from atlas.models.table import layer_table
 from atlas.models.timm import import_timm
 from atlas.models.torchvision import (
     REFUSED,

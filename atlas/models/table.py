@@ -1,11 +1,10 @@
-"""The table of what can be looked at in a network, and how rows of it are picked.
+"""The table of what can be looked at in a network.
 
 `layer_table` makes it from forward runs on a photograph: hooks see what each module puts out,
-`axes` finds which axis of it is what, a `Trace` sees what happens between the modules.
-`select_layers` picks rows by group, name or glob.
+`axes` finds which axis of it is what, a `Trace` sees what happens between the modules. `selection`
+picks rows of it.
 """
 
-import fnmatch
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -15,18 +14,32 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError, UsageError, closest, one_line
+from ..errors import InputError, one_line
 from ..records import CLASSES, LayerInfo
-from .axes import Axes, Look, find_axes
+from .axes import Look, find_axes
 from .blocks import ends_of_runs, find_blocks
 from .calling import Habits, call
 from .hooks import hooked
 from .layouts import UNKNOWN, Layout, to_maps
-from .outputs import find_scores, is_made_of, score_rows
+from .outputs import score_rows
+from .reader import Axes
+from .scores import find_scores, is_made_of
+from .selection import ROWS
 from .trace import Trace, View, described, only_map
 
-GROUPS = ("blocks", "children", "all")
-"""Selections of layers that have a name of their own."""
+NO_MAP = LayerInfo(
+    name="",
+    index=0,
+    type="",
+    channels=0,
+    height=0,
+    width=0,
+    receptive_field=0,
+    stride=0,
+    multiply_adds=0,
+    groups=(),
+)
+"""What a row says of an output without places."""
 
 
 def layer_table(network: nn.Module, images: Tensor) -> tuple[LayerInfo, ...]:
@@ -168,19 +181,8 @@ class Recorder:
 
     def other(self, name: str, module: nn.Module, output: object) -> LayerInfo:
         """The row of a call whose output is no map: without groups, only there to be refused."""
-        return LayerInfo(
-            name=name,
-            index=len(self.rows),
-            type=type(module).__name__,
-            channels=0,
-            height=0,
-            width=0,
-            receptive_field=0,
-            stride=0,
-            multiply_adds=0,
-            groups=(),
-            layout=rows_described(output) or described(output),
-        )
+        look = rows_described(output) or described(output)
+        return replace(NO_MAP, name=name, type=type(module).__name__, layout=look)
 
     def readouts(self) -> set[str]:
         """The layers whose spatial means are what the last linear map makes class scores of."""
@@ -205,20 +207,18 @@ def class_row(recorder: Recorder, network: nn.Module, images: Tensor) -> tuple[L
     scores = score_rows(network, images)
     if scores is None:
         return ()
-    return (
-        LayerInfo(
-            name=CLASSES,
-            index=len(recorder.rows),
-            type="classifier",
-            channels=scores.shape[1],
-            height=1,
-            width=1,
-            receptive_field=0,
-            stride=0,
-            multiply_adds=recorder.trace.multiply_adds,
-            groups=("classes",),
-        ),
+    row = replace(
+        NO_MAP,
+        name=CLASSES,
+        index=len(recorder.rows),
+        type="classifier",
+        channels=scores.shape[1],
+        height=1,
+        width=1,
+        multiply_adds=recorder.trace.multiply_adds,
+        groups=("classes",),
     )
+    return (row,)
 
 
 def places_of(
@@ -244,9 +244,6 @@ def places_of(
     return first[0], first[1], float(step[0]), float(step[1])
 
 
-ROWS = "rows for one image"
-
-
 def rows_described(output: object) -> str:
     """`8 rows for one image`, where the rows of a tensor are not the images, or ""."""
     if not isinstance(output, Tensor) or output.ndim < 2 or len(output) == 1:
@@ -254,24 +251,7 @@ def rows_described(output: object) -> str:
     return f"{len(output)} {ROWS}, of shape {tuple(output.shape[1:])}"
 
 
-def left_out(layers: Sequence[LayerInfo], patterns: Sequence[str]) -> str:
-    """What `all` or a glob would pick, were its rows the images, in words; "" where nothing is."""
-    globs = ["*" if pattern == "all" else pattern for pattern in patterns]
-    names = [
-        f"{layer.name} ({layer.layout})"
-        for layer in layers
-        if not layer.groups
-        and ROWS in layer.layout
-        and any(fnmatch.fnmatchcase(layer.name, glob) for glob in globs)
-    ]
-    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-    return f"left out: {', '.join(names[:SHOWN_NAMES])}{more}" if names else ""
-
-
-SHOWN_NAMES = 3
-
-
-# --- groups and selection ------------------------------------------------------------------------
+# --- groups --------------------------------------------------------------------------------------
 
 
 def grouped(
@@ -305,49 +285,3 @@ def with_readout(rows: Sequence[LayerInfo], readouts: set[str]) -> tuple[LayerIn
         return tuple(rows)
     groups = tuple(dict.fromkeys(["blocks", *found[-1].groups, "readout"]))
     return tuple(replace(row, groups=groups) if row is found[-1] else row for row in rows)
-
-
-def class_layer(layers: Sequence[LayerInfo]) -> LayerInfo | None:
-    """The row of the classifier's output, where there is one."""
-    return next((layer for layer in layers if "classes" in layer.groups), None)
-
-
-def readout_layer(layers: Sequence[LayerInfo]) -> LayerInfo | None:
-    """The row whose spatial means the classifier reads, where there is one."""
-    return next((layer for layer in layers if "readout" in layer.groups), None)
-
-
-def select_layers(layers: Sequence[LayerInfo], patterns: Sequence[str]) -> tuple[LayerInfo, ...]:
-    """Pick rows of a layer table by group, exact name or glob, in forward order.
-
-    A word of `GROUPS` always means the group, also where a module is called `blocks`.
-
-    Raises:
-        UsageError: a pattern that picks nothing, or names a module whose output is no map.
-    """
-    others = {layer.name: layer for layer in layers if not layer.groups}
-    for pattern in others.keys() & set(patterns) - set(GROUPS):
-        raise UsageError(
-            f"--layers: {pattern} ({others[pattern].type}) puts out {others[pattern].layout}, "
-            f"not one map of activations (N, C, H, W) with several positions; "
-            f"see `build_atlas.py layers`"
-        )
-    layers = [layer for layer in layers if "all" in layer.groups]
-    picked = {layer.name for pattern in patterns for layer in matching_layers(layers, pattern)}
-    return tuple(layer for layer in layers if layer.name in picked)
-
-
-def matching_layers(layers: Sequence[LayerInfo], pattern: str) -> list[LayerInfo]:
-    """The rows that one pattern means, never none."""
-    if pattern in GROUPS:
-        found = [layer for layer in layers if pattern in layer.groups]
-    else:
-        found = [layer for layer in layers if layer.name == pattern] or [
-            layer for layer in layers if fnmatch.fnmatchcase(layer.name, pattern)
-        ]
-    if not found:
-        close = closest(pattern, [*(layer.name for layer in layers), *GROUPS])
-        raise UsageError(
-            f"--layers: no layer is called {pattern!r}{close}; see `build_atlas.py layers`"
-        )
-    return found

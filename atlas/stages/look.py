@@ -6,7 +6,7 @@ from ..config import fingerprint
 from ..errors import CacheError, InputError, one_line
 from ..files.files import require_free, shown
 from ..lenses.look import look
-from ..models.table import class_layer
+from ..models.selection import class_layer
 from ..network import tuning
 from ..network.network import Network
 from ..ranking.classes import find_classes, varied_samples

@@ -13,7 +13,7 @@ from ..files.files import require_free
 from ..images.imageset import ImageSet
 from ..images.load import Loaded, load
 from ..images.tensors import decode_view, fit
-from ..models.table import class_layer, readout_layer
+from ..models.selection import class_layer, readout_layer
 from ..network import tuning
 from ..network.network import Network
 from ..ranking.activations import Observed, observe, read_readout, statistics

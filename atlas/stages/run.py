@@ -29,7 +29,7 @@ from ..keywords import IN_MEMORY, call_line
 from ..models.classnames import folder_names, read_class_names
 from ..models.load import Identity, Model, central_crop, identify, load_model
 from ..models.own import is_own
-from ..models.table import class_layer, left_out, select_layers
+from ..models.selection import class_layer, left_out, select_layers
 from ..network import tuning
 from ..progress import Progress
 from ..ranking.classes import find_classes

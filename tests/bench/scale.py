@@ -31,7 +31,7 @@ from atlas import pipeline
 from atlas.cache.store import Store
 from atlas.config import Config
 from atlas.models.load import load_model
-from atlas.models.table import select_layers
+from atlas.models.selection import select_layers
 from atlas.network.tuning import describe_device
 from atlas.progress import Progress
 from atlas.rendering.kinds import FourierRecipe, Octave

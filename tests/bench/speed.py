@@ -39,7 +39,8 @@ from atlas.config import Config
 from atlas.images.tensors import fit, to_pixels
 from atlas.models.load import Model, load_model
 from atlas.models.probes import probe_images
-from atlas.models.table import layer_table, select_layers
+from atlas.models.selection import select_layers
+from atlas.models.table import layer_table
 from atlas.network.network import Network
 from atlas.network.tuning import CPU_BATCH, describe_device
 from atlas.ranking.ranking import rank_channels

@@ -19,7 +19,7 @@ from atlas.config import Config
 from atlas.errors import InputError
 from atlas.files.files import sha256_file
 from atlas.models.load import identify, load_model
-from atlas.models.weights import digest_tensors
+from atlas.models.state_dict import digest_tensors
 from tests.faults.conftest import SOAK
 from tests.helpers import tiny_network
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from atlas.models.axes import BANDS, changed_images, ideal, moved, sketch, spread
+from atlas.models.answer import BANDS, ideal, moved, spread
+from atlas.models.axes import changed_images, sketch
 from atlas.models.probes import probe_images
 from atlas.models.table import layer_table
 from atlas.records import LayerInfo

@@ -4,7 +4,7 @@ import pytest
 from torch import Tensor, nn
 from torchvision import models as torchvision_models
 
-from atlas.models.table import select_layers
+from atlas.models.selection import select_layers
 from tests.layer_tables import Small, names, random_layers, table_of
 
 

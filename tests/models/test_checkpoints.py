@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from atlas.errors import InputError
 from atlas.models.checkpoints import open_wrappers
-from atlas.models.weights import load_weights, read_weights
+from atlas.models.state_dict import load_weights
+from atlas.models.weights import read_weights
 from tests.layer_tables import message
 
 State = dict[str, Any]

@@ -22,9 +22,9 @@ from atlas.errors import InputError, UsageError
 from atlas.models import load as models
 from atlas.models import torchvision as models_torchvision
 from atlas.models.load import Model, central_crop, identify, load_model
-from atlas.models.table import class_layer, select_layers
+from atlas.models.selection import class_layer, select_layers
+from atlas.models.state_dict import digest_tensors
 from atlas.models.torchvision import classifier, torchvision_network, torchvision_title
-from atlas.models.weights import digest_tensors
 from atlas.progress import Progress
 from atlas.records import USUAL_CROP, CentralCrop
 from tests.helpers import calibrated_googlenet, tiny_network

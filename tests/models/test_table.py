@@ -1,4 +1,4 @@
-"""The layer table and the selection of its rows, on networks small enough to work out by hand."""
+"""The layer table, on networks small enough to work out by hand."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from atlas.errors import InputError, UsageError
 from atlas.models.probes import probe_images
-from atlas.models.table import class_layer, layer_table, readout_layer, select_layers
+from atlas.models.selection import class_layer, readout_layer, select_layers
+from atlas.models.table import layer_table
 from tests.helpers import tiny_network
 from tests.layer_tables import Small, message, names, random_layers, row, table_of
 
@@ -285,25 +286,3 @@ def test_two_tables_of_scores_are_no_classifier() -> None:
         head=nn.Linear(2, 4),
     )
     assert class_layer(layers) is None
-
-
-# --- selecting layers -----------------------------------------------------------------------------
-
-
-def test_groups_names_and_globs_select_in_forward_order() -> None:
-    layers = layer_table(tiny_network(), probe_images(16, 16))
-    assert names(select_layers(layers, ["relu2", "conv?", "pool"])) == [
-        "conv1",
-        "pool",
-        "conv2",
-        "relu2",
-    ]
-    assert names(select_layers(layers, ["all"])) == ["conv1", "relu1", "pool", "conv2", "relu2"]
-    assert names(select_layers(layers, ["blocks", "relu1"])) == ["relu1", "relu2"]
-
-
-def test_pattern_that_selects_nothing_names_the_closest() -> None:
-    layers = layer_table(tiny_network(), probe_images(16, 16))
-    text = message(UsageError, lambda: select_layers(layers, ["relu1", "konv2"]))
-    assert "'konv2'; closest: conv2" in text
-    assert "build_atlas.py layers" in text

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from atlas.models.operation import einsum_multiply_adds
 from atlas.models.probes import probe_images
-from atlas.models.table import class_layer, layer_table
-from atlas.models.trace import described, einsum_multiply_adds, only_map
+from atlas.models.selection import class_layer
+from atlas.models.table import layer_table
+from atlas.models.trace import described, only_map
 from atlas.records import LayerInfo
 from tests.layer_tables import Small, names, random_layers, row, table_of
 
