@@ -5,6 +5,7 @@ size of the batch, and nothing of an image may depend on which others it is look
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from ..config import fingerprint
 from ..images.tensors import to_tensor
 from ..network.network import Network, spatial_mean
 from ..network.tapping import Reduce
-from ..records import CLASSES, FeatureMaps, FoolingImage, Lens, Prediction
+from ..records import CLASSES, FeatureMaps, FoolingImage, Lens
 from ..shapes import Picture
 from .fooling import choose_target, fool, top_predictions
 from .saliency import saliency, smoothgrad
@@ -26,6 +27,9 @@ MAPS = 8
 
 MAP_SIDE = 112
 """Larger maps are averaged down to this side: pages show them no larger."""
+
+NOTHING = np.zeros((0, 0), np.float16)
+"""The saliency of an image without gradients of class scores."""
 
 
 def look(
@@ -53,38 +57,21 @@ def look(
     lenses = []
     for index, picture in pictures.items():
         scores, maps = first_pass(network, picture, layers, classes > 0)
-        if CLASSES in network.without_gradient:
-            predictions = top_predictions(scores, network.info.outputs)
-            lenses.append(plain_lens(index, predictions, maps))
-            continue
-        noise = noise_generator(network, index, seed)
-        plain, smooth = saliency_maps(network, picture, scores, noise)
-        lenses.append(
-            Lens(
-                image=index,
-                predictions=top_predictions(scores, network.info.outputs),
-                saliency=plain,
-                smoothgrad=smooth,
-                fooling=fooling_image(network, picture, scores, target),
-                maps=maps,
-            )
+        lens = Lens(
+            image=index,
+            predictions=top_predictions(scores, network.info.outputs),
+            saliency=NOTHING,
+            smoothgrad=NOTHING,
+            fooling=None,
+            maps=maps,
         )
+        if CLASSES not in network.without_gradient:
+            noise = noise_generator(network, index, seed)
+            plain, smooth = saliency_maps(network, picture, scores, noise)
+            fooling = fooling_image(network, picture, scores, target)
+            lens = replace(lens, saliency=plain, smoothgrad=smooth, fooling=fooling)
+        lenses.append(lens)
     return lenses
-
-
-def plain_lens(
-    index: int, predictions: tuple[Prediction, ...], maps: tuple[FeatureMaps, ...]
-) -> Lens:
-    """What can be said of an image without gradients of the class scores."""
-    nothing = np.zeros((0, 0), np.float16)
-    return Lens(
-        image=index,
-        predictions=predictions,
-        saliency=nothing,
-        smoothgrad=nothing,
-        fooling=None,
-        maps=maps,
-    )
 
 
 @torch.no_grad()
@@ -157,7 +144,7 @@ def saliency_maps(
     """
     predictions = top_predictions(scores, network.info.outputs)
     if not predictions:
-        zeros = np.zeros(picture.shape[:2] if len(scores) else (0, 0), np.float16)
+        zeros = np.zeros(picture.shape[:2], np.float16) if len(scores) else NOTHING
         return zeros, zeros
     image, class_ = to_tensor([picture])[0].to(network.device), predictions[0].index
     with network.tap({CLASSES: spatial_mean}) as run:

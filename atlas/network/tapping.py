@@ -1,9 +1,9 @@
 """The one way to look inside a network: hooks that are always removed. Start at `tapped`."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -44,39 +44,99 @@ class Way:
     last_step: LastStep = field(default_factory=LastStep)
 
 
-class PassedOn(Protocol):
-    """Runs a batch and says what the tapped layers made of it."""
-
-    def __call__(self, images: Tensor, autocast: torch.dtype | None = None) -> dict[str, Tensor]:
-        """Normalised images (N, C, H, W) → layer name → reduced activations, N rows each."""
-        ...
-
-
 class _Stop(BaseException):
     """Ends a pass that has gone far enough; no network catches it by `except Exception`."""
 
 
-class _Taps:
-    """What the hooks of one forward pass share; outside it they are closed and see nothing."""
+class Taps:
+    """Hooks on layers of a network; outside of a pass they are closed and see nothing.
 
-    def __init__(self, images: int, batch: int, waiting: int) -> None:
-        self.images = images
-        self.batch = batch
-        self.waiting = waiting
-        self.calls: dict[str, int] = {}
+    A call of it runs a batch of normalised images and says what the layers made of it.
+
+    Args:
+        way, reduce, as_maps: as of `tapped`.
+    """
+
+    def __init__(self, way: Way, reduce: Mapping[str, Reduce], as_maps: AsMaps) -> None:
+        self.way, self.reduce, self.as_maps = way, reduce, as_maps
+        self.layers: dict[tuple[str, int], str] = {
+            module_path(way.network, name): name for name in reduce
+        }
+        self.calls: Counter[str] = Counter()
         self.outputs: dict[str, Tensor] = {}
         self.error: Exception | None = None
-        self.closed = not waiting
-        self.gradients = torch.is_grad_enabled()
+        self.open = self.gradients = False
+        self.images = self.batch = 0
+
+    def attached(self) -> AbstractContextManager[None]:
+        """Hooks on the modules of the layers inside the block, none after it."""
+        paths = dict.fromkeys(path for path, _ in self.layers)
+        modules = [(path, self.way.network.get_submodule(path)) for path in paths]
+        return hooked(modules, after=self.see)
 
     @property
     def reached(self) -> bool:
         """Whether the last of the layers has put out."""
-        return self.waiting == 0
+        return len(self.outputs) == len(self.reduce)
+
+    def see(self, path: str, _module: nn.Module, _inputs: object, output: object) -> None:
+        """Keep what a layer has put out, and end the pass behind the last of them."""
+        if not self.open:
+            return
+        name = self.layers.get((path, self.calls[path]))
+        self.calls[path] += 1
+        if name is None or self.error or self.reached:
+            return
+        try:
+            self.outputs[name] = self.reduced(name, output)
+        except Exception as error:  # the network must not take it for one of its own
+            self.error = error
+            raise _Stop from None
+        if self.reached and self.way.stops:
+            raise _Stop
+
+    def reduced(self, name: str, output: object) -> Tensor:
+        """What is made of the output of a layer, a row for each image."""
+        maps = self.as_maps(name, output)
+        if not self.gradients:
+            maps = maps.detach()  # some networks make gradients of their own
+        if maps.dtype == torch.float64:
+            maps = maps.float()
+        check_rows(name, maps, self.batch)
+        rows = maps[: self.images]
+        return self.reduce[name](rows if self.way.stops else rows.clone())
+
+    def __call__(self, images: Tensor, autocast: torch.dtype | None = None) -> dict[str, Tensor]:
+        """Normalised images (N, C, H, W) → layer name → reduced activations, N rows each."""
+        if not self.way.habits.alone or len(images) == 1:
+            return self.run_once(images, autocast)
+        parts = [self.run_once(images[i : i + 1], autocast) for i in range(len(images))]
+        return {name: torch.cat([part[name] for part in parts]) for name in self.reduce}
+
+    def run_once(self, images: Tensor, autocast: torch.dtype | None) -> dict[str, Tensor]:
+        """The same by one pass."""
+        doubled = self.way.doubles and len(images) == 1 and not self.way.habits.alone
+        batch = images.expand(2, -1, -1, -1) if doubled else images
+        self.images, self.batch = len(images), len(batch)
+        self.calls, self.outputs, self.error = Counter(), {}, None
+        self.open, self.gradients = True, torch.is_grad_enabled()
+        try:
+            run_through(self.way, batch, autocast)
+        except Exception:  # a network that has caught our end of the pass goes on with what it has
+            if not (self.way.stops and self.reached):
+                raise
+        finally:
+            self.open = False
+        if self.error:
+            raise self.error
+        if not self.reached:
+            missing = ", ".join(sorted(set(self.reduce) - set(self.outputs)))
+            raise InputError(f"layer {missing} was not reached in a forward pass of an image")
+        return self.outputs
 
 
 @contextmanager
-def tapped(way: Way, reduce: Mapping[str, Reduce], as_maps: AsMaps) -> Iterator[PassedOn]:
+def tapped(way: Way, reduce: Mapping[str, Reduce], as_maps: AsMaps) -> Iterator[Taps]:
     """Hook layers for the time of the context.
 
     Args:
@@ -85,71 +145,15 @@ def tapped(way: Way, reduce: Mapping[str, Reduce], as_maps: AsMaps) -> Iterator[
             in-place operation can overwrite them.
         as_maps: makes maps of what a layer puts out.
 
+    Yields:
+        A function from normalised images to layer name → reduced activations.
+
     Raises:
         InputError: a layer is not reached, gives no maps, or as many rows as there are no images.
     """
-    by_module: dict[str, dict[int, str]] = {}
-    for name in reduce:
-        path, number = module_path(way.network, name)
-        by_module.setdefault(path, {})[number] = name
-    taps = _Taps(0, 0, 0)
-
-    def collect(name: str, output: object) -> None:
-        maps = as_maps(name, output)
-        if not taps.gradients:
-            maps = maps.detach()  # some networks make gradients of their own
-        if maps.dtype == torch.float64:
-            maps = maps.float()
-        check_rows(name, maps, taps.batch)
-        rows = maps[: taps.images]
-        taps.outputs[name] = reduce[name](rows if way.stops else rows.clone())
-
-    def save(path: str, _module: nn.Module, _inputs: object, output: object) -> None:
-        if taps.closed:
-            return
-        number = taps.calls.get(path, 0)
-        taps.calls[path] = number + 1
-        wanted = by_module[path]
-        if number not in wanted or taps.error or taps.reached:
-            return
-        try:
-            collect(wanted[number], output)
-        except Exception as error:  # the network must not take it for one of its own
-            taps.error = error
-            raise _Stop from None
-        taps.waiting -= 1
-        if taps.reached and way.stops:
-            raise _Stop
-
-    def once(images: Tensor, autocast: torch.dtype | None) -> dict[str, Tensor]:
-        nonlocal taps
-        batch = images
-        if way.doubles and len(images) == 1 and not way.habits.alone:
-            batch = images.expand(2, -1, -1, -1)
-        taps = _Taps(len(images), len(batch), len(reduce))
-        try:
-            run_through(way, batch, autocast)
-        except Exception:  # a network that has caught our end of the pass goes on with what it has
-            if not (way.stops and taps.reached):
-                raise
-        finally:
-            taps.closed = True
-        if taps.error:
-            raise taps.error
-        if taps.waiting:
-            missing = ", ".join(sorted(set(reduce) - set(taps.outputs)))
-            raise InputError(f"layer {missing} was not reached in a forward pass of an image")
-        return taps.outputs
-
-    def run(images: Tensor, autocast: torch.dtype | None = None) -> dict[str, Tensor]:
-        if not way.habits.alone or len(images) == 1:
-            return once(images, autocast)
-        parts = [once(images[place : place + 1], autocast) for place in range(len(images))]
-        return {name: torch.cat([part[name] for part in parts]) for name in reduce}
-
-    modules = [(path, way.network.get_submodule(path)) for path in by_module]
-    with hooked(modules, after=save):
-        yield run
+    taps = Taps(way, reduce, as_maps)
+    with taps.attached():
+        yield taps
 
 
 def run_through(way: Way, images: Tensor, autocast: torch.dtype | None) -> None:
