@@ -5,6 +5,7 @@ no orientation. What is looked up is where the channels lie and what number stan
 """
 
 import io
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, one_line
 from ..shapes import Picture, white_of
-from .headers import TRUNCATED, check_tiff_data, tiff_tags
+from .tiff import TRUNCATED, check_tiff_data, tiff_tags
 
 NPY_START = b"\x93NUMPY"
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -95,8 +96,7 @@ def read_bands(data: bytes, bands: Bands, max_pixels: int) -> Picture:
 
 def as_shares(numbers: Numbers, white: float) -> NDArray[np.float32]:
     """Numbers as shares of what counts as 1, brighter ones cut off."""
-    if numbers.dtype.name not in KINDS:
-        raise InputError(f"holds {numbers.dtype} numbers; understood are {', '.join(KINDS)}")
+    check_kind(numbers.dtype.name)
     if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
         raise InputError("holds numbers that are not finite")
     whole = numbers.dtype.kind == "u"
@@ -141,12 +141,9 @@ def read_npy(data: bytes, counts: Sequence[int], max_pixels: int) -> Numbers:
         shape, _, dtype = read(stream)
     except Exception as error:  # whatever stands there, it is no header
         raise InputError(f"is a .npy file without a sound header ({one_line(error)})") from error
-    if dtype.name not in KINDS:
-        raise InputError(f"holds {dtype} numbers; understood are {', '.join(KINDS)}")
+    check_kind(dtype.name)
     axis = channel_axis(shape, counts)
-    count = 1
-    for length in shape:
-        count *= length
+    count = math.prod(shape)
     check_pixels(count, shape[axis] if axis is not None else 1, max_pixels)
     if len(data) - stream.tell() < count * dtype.itemsize:
         raise InputError(TRUNCATED)
@@ -173,6 +170,12 @@ def channel_axis(shape: tuple[int, ...], counts: Sequence[int]) -> int | None:
             f"has shape {shape}; expected is (H, W, C) or (C, H, W) with C = {expected} channels"
         )
     return ends.pop()
+
+
+def check_kind(kind: str) -> None:
+    """Raise an InputError for numbers of a type that is not understood."""
+    if kind not in KINDS:
+        raise InputError(f"holds {kind} numbers; understood are {', '.join(KINDS)}")
 
 
 def check_pixels(values: int, channels: int, max_pixels: int) -> None:
@@ -213,8 +216,7 @@ def tiff_array(file: Any, counts: Sequence[int], shape: tuple[int, int]) -> Numb
     first = file.pages[0]
     expected = " or ".join(map(str, counts))
     channels, pages = int(first.samplesperpixel), len(file.pages)
-    if str(first.dtype) not in KINDS:
-        raise InputError(f"holds {first.dtype} numbers; understood are {', '.join(KINDS)}")
+    check_kind(str(first.dtype))
     if not first.dataoffsets:  # or all of it would be black
         raise InputError(TRUNCATED)
     if channels in counts:

@@ -10,7 +10,8 @@ from PIL import Image, UnidentifiedImageError
 
 from ..config import MAX_PIXELS
 from ..errors import InputError
-from .headers import TRUNCATED, Header, read_header
+from .headers import Header, read_header
+from .tiff import TRUNCATED
 
 Pixels = NDArray[np.uint8]
 Decoded = NDArray[np.integer[Any] | np.floating[Any]]

@@ -17,7 +17,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -188,7 +188,7 @@ class Worker:
 
     def _ask(self, task: Task) -> Result:
         pipe = self._pipe or self._start()
-        pipe.send_bytes(json.dumps(asdict(task)).encode())
+        pipe.send(task)
         if not pipe.poll(self._time_limit):
             raise TimeoutError
         return receive_result(pipe)
@@ -251,7 +251,7 @@ def serve(pipe_descriptor: int, decoder: str, time_limit: float) -> None:
     with contextlib.suppress(EOFError, OSError), Connection(pipe_descriptor) as pipe:
         pipe.send_bytes(b"ready")
         while True:
-            task = task_from_json(pipe.recv_bytes())
+            task: Task = pipe.recv()
             limit_memory(task.max_pixels * max(1, task.bands.channels // 3))
             signal.setitimer(signal.ITIMER_REAL, 2 * time_limit)
             result = attempt(task, function)
@@ -277,18 +277,11 @@ def silence_libraries() -> None:
         os.dup2(nothing.fileno(), 2)
 
 
-def task_from_json(data: bytes) -> Task:
-    """The task that `asdict` and JSON made lists of."""
-    value = json.loads(data)
-    crops = tuple(crop if crop == "centre" else tuple(crop) for crop in value["crops"])
-    bands = Bands(**{**value["bands"], "shown": tuple(value["bands"]["shown"])})
-    sizes = {name: tuple(value[name]) for name in ("size", "view_size")}
-    centre = CentralCrop(**value["centre"])
-    return Task(**{**value, **sizes, "crops": crops, "centre": centre, "bands": bands})
-
-
 def send_result(pipe: Connection, result: Result) -> None:
-    """Send a reason, or box, shape and type of each cut, and then its pixels and view."""
+    """Send a reason, or box, shape and type of each cut, and then its pixels and view.
+
+    Tasks are pickled, results never: a file may have got hold of the process that sends them.
+    """
     if isinstance(result, str):
         pipe.send_bytes(json.dumps(result).encode())
         return

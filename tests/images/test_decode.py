@@ -10,7 +10,7 @@ from PIL import Image
 
 from atlas.errors import InputError
 from atlas.images.decode import decode
-from atlas.images.headers import exif_orientation
+from atlas.images.tiff import exif_orientation
 from tests.picture_files import RED, bmp, encode, flat, picture, pixels_of, tiff
 
 
