@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, one_line
 from ..shapes import Picture, white_of
+from .decode import check_size
 from .tiff import TRUNCATED, check_tiff_data, tiff_tags
 
 NPY_START = b"\x93NUMPY"
@@ -143,9 +144,9 @@ def read_npy(data: bytes, counts: Sequence[int], max_pixels: int) -> Numbers:
         raise InputError(f"is a .npy file without a sound header ({one_line(error)})") from error
     check_kind(dtype.name)
     axis = channel_axis(shape, counts)
-    count = math.prod(shape)
-    check_pixels(count, shape[axis] if axis is not None else 1, max_pixels)
-    if len(data) - stream.tell() < count * dtype.itemsize:
+    height, width = (length for place, length in enumerate(shape) if place != axis)
+    check_size(height, width, max_pixels)
+    if len(data) - stream.tell() < math.prod(shape) * dtype.itemsize:
         raise InputError(TRUNCATED)
     array = np.load(io.BytesIO(data), allow_pickle=False)
     return array[..., None] if axis is None else np.moveaxis(array, axis, 2)
@@ -178,16 +179,6 @@ def check_kind(kind: str) -> None:
         raise InputError(f"holds {kind} numbers; understood are {', '.join(KINDS)}")
 
 
-def check_pixels(values: int, channels: int, max_pixels: int) -> None:
-    """Raise an InputError for pictures without pixels and for more than memory should hold."""
-    if not values:
-        raise InputError("is damaged: it has no size")
-    if values // channels > max_pixels:
-        raise InputError(
-            f"has {values // channels} pixels; the limit is {max_pixels / 1e6:g} megapixels"
-        )
-
-
 def read_tiff(data: bytes, counts: Sequence[int], max_pixels: int) -> Numbers:
     """The first picture (H, W, C) of a TIFF, or its pages as channels where each has one."""
     try:
@@ -200,7 +191,7 @@ def read_tiff(data: bytes, counts: Sequence[int], max_pixels: int) -> Numbers:
         tags = tiff_tags(data)
         check_tiff_data(data, tags)
         height, width = tags.get(257, (0,))[0], tags.get(256, (0,))[0]
-        check_pixels(height * width, 1, max_pixels)
+        check_size(height, width, max_pixels)
         with TiffFile(io.BytesIO(data)) as file:
             return tiff_array(file, counts, (height, width))
     except InputError:

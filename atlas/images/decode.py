@@ -45,7 +45,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS, factor: int = 1) -> Pixels
         InputError: unknown, truncated, damaged or too large; the message is the reason alone.
     """
     header = read_header(data)
-    check_size(header, max_pixels)
+    check_size(header.height, header.width, max_pixels)
     pixels = by_pillow(data, header) if header.by_pillow else by_opencv(data, header, factor)
     return orient(on_page(pixels, header), header.orientation)
 
@@ -96,9 +96,8 @@ def on_page(pixels: Pixels, header: Header) -> Pixels:
     return page
 
 
-def check_size(header: Header, max_pixels: int) -> None:
+def check_size(height: int, width: int, max_pixels: int) -> None:
     """Raise an InputError for pictures without pixels and for more than memory should hold."""
-    height, width = header.height, header.width
     if height * width == 0:
         raise InputError("is damaged: it has no size")
     if height * width > max_pixels:

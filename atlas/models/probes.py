@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..images.tensors import luminance
+from ..images.tensors import luminance, to_tensor
 
 PHOTOGRAPHS = Path(__file__).parents[1] / "data" / "probe.png"
 """Side by side, 128 px each: Eileen Collins (NASA, public domain), a cup of coffee (Rachel
@@ -25,8 +25,7 @@ Michetti, CC0) and Chelsea the cat (Stéfan van der Walt, CC0); as in the wheel 
 def read_photographs() -> Tensor:
     """(3, 3, 128, 128) RGB in [0, 1]."""
     strip = np.asarray(cv2.imread(str(PHOTOGRAPHS)), np.uint8)[..., ::-1]  # (128, 3 · 128, 3)
-    pictures = np.stack(np.split(strip, 3, axis=1))
-    return torch.from_numpy(pictures.copy()).permute(0, 3, 1, 2).float() / 255
+    return to_tensor(np.split(strip, 3, axis=1))
 
 
 def probe_images(

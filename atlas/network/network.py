@@ -18,7 +18,7 @@ from ..images.tensors import luminance
 from ..models.calling import Habits
 from ..models.layouts import MAPS, to_maps
 from ..models.load import Model
-from ..models.probes import probe_images
+from ..models.probes import as_planes, probe_images
 from ..models.scores import LastStep
 from ..models.trace import described, only_map
 from ..records import CLASSES, LayerInfo
@@ -89,9 +89,8 @@ class Network:
         self.info = model.info
         self.device = device
         self.weights_sha256 = model.info.weights_sha256
-        shape = (len(model.info.mean), 1, 1)
-        self._mean = torch.tensor(model.info.mean, device=device).view(shape)
-        self._std = torch.tensor(model.info.std, device=device).view(shape)
+        self._mean = as_planes(model.info.mean).to(device)
+        self._std = as_planes(model.info.std).to(device)
         self._accepted: dict[tuple[int, str], bool] = {}
         self.last_step = LastStep(model.info.outputs)
         self._trial: Way | None = None

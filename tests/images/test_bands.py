@@ -101,7 +101,7 @@ def test_grey_array_is_a_grey_picture_for_a_colour_network(shape: tuple[int, ...
         (np.zeros((5, 6, 5), np.uint8), "the first and the last axis could be the channels"),
         (np.zeros((1, 4, 6, 5), np.uint8), "has shape (1, 4, 6, 5)"),
         (np.zeros((0, 6, 5), np.uint8), "it has no size"),
-        (np.zeros((40, 60, 5), np.uint8), "has 2400 pixels; the limit is 0.001 megapixels"),
+        (np.zeros((40, 60, 5), np.uint8), "is 60 × 40 pixels large; the limit is 0.001 megapixels"),
         (np.zeros((4, 6, 5), np.int32), "holds int32 numbers"),
         (np.zeros((4, 6, 5), np.complex64), "holds complex64 numbers"),
         (np.full((4, 6, 5), np.nan), "holds numbers that are not finite"),

@@ -111,4 +111,5 @@ def test_damaged_bytes_never_raise_anything_but_an_input_error(kind):
         for at in random.integers(0, len(data), 3):
             data[at] = random.integers(0, 256)
         with contextlib.suppress(InputError):
-            check_size(read_header(bytes(data)), MAX_PIXELS)
+            header = read_header(bytes(data))
+            check_size(header.height, header.width, MAX_PIXELS)
