@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import InputError
 from ..files.files import shown
@@ -153,22 +154,21 @@ def read_file(path: Path, root: Path) -> bytes:
         # O_NONBLOCK: opening a FIFO must not wait for a writer
         descriptor = os.open(target, os.O_RDONLY | os.O_NONBLOCK)
         with open(descriptor, "rb") as file:
-            return read_plain(file.fileno())
+            return read_plain(file)
     except OSError as error:
         raise InputError(why_unreadable(path, error)) from error
     except RuntimeError as error:  # how Python 3.11 and 3.12 report links that go round
         raise InputError("is a link that goes round in a circle") from error
 
 
-def read_plain(descriptor: int) -> bytes:
+def read_plain(file: BinaryIO) -> bytes:
     """All bytes of an open file, if it is a plain file of reasonable size."""
-    state = os.fstat(descriptor)
+    state = os.fstat(file.fileno())
     if not stat.S_ISREG(state.st_mode):
         raise InputError("is not a plain file (a FIFO, a device or the like)")
     if state.st_size > MAX_BYTES:
         raise InputError(f"has {state.st_size >> 20} MB, the limit is {MAX_BYTES >> 20} MB")
-    with open(descriptor, "rb", closefd=False) as file:
-        return file.read(MAX_BYTES)
+    return file.read(MAX_BYTES)
 
 
 def why_unreadable(path: Path, error: OSError) -> str:

@@ -78,11 +78,6 @@ class ImageSet:
 NUMBERS = (".npy", ".tif", ".tiff")
 
 
-def is_array(path: Path) -> bool:
-    """Whether a file is an array by its name. Beside photographs arrays are masks and the like."""
-    return path.suffix.lower() == ".npy"
-
-
 def find_in_folder(root: Path, follow_links: bool = False) -> ImageSet:
     """List the images of a folder and its subfolders, sorted by the bytes of their paths.
 
@@ -101,7 +96,8 @@ def find_in_folder(root: Path, follow_links: bool = False) -> ImageSet:
     skipped: list[SkippedFile] = []
     home = Path("/") if follow_links else root
     paths, others = list_images(root, skipped, follow_links)
-    arrays = [path for path in paths if is_array(path)]
+    arrays = [path for path in paths if path.suffix.lower() == ".npy"]
+    # Beside photographs arrays are masks and the like.
     if any(path.suffix.lower() not in NUMBERS for path in paths):
         paths, others = [path for path in paths if path not in arrays], others + len(arrays)
     for path in paths:

@@ -22,7 +22,6 @@ from .embedded import find_photographs, imagenette_folder
 from .folder import nothing_usable
 from .imageset import ImageItem, ImageSet, find_in_folder
 from .sandbox import Decoder, Task, perform_all
-from .squares import Cut
 
 TIME_LIMIT = 10.0
 """Seconds that one file may take; the largest allowed JPEG takes about one."""
@@ -110,7 +109,8 @@ def load(
                 yield skipped[-1]
                 continue
             for item, piece in zip(group, result, strict=True):
-                yield make_loaded(index, item, piece)
+                sample = Sample(index=index, name=item.name, sha256=item.sha256, box=piece.box)
+                yield Loaded(sample=sample, pixels=piece.pixels, view=piece.view)
                 index += 1
     if not index:
         raise nothing_usable(image_set.title, skipped)
@@ -145,9 +145,3 @@ def make_task(image_set: ImageSet, group: Sequence[ImageItem], size: Size, view_
 def file_name(item: ImageItem) -> str:
     """The name of an item without the crop."""
     return item.name if item.crop == "centre" else item.name.rpartition("#")[0]
-
-
-def make_loaded(index: int, item: ImageItem, piece: Cut) -> Loaded:
-    """The result for one item."""
-    sample = Sample(index=index, name=item.name, sha256=item.sha256, box=piece.box)
-    return Loaded(sample=sample, pixels=piece.pixels, view=piece.view)

@@ -294,12 +294,12 @@ def send_result(pipe: Connection, result: Result) -> None:
 
 def receive_result(pipe: Connection) -> Result:
     """What `send_result` sent."""
-    head = json.loads(pipe.recv_bytes())
-    return head if isinstance(head, str) else [receive_cut(pipe, *one) for one in head]
-
-
-def receive_cut(pipe: Connection, box: Sequence[int], shape: Sequence[int], kind: str) -> Cut:
-    """One cut out of a pipe."""
-    y0, x0, y1, x1 = box
-    flat = np.frombuffer(pipe.recv_bytes(), kind).copy()  # writable, as torch wants it
-    return Cut(box=(y0, x0, y1, x1), pixels=flat.reshape(shape), view=pipe.recv_bytes())
+    heads = json.loads(pipe.recv_bytes())
+    if isinstance(heads, str):
+        return heads
+    pieces = []
+    for (y0, x0, y1, x1), shape, kind in heads:
+        flat = np.frombuffer(pipe.recv_bytes(), kind).copy()  # writable, as torch wants it
+        view = pipe.recv_bytes()
+        pieces.append(Cut(box=(y0, x0, y1, x1), pixels=flat.reshape(shape), view=view))
+    return pieces

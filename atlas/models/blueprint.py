@@ -7,10 +7,10 @@ from torch import nn
 from ..errors import InputError, one_line
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Normalisation of one's own colour network unless --mean and --std say otherwise."""
 
-GREY_MEAN, GREY_STD = (0.449,), (0.226,)
-"""The same for one channel: the averages of the three."""
+NORMALISATION = {1: ((0.449,), (0.226,)), 3: (IMAGENET_MEAN, IMAGENET_STD)}
+"""Mean and deviation of one's own network by its channels, unless --mean and --std say otherwise:
+of one channel the averages of the three; where none is usual, pixels stay as they are."""
 
 DEFAULT_INPUT_SIZE = 224
 """Input side of one's own network unless --input-size says otherwise."""

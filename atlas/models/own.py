@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 from ..config import MOST_CHANNELS
 from ..errors import InputError, closest, one_line
 from ..shapes import Size, pair
-from .blueprint import GREY_MEAN, GREY_STD, IMAGENET_MEAN, IMAGENET_STD, Blueprint, set_evaluating
+from .blueprint import NORMALISATION, Blueprint, set_evaluating
 from .calling import Habits, call
 from .hooks import hooked
 from .probes import probe_images
@@ -63,20 +63,16 @@ def own_blueprint(name: str, network: nn.Module, channels: int, input_size: Size
     network = uncompiled(network)
     set_evaluating(network)
     channels = channels or input_channels(name, network, input_size)
-    if has_lazy_weights(network):
+    if any(is_lazy(weight) for weight in (*network.parameters(), *network.buffers())):
         first_pass(network, channels, input_size)
+    mean, std = NORMALISATION.get(channels, ((0.0,) * channels, (1.0,) * channels))
     return Blueprint(
         network=network,
         title=name.partition(":")[2],
         source=f"the network of {name}",
-        mean=USUAL_MEAN.get(channels, (0.0,) * channels),
-        std=USUAL_STD.get(channels, (1.0,) * channels),
+        mean=mean,
+        std=std,
     )
-
-
-USUAL_MEAN = {1: GREY_MEAN, 3: IMAGENET_MEAN}
-USUAL_STD = {1: GREY_STD, 3: IMAGENET_STD}
-"""Normalisation by the number of channels; where none is usual, pixels stay as they are."""
 
 
 @contextmanager
@@ -184,8 +180,3 @@ def first_pass(network: nn.Module, channels: int, input_size: Size) -> None:
     """Run two photographs, in the course of which lazy modules get their shapes."""
     zeros, ones = (0.0,) * channels, (1.0,) * channels
     call(network, probe_images(*pair(input_size), zeros, ones)[:2], Habits())
-
-
-def has_lazy_weights(network: nn.Module) -> bool:
-    """Whether weights still wait for a first pass to have a shape."""
-    return any(is_lazy(weight) for weight in (*network.parameters(), *network.buffers()))

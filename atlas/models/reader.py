@@ -9,7 +9,7 @@ from .answer import BANDS, CLEAR, Answer, Array, Pair, moved, orders, shares, sp
 from .layouts import CHANNELS_LAST, MAPS, TOKENS, TOKENS_LAST, UNKNOWN, UPRIGHT, Layout
 
 SURE = 0.5
-"""The same for what is unusual: mirrored or turned maps, matrices over places, new tokens."""
+"""As `CLEAR`, for what is unusual: mirrored or turned maps, matrices over places, new tokens."""
 
 BETTER = 0.15
 """By so much must an unusual reading be clearer than the usual one."""

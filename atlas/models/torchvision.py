@@ -6,7 +6,6 @@ with the reason.
 
 import functools
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -161,7 +160,9 @@ def detector(name: str) -> Blueprint:
 
     whole = models.get_model(name, weights=None, weights_backbone=None)
     if name in ZERO_EPS:
-        set_eps(whole.modules(), 0.0)
+        for module in whole.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = 0.0
     fixed = whole.transform.fixed_size  # SSD's; the others take any size
     return Blueprint(
         network=whole.backbone,
@@ -170,13 +171,6 @@ def detector(name: str) -> Blueprint:
         std=tuple(whole.transform.image_std),
         **published(name),
     )
-
-
-def set_eps(modules: Iterable[nn.Module], eps: float) -> None:
-    """Set the ε of all batch normalisation."""
-    for module in modules:
-        if isinstance(module, nn.BatchNorm2d):
-            module.eps = eps
 
 
 def published(name: str) -> dict[str, Any]:

@@ -112,15 +112,10 @@ class Network:
     @property
     def needs(self) -> str:
         """What is done so that each image has its own answer, in words; "" where nothing is."""
-        parts = [
-            text
-            for text, needed in (
-                ("one image at a time", self.way.habits.alone),
-                ("with the same random numbers each time", self.way.habits.seeded),
-            )
-            if needed
-        ]
-        reason = "chance" if self.way.habits.seeded else "the batch (batch statistics and the like)"
+        alone, seeded = self.way.habits.alone, self.way.habits.seeded
+        needs = {"one image at a time": alone, "with the same random numbers each time": seeded}
+        parts = [text for text, needed in needs.items() if needed]
+        reason = "chance" if seeded else "the batch (batch statistics and the like)"
         words = f"{self.info.title} is run {' and '.join(parts)}, because its answers depend on"
         return f"{words} {reason}" if parts else ""
 

@@ -46,21 +46,16 @@ class _Redirected(torch.autograd.Function):
 
 def _bounds(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[float, float]:
     """Below and above which inputs `function` is flat."""
-    if function in (F.relu6,):
-        return 0.0, 6.0
-    if function in (F.hardswish,):
-        return -3.0, math.inf
-    if function in (F.hardsigmoid,):
-        return -3.0, 3.0
     if function in (F.hardtanh, F.hardtanh_):
         low = args[1] if len(args) > 1 else kwargs.get("min_val", -1.0)
         high = args[2] if len(args) > 2 else kwargs.get("max_val", 1.0)
         return low, high
-    return 0.0, math.inf
+    return _BOUNDS.get(function, (0.0, math.inf))
 
 
+_BOUNDS = {F.relu6: (0.0, 6.0), F.hardswish: (-3.0, math.inf), F.hardsigmoid: (-3.0, 3.0)}
 _RELU = (F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
-_FLAT = (*_RELU, F.relu6, F.hardtanh, F.hardtanh_, F.hardswish, F.hardsigmoid)
+_FLAT = (*_RELU, *_BOUNDS, F.hardtanh, F.hardtanh_)
 _PLAIN: dict[Any, Any] = {**dict.fromkeys(_RELU, torch.relu), F.hardtanh_: F.hardtanh}
 _IN_PLACE = (F.relu_, torch.relu_, Tensor.relu_, F.hardtanh_)
 

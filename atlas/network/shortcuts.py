@@ -112,13 +112,9 @@ def attempted(make: Callable[[], nn.Module | None]) -> nn.Module | None:
 
 def describe_way(way: Way, plain: nn.Module) -> str:
     """What is not done for a network, in words; "" where nothing is left out."""
-    left_out = [
-        text
-        for text, missing in (
-            ("no copy is made", way.network is plain),
-            ("memory is not channels-last", not way.channels_last),
-            ("passes run to the end", not way.stops),
-        )
-        if missing
-    ]
-    return "; ".join(left_out)
+    left_out = {
+        "no copy is made": way.network is plain,
+        "memory is not channels-last": not way.channels_last,
+        "passes run to the end": not way.stops,
+    }
+    return "; ".join(text for text, missing in left_out.items() if missing)
