@@ -158,7 +158,7 @@ def test_only_one_module_knows_ray() -> None:
 
 
 def test_only_the_gallery_knows_templates() -> None:
-    assert importers("jinja2") == {"atlas.gallery.write"}
+    assert importers("jinja2") == {"atlas.gallery.pages.frame"}
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_installed_program_writes_the_site_that_a_clone_writes(
         *(
             sys.executable,
             "-c",
-            "from atlas.gallery import write as gallery; print(gallery.TEMPLATES)",
+            "from atlas.gallery.pages import frame; print(frame.TEMPLATES)",
         ),
         cwd=folder,
         PYTHONPATH=str(installed.folder),

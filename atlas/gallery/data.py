@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..records import ModelAtlas
 from .addresses import IMAGES
-from .sentences import shown
+from .text import shown
 from .views import (
     ClassesView,
     ClassImage,

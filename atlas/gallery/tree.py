@@ -9,13 +9,10 @@ two the folder holds old and new files, so that no link of any page is ever brok
 import json
 import os
 import posixpath
-import re
 import shutil
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Executor, Future, wait
 from pathlib import Path
-from urllib.parse import unquote
 
 from ..errors import CacheError, CheckError
 from ..files.files import (
@@ -28,6 +25,7 @@ from ..files.files import (
     shown,
     temporary_name,
 )
+from .links import link_targets, walk
 
 BUDGET = 900_000_000
 """Bytes of a site that are refused: GitHub Pages takes 1 GB."""
@@ -43,10 +41,6 @@ PENDING = 256
 
 MANIFEST = "manifest.json"
 """In each model's folder: the files that we made, so that others are left alone."""
-
-LINK = re.compile(r'\b(?:href|src|srcset)="([^"]*)"')
-ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|#|$", re.IGNORECASE)
-"""Links that need no file: other schemes, fragments of the page itself, nothing."""
 
 
 class Tree:
@@ -278,15 +272,6 @@ def take_over(old: Path, new: Path) -> None:
         raise cannot("copy", old, error) from error
 
 
-def walk(folder: Path) -> Iterator[str]:
-    """Every file and link below a folder, as relative paths with `/`."""
-    for top, folders, names in os.walk(folder):
-        base = Path(top).relative_to(folder).as_posix()
-        links = [name for name in folders if (Path(top) / name).is_symlink()]
-        for name in (*names, *links):
-            yield name if base == "." else f"{base}/{name}"
-
-
 def remove_temporaries(site: Path) -> None:
     """Make the site's folder, and remove what an interrupted build left in it."""
     make_folder(site)
@@ -295,42 +280,6 @@ def remove_temporaries(site: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-
-
-# --- links ---------------------------------------------------------------------------------------
-
-
-def link_targets(page: str, html: str) -> set[str]:
-    """Files that a page links to.
-
-    Args:
-        page: its path in the site.
-        html: its markup, attributes in double quotes.
-
-    Returns:
-        Paths in the site; one that leaves it starts with `..`.
-    """
-    folder, targets = posixpath.dirname(page), set()
-    for value in set(LINK.findall(html)):
-        for candidate in value.split(", "):
-            link = candidate.split(" ")[0]
-            if not ELSEWHERE.match(link):
-                path = unquote(link.split("#")[0].split("?")[0])
-                joined = f"{folder}/{path}" if folder else path
-                targets.add(posixpath.normpath(joined) if "./" in joined else joined)
-    return targets
-
-
-def broken_links(site: Path) -> list[str]:
-    """Every link of every page of a site that leads to no file, in words."""
-    broken = []
-    for path in sorted(walk(site)):
-        if path.endswith(".html") and not is_temporary(path.partition("/")[0]):
-            html = (site / path).read_text("utf-8", "replace")
-            for target in sorted(link_targets(path, html)):
-                if target.startswith("..") or not (site / target).is_file():
-                    broken.append(f"{path} links to {shown(target)}, which is not there")
-    return broken
 
 
 # --- budget --------------------------------------------------------------------------------------

@@ -6,37 +6,37 @@ are replaced one by one; then what the old build left is removed. A crash at any
 site without a broken link, and the next build finishes the work. Nothing depends on the clock.
 """
 
-import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import groupby
 from pathlib import Path
-
-import jinja2
-from markupsafe import Markup
 
 from ..errors import CacheError, UsageError
 from ..files.files import escape_name, has_content, is_temporary, write_if_changed
-from ..records import ModelAtlas, Pictures, Unit
-from . import addresses, sentences, sheets
+from ..records import ModelAtlas, Pictures
+from . import addresses, sheets
 from . import data as sitedata
 from .data import Json
 from .draw import Pair, Studio
+from .labels import known_labels, unknown_labels
+from .links import broken_links
 from .pages import classes as classpages
 from .pages import compare, front
 from .pages import images as imagepages
-from .pages import model as modelpages
 from .pages.compare import Other
-from .sentences import shown
-from .tree import Tree, broken_links, check_budget, read_manifest, remove_temporaries
-from .views import LayerView, Page
-
-PACKAGE = Path(__file__).parents[1]
-TEMPLATES = (PACKAGE if (PACKAGE / "templates").is_dir() else PACKAGE.parent) / "templates"
-"""Our own templates: a wheel has them inside the package, a clone beside it."""
+from .pages.frame import (
+    Book,
+    Render,
+    asset_paths,
+    images_sentence,
+    load_templates,
+    provenance_markup,
+)
+from .pages.layer import write_layer
+from .pages.model import write_model
+from .tree import Tree, check_budget, read_manifest, remove_temporaries
+from .views import LayerView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,17 +89,17 @@ def write_site(
         UsageError: `site_url` or a templates folder cannot be used.
     """
     url = check_url(site_url)
-    environment = load_templates(templates, url)
+    render = load_templates(templates, url)
     remove_temporaries(site)
     folder = escape_name(atlas.model.name)
     others, warnings = front.read_models(site, folder)
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
     tree = Tree(site, folder, pool)
     try:
-        model = build_model(atlas, pictures, tree, labels, environment, other)
+        model = build_model(atlas, pictures, tree, labels, render, other)
         tree.settle()
         models = sorted([*others, model], key=lambda model: model["folder"])
-        root = root_files(site, models, folder, tree, environment, templates, url)
+        root = root_files(site, models, folder, tree, render, templates, url)
         tree.check_links(frozenset(root))
         warnings += front.check_root_links(root, site, tree)
         refuse_foreign(site, root)
@@ -181,71 +181,6 @@ def replace(site: Path, tree: Tree, root: Mapping[str, bytes]) -> tuple[int, int
     return written, removed + tree.sweep()
 
 
-# --- templates -----------------------------------------------------------------------------------
-
-
-def load_templates(folders: Sequence[Path], site_url: str) -> jinja2.Environment:
-    """The templates, those of the user's folders before our own.
-
-    Raises:
-        UsageError: a folder is not there.
-    """
-    for folder in folders:
-        if not folder.is_dir():
-            raise UsageError(f"templates folder {folder} is not there; give an existing folder")
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.FileSystemLoader(folder) for folder in (*folders, TEMPLATES)]
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=harmless,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(
-        number=sentences.number,
-        reach=sentences.reach,
-        exact=exact,
-        plural=sentences.plural,
-        classes=sentences.classes,
-        percent=sentences.percent,
-        groups=groups,
-    )
-    environment.globals["site_url"] = site_url
-    return environment
-
-
-def harmless(value: object) -> object:
-    """Make text of others showable; our own markup passes."""
-    return shown(value) if type(value) is str else value
-
-
-def exact(value: float) -> str:
-    """A number as JSON has it; "" where it is not finite."""
-    if isinstance(value, int):
-        return str(value)
-    return str(value) if math.isfinite(value) else ""
-
-
-def groups(items: Iterable[Json], key: str) -> list[list[Json]]:
-    """Neighbouring items with the same value under a key."""
-    return [list(members) for _, members in groupby(items, lambda item: item[key])]
-
-
-def render(environment: jinja2.Environment, page: Page, values: Mapping[str, object]) -> str:
-    """The markup of a page.
-
-    Raises:
-        UsageError: a template of the user's has a mistake.
-    """
-    try:
-        return environment.get_template(f"{page.kind}.html").render({**values, "page": page})
-    except jinja2.TemplateError as error:
-        raise UsageError(f"template {page.kind}.html: {error}; correct it or remove it") from error
-
-
 # --- one model -----------------------------------------------------------------------------------
 
 
@@ -254,7 +189,7 @@ def build_model(
     pictures: Pictures,
     tree: Tree,
     labels: Mapping[str, str],
-    environment: jinja2.Environment,
+    render: Render,
     other: Other | None,
 ) -> Json:
     """Write everything of one model into its tree.
@@ -264,26 +199,26 @@ def build_model(
     """
     studio = open_studio(atlas, pictures, tree, labels)
     layers, pairs = draw_layers(studio)
-    book = modelpages.Book(
+    book = Book(
         atlas=atlas,
         folder=tree.old.name,
         tree=tree,
-        render=partial(render, environment),
+        render=render,
         layers=layers,
         classes=classpages.draw_classes(studio, layers),
         rows={layer.name: [sitedata.unit_json(unit) for unit in layer.units] for layer in layers},
         images_sentence=images_sentence(atlas),
         provenance=sitedata.provenance_json(atlas),
-        provenance_markup=provenance_markup(atlas, environment),
+        provenance_markup=provenance_markup(atlas, render),
     )
     for place in range(len(layers)):
-        modelpages.write_layer(book, place)
+        write_layer(book, place)
     classpages.write_classes(book)
     images = imagepages.write_images(book, pictures)
     comparison = (
         compare.write_comparison(book, other, known_labels(other.atlas, labels)) if other else None
     )
-    modelpages.write_model(book, images, comparison)
+    write_model(book, images, comparison)
     tree.put("card.jpg", sheets.encode(sheets.card(front.spread(pairs, 9))))
     rows = [(layer.name, f"{layer.folder}/", book.rows[layer.name]) for layer in layers]
     tree.put("units.csv", sitedata.units_csv(rows))
@@ -293,27 +228,6 @@ def build_model(
     model = sitedata.model_json(atlas, layers, contact, daily, book.classes, images)
     tree.put("model.json", sitedata.to_json(model))
     return {**model, "folder": book.folder}
-
-
-def provenance_markup(atlas: ModelAtlas, environment: jinja2.Environment) -> Markup:
-    """The part that stands on every page of a model, rendered once."""
-    page = Page(path="", kind="provenance", title="", description="")
-    recipes = list(atlas.digests.items())
-    crop = atlas.samples.crop
-    values = {
-        "atlas": atlas,
-        "recipes": recipes,
-        "images_sentence": images_sentence(atlas),
-        "crop_sentence": sentences.crop_sentence(crop, atlas.model.size) if crop else "",
-    }
-    return Markup(render(environment, page, values))
-
-
-def images_sentence(atlas: ModelAtlas) -> str:
-    """What the scores of a model are measured against."""
-    natural = atlas.natural
-    reference = "" if natural.sha256 == atlas.samples.sha256 else natural.title
-    return sentences.images_sentence(len(natural.samples), natural.distinct, reference)
 
 
 def open_studio(
@@ -338,38 +252,6 @@ def draw_layers(studio: Studio) -> tuple[tuple[LayerView, ...], list[Pair]]:
     return tuple(layer for layer, _ in drawn), [pair for _, pairs in drawn for pair in pairs]
 
 
-# --- labels --------------------------------------------------------------------------------------
-
-
-def chosen_units(atlas: ModelAtlas) -> set[Unit]:
-    """The units that have a page."""
-    return {
-        Unit(layer=layer.info.name, channel=channel)
-        for layer in atlas.layers
-        for channel in layer.chosen
-    }
-
-
-def known_labels(atlas: ModelAtlas, labels: Mapping[str, str]) -> dict[Unit, str]:
-    """Labels of the units of this model that have a page."""
-    keyed = {f"{atlas.model.name}/{unit}": unit for unit in chosen_units(atlas)}
-    return {keyed[key]: text for key, text in labels.items() if key in keyed}
-
-
-def unknown_labels(
-    atlas: ModelAtlas, labels: Mapping[str, str], others: Sequence[str]
-) -> tuple[str, ...]:
-    """Keys of labels that name no unit of this model and do not belong to another one."""
-    keyed = {f"{atlas.model.name}/{unit}" for unit in chosen_units(atlas)}
-    elsewhere = tuple(f"{name}/" for name in others)
-    ours = f"{atlas.model.name}/"
-    return tuple(
-        key
-        for key in sorted(labels)
-        if key not in keyed and (key.startswith(ours) or not key.startswith(elsewhere))
-    )
-
-
 # --- files above the models ---------------------------------------------------------------------
 
 
@@ -378,13 +260,13 @@ def root_files(
     models: Sequence[Json],
     folder: str,
     tree: Tree,
-    environment: jinja2.Environment,
+    render: Render,
     templates: Sequence[Path],
     site_url: str,
 ) -> dict[str, bytes]:
     """Every file beside the models' folders: path → bytes, in the order they are to be written."""
     files = {
-        page.path: render(environment, page, values).encode("utf-8", "replace")
+        page.path: render(page, values).encode("utf-8", "replace")
         for page, values in front.pages(models)
     }
     files |= {f"assets/{path.name}": path.read_bytes() for path in asset_paths(templates)}
@@ -396,13 +278,3 @@ def root_files(
         files["robots.txt"] = f"User-agent: *\nAllow: /\nSitemap: {site_url}/sitemap.xml\n".encode()
     # atlas.json comes first: it names the root files as ours before the first of them is written.
     return {"atlas.json": front.atlas_json(models, sorted(["atlas.json", *files])), **files}
-
-
-def asset_paths(templates: Sequence[Path]) -> list[Path]:
-    """Assets by name, those of the user's folders before our own."""
-    found: dict[str, Path] = {}
-    for folder in (TEMPLATES, *reversed(templates)):
-        for path in sorted((folder / "assets").glob("*")):
-            if path.is_file() and not path.name.startswith((".", "_")):
-                found[path.name] = path
-    return [found[name] for name in sorted(found)]

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from ..errors import closest
 from ..gallery.draw import box_of
-from ..gallery.sentences import plural
 from ..gallery.sheets import Pixels, Views, cut_patch, encode, rows_of_tiles, thumbnail, to_pixels
+from ..gallery.text import plural
 from ..ranking.classes import class_name
 from ..records import (
     CLASSES,

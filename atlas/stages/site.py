@@ -22,8 +22,9 @@ from ..config import Config, canonical_json
 from ..errors import AtlasError, InputError, UsageError, closest, one_line
 from ..files.files import atomic_write, escape_name, shown, unescape_name
 from ..gallery.addresses import comparison_page
+from ..gallery.links import link_targets
 from ..gallery.pages.compare import Other
-from ..gallery.tree import link_targets, read_manifest
+from ..gallery.tree import read_manifest
 from ..gallery.write import SiteReport, write_site
 from ..progress import Progress
 from ..ranking.matching import check_comparable

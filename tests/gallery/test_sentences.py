@@ -1,52 +1,17 @@
 """Sentences and numbers for people."""
 
-from math import inf, nan
+from math import nan
 
 import pytest
 
 from atlas.gallery import sentences as captions
+from atlas.gallery.text import reach
 from atlas.records import Scores
-from atlas.rendering.recipes import RECIPES
 
 
 def scores(**given: float) -> Scores:
     values = {"activation": 2.0, "reach": 1.0, "select": 1, "robust": 0.9, "hf": 1.0, **given}
     return Scores(**values)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.0, "0"),
-        (1.0, "1.00"),
-        (-0.5, "−0.500"),
-        (12.345, "12.3"),
-        (1234.5, "1\u2009234"),
-        (0.00012, "1.20e−4"),
-        (123456.0, "1.23e5"),
-        (nan, "–"),
-        (-inf, "–"),
-        (7000, "7\u2009000"),
-    ],
-)
-def test_numbers_have_three_digits_and_counts_are_whole(value: float, text: str) -> None:
-    assert captions.number(value) == text
-
-
-def test_zero_has_no_decimals() -> None:
-    assert captions.number(0.0) == "0"
-
-
-def test_text_that_turns_around_what_follows_is_made_visible() -> None:
-    assert captions.shown("a\u202eb") == "a\\u202eb"
-
-
-def test_half_a_surrogate_is_made_visible_and_can_be_written() -> None:
-    assert captions.shown("x\udc80").encode() == b"x\\udc80"
-
-
-def test_ordinary_text_of_any_script_passes() -> None:
-    assert captions.shown("Augen 目 👀 – «x»") == "Augen 目 👀 – «x»"
 
 
 def test_a_handful_of_images_is_called_a_demonstration() -> None:
@@ -94,48 +59,6 @@ def test_fine_detail_is_compared_with_nature(hf: float, part: str) -> None:
     assert part in captions.hf_sentence(scores(hf=hf))
 
 
-def test_a_variant_of_a_recipe_has_its_sentence() -> None:
-    assert captions.recipe_sentence("octaves-half") == captions.recipe_sentence("octaves") != ""
-    assert captions.recipe_sentence("mine") == ""
-
-
-@pytest.mark.parametrize(
-    ("recipe", "kind"),
-    [
-        ("filter-visualizer", "filter-visualizer"),
-        ("filter-visualizer-blurred", "filter-visualizer"),
-        ("filter-visualizer-negative", "negative"),
-        ("filter", "filter"),
-        ("pyramid+", "pyramid+"),
-        ("pyramid+-facet-3", "facet"),
-        ("pyramid", "pyramid"),
-        ("octaves-facet", "octaves"),
-        ("octaves-facet-12", "facet"),
-        ("octaves-negative", "negative"),
-        ("mine-too", "mine-too"),
-        ("class", "class"),
-    ],
-)
-def test_names_with_dashes_and_signs_find_their_entry(recipe: str, kind: str) -> None:
-    assert captions.kind_of(recipe) == kind
-    assert captions.dislikes(recipe) == (kind == "negative")
-    assert captions.recipe_sentence(recipe) == captions.RECIPES.get(kind, ("", ""))[1]
-
-
-def test_every_recipe_and_every_variant_has_an_entry() -> None:
-    assert set(captions.RECIPES) == {*RECIPES, "negative", "facet"}
-
-
-def test_each_kind_of_picture_has_a_title_of_its_own() -> None:
-    assert captions.recipe_title("octaves") == captions.recipe_title("mine") == "Rendering"
-    assert captions.recipe_title("octaves-negative") == "What it dislikes"
-    assert captions.recipe_title("octaves-facet-2") == "Another facet 2"
-    assert captions.recipe_title("filter-visualizer-facet-2") == "Another facet 2"
-    assert captions.recipe_title("filter-visualizer") == "Scaled up step by step"
-    titles = [captions.recipe_title(name) for name in captions.RECIPES]
-    assert len(set(titles)) == len(titles)
-
-
 def test_a_negative_picture_is_compared_with_the_least_exciting_image() -> None:
     said = captions.reach_sentence(scores(reach=2.0), negative=True)
     assert "below the mean as the natural image that excites it least" in said
@@ -145,6 +68,6 @@ def test_a_negative_picture_is_compared_with_the_least_exciting_image() -> None:
 
 
 def test_a_reach_without_a_yardstick_is_said_rather_than_counted() -> None:
-    assert captions.reach(1e12) == "beyond"
+    assert reach(1e12) == "beyond"
     assert captions.reach_sentence(scores(reach=1e12)).startswith("Beyond any sample image")
-    assert (captions.reach(999.0), captions.reach(None)) == ("999", "–")
+    assert (reach(999.0), reach(None)) == ("999", "–")

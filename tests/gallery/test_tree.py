@@ -142,11 +142,6 @@ def test_a_link_to_nothing_is_refused(tmp_path: Path, pool: Executor) -> None:
     tree.discard()
 
 
-def test_a_link_out_of_the_site_is_broken(tmp_path: Path) -> None:
-    (tmp_path / "index.html").write_text('<a href="../secret">x</a><a href="#top">y</a>')
-    assert sitetree.broken_links(tmp_path) == ["index.html links to ../secret, which is not there"]
-
-
 def test_a_file_that_github_refuses_is_refused(
     tmp_path: Path, pool: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

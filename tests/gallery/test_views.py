@@ -4,7 +4,7 @@ from dataclasses import replace
 from math import isnan
 from pathlib import Path
 
-from atlas.gallery import write as gallery
+from atlas.gallery.pages.frame import TEMPLATES
 from atlas.gallery.views import LayerView, Picture, Shot, UnitView
 from atlas.records import LayerAtlas
 from tests.synthetic import make_atlas
@@ -61,4 +61,4 @@ def test_a_layer_without_renderings_has_no_median() -> None:
 
 
 def test_the_templates_are_where_the_gallery_looks() -> None:
-    assert Path(gallery.TEMPLATES / "base.html").is_file()
+    assert Path(TEMPLATES / "base.html").is_file()

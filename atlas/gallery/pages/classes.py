@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from ...ranking.classes import class_probabilities, compete
 from ...records import LayerAtlas, Rendering, Sample
-from .. import addresses, charts, sentences
+from .. import addresses, charts, class_sentences, sentences
 from .. import data as sitedata
 from ..draw import Studio
-from ..sentences import shown
+from ..recipes import class_recipe_sentence
+from ..text import plural_classes, shown
 from ..views import ClassesView, ClassImage, ClassView, LayerView, Page, UnitView, Voter
-from .model import Book, Panel, Relation, first_picture, panel, recipe_row, sort_json
+from .frame import Book
+from .layer import first_picture, recipe_row, sort_json
+from .unit import Panel, Relation, panel
 
 SHOWN_IMAGES = 6
 """Sample images shown of those that the network is most sure of, and of the others."""
@@ -167,7 +170,7 @@ def write_grid(book: Book, classes: ClassesView) -> None:
         path=f"{book.folder}/{classes.folder}/index.html",
         kind="classes",
         title=f"Classes · {title} · CNN atlas",
-        description=f"{sentences.classes(len(classes.classes))} of {title}: what raises the score "
+        description=f"{plural_classes(len(classes.classes))} of {title}: what raises the score "
         "of each, and which photographs the network takes for it.",
         trail=book.trail(("Classes", "")),
         card=f"{book.folder}/{classes.folder}/card.jpg",
@@ -179,11 +182,11 @@ def write_grid(book: Book, classes: ClassesView) -> None:
         sorts=SORTS,
         statuses=list(sentences.STATUSES),
         shown_recipes=[
-            {**recipe_row(name, recipes), "sentence": sentences.class_recipe_sentence(name)}
+            {**recipe_row(name, recipes), "sentence": class_recipe_sentence(name)}
             for name in recipes
         ],
         tiles=[addresses.tile(at) for at in range(len(classes.classes))],
-        word=sentences.OUTPUTS.get(book.atlas.model.outputs, ""),
+        word=class_sentences.OUTPUTS.get(book.atlas.model.outputs, ""),
         sheet=addresses.sheet,
         patch_sheet=addresses.patch_sheet,
         first_picture=first_picture(recipes[0]),
@@ -198,7 +201,7 @@ def sort_values(classes: ClassesView, recipes: Sequence[str]) -> Callable[[UnitV
 
     Returns:
         A function of the class: JSON of [place, number, mean, max, contrast, place by name] and,
-        for each recipe, what `modelpages.score_values` gives and the number of its sheet, or null.
+        for each recipe, what `layer.score_values` gives and the number of its sheet, or null.
     """
     order = {one.index: place for place, one in enumerate(classes.classes)}
     names = {one.index: place for place, one in enumerate(sorted_by_name(classes))}
@@ -241,10 +244,10 @@ def write_class(book: Book, classes: ClassesView, place: int) -> None:
         unit=unit,
         panels=class_panels(classes, unit, alone),
         verdicts=[verdict(item.rendering, one.name, alone) for item in unit.pictures],
-        word=sentences.OUTPUTS.get(book.atlas.model.outputs, ""),
+        word=class_sentences.OUTPUTS.get(book.atlas.model.outputs, ""),
         relations=relations(classes.classes, place),
         histogram=Markup(charts.activation_histogram(natural, marks, "score of a natural image")),
-        sure=sentences.sure_sentence(len(samples.samples), samples.distinct),
+        sure=class_sentences.sure_sentence(len(samples.samples), samples.distinct),
         longest=max((vote.contribution for vote in one.voters), default=0.0),
         sentence=images_sentence(book, classes),
     )
@@ -258,7 +261,7 @@ def class_panels(classes: ClassesView, unit: UnitView, alone: bool) -> list[Pane
     return [
         replace(
             one,
-            sentence=sentences.class_recipe_sentence(one.rendering.recipe),
+            sentence=class_recipe_sentence(one.rendering.recipe),
             scores=score_rows(one.rendering, unit, layer, alone) if one.scores else (),
         )
         for one in panels
@@ -271,12 +274,12 @@ def score_rows(
     """Name, value and sentence of each score of a class's rendering."""
     scores, natural = rendering.scores, layer.atlas.natural
     images, count = len(natural.activations), layer.atlas.info.channels
-    top = sentences.class_score_sentence(scores, unit.natural_max, images)
+    top = class_sentences.class_score_sentence(scores, unit.natural_max, images)
     return (
-        ("confidence", scores.confidence, sentences.confidence_sentence(scores, alone)),
-        ("select", scores.select, sentences.class_rank_sentence(scores, count)),
+        ("confidence", scores.confidence, class_sentences.confidence_sentence(scores, alone)),
+        ("select", scores.select, class_sentences.class_rank_sentence(scores, count)),
         ("activation", scores.activation, top),
-        ("reach", scores.reach, sentences.class_reach_sentence(scores)),
+        ("reach", scores.reach, class_sentences.class_reach_sentence(scores)),
         ("robust", scores.robust, sentences.robust_sentence(scores)),
         ("hf", scores.hf, sentences.hf_sentence(scores)),
     )
@@ -286,7 +289,7 @@ def verdict(rendering: Rendering, name: str, alone: bool) -> Markup:
     """What the network takes a rendering for; "" where there is none to take for anything."""
     if rendering.status == "failed":
         return Markup("")
-    say = sentences.own_verdict if alone else sentences.verdict
+    say = class_sentences.own_verdict if alone else class_sentences.verdict
     before, after = say(rendering.scores)
     return Markup("{} <b><bdi>{}</bdi></b>{}").format(before, shown(name), after)
 

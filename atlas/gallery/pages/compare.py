@@ -17,14 +17,15 @@ from ...files.files import escape_name
 from ...ranking.matching import Match, Twin, match_units
 from ...records import LayerAtlas, ModelAtlas, ModelInfo, Pictures, Rendering, Unit
 from ...shapes import Size
-from .. import addresses, charts, sentences, sheets
+from .. import addresses, charts, sheets
 from .. import data as sitedata
 from ..data import Json
 from ..draw import BATCH, box_of
-from ..sentences import shown
 from ..sheets import Pixels
+from ..text import number, plural, shown
 from ..views import LayerView, Page, UnitView
-from .model import Book, Comparison
+from .frame import Book
+from .model import Comparison
 
 SIDE = 224
 """Longest side of a rendering that is copied from the other atlas."""
@@ -135,7 +136,7 @@ def write_page(
         path=f"{book.folder}/{addresses.comparison_page(folder)}",
         kind="compare",
         title=f"{left} against {right} · CNN atlas",
-        description=f"{sentences.plural(len(matches), 'unit')} of {left}, each beside the unit of "
+        description=f"{plural(len(matches), 'unit')} of {left}, each beside the unit of "
         f"{right} that fires most nearly on the same images, most changed first.",
         trail=book.trail((f"Against {right}", "")),
         card=f"{book.folder}/card.jpg",
@@ -205,11 +206,11 @@ def correlation_histogram(values: NDArray[np.float64], level: float) -> str:
     body += charts.mark(left + (level - low) / (1 - low) * (right - left), "chance")
     words = "correlation with the unit most like it"
     body += charts.label_at(charts.WIDTH / 2, charts.HEIGHT - 2, "tick", words)
-    label = f"Correlations of {sentences.plural(len(values), 'unit')}"
+    label = f"Correlations of {plural(len(values), 'unit')}"
     if len(values):
-        ends = (sentences.number(float(end)) for end in (values.min(), values.max()))
+        ends = (number(float(end)) for end in (values.min(), values.max()))
         label += " from " + " to ".join(ends)
-    label += f"; chance alone would give {sentences.number(level)}"
+    label += f"; chance alone would give {number(level)}"
     return charts.svg(charts.WIDTH, charts.HEIGHT, "histogram", label, body)
 
 

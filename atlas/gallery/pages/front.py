@@ -15,11 +15,13 @@ from typing import TypeVar
 from markupsafe import Markup
 
 from ...files.files import is_temporary
+from .. import class_sentences, sentences
 from .. import data as sitedata
-from .. import sentences
 from ..data import Json
-from ..sentences import shown
-from ..tree import Tree, folder_bytes, link_targets, read_manifest
+from ..links import link_targets
+from ..recipes import RECIPES
+from ..text import plural, shown
+from ..tree import Tree, folder_bytes, read_manifest
 from ..views import LayerView, Page, UnitView
 
 CONTACT_LAYERS = 16
@@ -118,7 +120,7 @@ def pages(models: Sequence[Json]) -> list[tuple[Page, Json]]:
         path="index.html",
         kind="index",
         title="CNN atlas",
-        description=f"What {sentences.plural(units, 'unit')} of convolutional networks look for.",
+        description=f"What {plural(units, 'unit')} of convolutional networks look for.",
         card=f"{models[0]['folder']}/card.jpg" if models else "",
     )
     about = Page(
@@ -146,7 +148,7 @@ def pages(models: Sequence[Json]) -> list[tuple[Page, Json]]:
                 "scores": list(sentences.SCORES.items()),
                 "statuses": list(sentences.STATUSES.items()),
                 "few": sentences.FEW_IMAGES,
-                "outputs": sentences.OUTPUT_SENTENCES,
+                "outputs": class_sentences.OUTPUT_SENTENCES,
             },
         ),
         (find, {"models": models, "statuses": list(sentences.STATUSES)}),
@@ -166,7 +168,7 @@ def recipe_rows() -> list[tuple[str, str]]:
     variants = {"negative": "…-negative", "facet": "…-facet-N"}
     return [
         (variants.get(name, name), f"{title}: {sentence}")
-        for name, (title, sentence) in sentences.RECIPES.items()
+        for name, (title, sentence) in RECIPES.items()
     ]
 
 

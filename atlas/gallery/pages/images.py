@@ -14,12 +14,12 @@ from ...images.bands import shown_picture
 from ...ranking.classes import class_name
 from ...records import FeatureMaps, FoolingImage, Lens, Pictures, Prediction
 from ...shapes import Shape
-from .. import addresses, heatmaps, sentences, sheets
+from .. import addresses, class_sentences, heatmaps, sheets
 from .. import data as sitedata
-from ..sentences import shown
 from ..sheets import Pixels
+from ..text import percent, plural, shown
 from ..views import Excited, Fooled, Guess, Heat, ImageView, LayerView, MapView, OnImage, Page, Shot
-from .model import Book
+from .frame import Book
 
 UNITS = 4
 """Units of each layer that an image's page shows."""
@@ -73,7 +73,7 @@ def write_list(book: Book, images: Sequence[ImageView]) -> None:
         path=f"{book.folder}/{addresses.IMAGES}/index.html",
         kind="images",
         title=f"Images · {shown(model.title)} · CNN atlas",
-        description=f"{sentences.plural(len(images), 'sample image')} and what "
+        description=f"{plural(len(images), 'sample image')} and what "
         f"{shown(model.title)} takes them for.",
         trail=book.trail(("Images", "")),
         card=f"{book.folder}/card.jpg",
@@ -111,7 +111,7 @@ def write_image(book: Book, view: ImageView, before: Sequence[int], after: Seque
         signed_scale=Shot(file=SIGNED_SCALE, height=heatmaps.BAR[0], width=heatmaps.BAR[1]),
         ceiling=heatmaps.CEILING,
         contrast=heatmaps.CONTRAST,
-        word=sentences.OUTPUTS.get(book.atlas.model.outputs, ""),
+        word=class_sentences.OUTPUTS.get(book.atlas.model.outputs, ""),
         outcome=outcome(view.fooled, book.atlas.shown) if view.fooled else "",
     )
     data = sitedata.image_page_json(book.atlas, view, book.provenance)
@@ -133,14 +133,14 @@ def outcome(fooled: Fooled, channels: Sequence[int] = ()) -> str:
         )
     if fooled.succeeded:
         chance = next((g.probability for g in fooled.guesses if g.index == fooled.target), None)
-        sure = "" if chance is None else f" with {sentences.percent(chance)}"
+        sure = "" if chance is None else f" with {percent(chance)}"
         return (
             f"It fools the network: read back from the saved {file}, the picture is taken for "
             f"“{shown(fooled.target_name)}”{sure}."
         )
     best = f"“{shown(fooled.guesses[0].name)}”" if fooled.guesses else "no class at all"
     return (
-        f"It did not succeed: after {sentences.plural(fooled.steps, 'step')} the saved {file} "
+        f"It did not succeed: after {plural(fooled.steps, 'step')} the saved {file} "
         f"is taken for {best}, not for “{shown(fooled.target_name)}”."
     )
 

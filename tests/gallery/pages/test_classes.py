@@ -12,11 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from atlas.gallery import sentences as captions
 from atlas.gallery import sheets
 from atlas.gallery import tree as sitetree
+from atlas.gallery.class_sentences import (
+    class_rank_sentence,
+    class_reach_sentence,
+    confidence_sentence,
+    own_verdict,
+    verdict,
+)
 from atlas.gallery.draw import Studio
 from atlas.gallery.pages import classes as classpages
+from atlas.gallery.recipes import class_recipe_sentence, recipe_sentence
+from atlas.gallery.sentences import reach_sentence
+from atlas.gallery.text import percent
 from atlas.gallery.tree import Tree
 from atlas.gallery.views import ClassesView
 from atlas.gallery.write import check_site
@@ -100,7 +109,7 @@ def drawn(studio: Studio) -> ClassesView:
     ],
 )
 def test_a_probability_is_never_rounded_to_none_or_all(value: float, text: str) -> None:
-    assert captions.percent(value) == text
+    assert percent(value) == text
 
 
 def scores(select: int, ranks: tuple[int, ...], confidence: float) -> Scores:
@@ -139,7 +148,7 @@ def scores(select: int, ranks: tuple[int, ...], confidence: float) -> Scores:
     ],
 )
 def test_the_verdict_says_what_the_network_takes_the_picture_for(given: Scores, text: str) -> None:
-    before, after = captions.verdict(given)
+    before, after = verdict(given)
     assert f"{before} X{after}" == text
 
 
@@ -154,31 +163,31 @@ def test_the_verdict_says_what_the_network_takes_the_picture_for(given: Scores, 
     ],
 )
 def test_the_place_of_a_class_is_said_in_words(select: int, text: str) -> None:
-    assert captions.class_rank_sentence(scores(select, (0,) * 8, nan), 1000) == text
+    assert class_rank_sentence(scores(select, (0,) * 8, nan), 1000) == text
 
 
 def test_a_class_by_itself_is_found_or_not_and_shares_nothing() -> None:
-    assert captions.own_verdict(scores(7, (7,) * 8, 0.5)) == (
+    assert own_verdict(scores(7, (7,) * 8, 0.5)) == (
         "In this picture the network finds",
         ": 50.0\u00a0% probability.",
     )
-    assert "does not find" in captions.own_verdict(scores(1, (1,) * 8, 0.49))[0]
-    assert "not measured" in captions.own_verdict(scores(1, (1,) * 8, nan))[0]
+    assert "does not find" in own_verdict(scores(1, (1,) * 8, 0.49))[0]
+    assert "not measured" in own_verdict(scores(1, (1,) * 8, nan))[0]
     given = scores(1, (1,) * 8, 0.25)
-    assert captions.confidence_sentence(given, True).startswith("By itself the network gives")
-    assert captions.confidence_sentence(given, False).startswith("Of all probability the network")
+    assert confidence_sentence(given, True).startswith("By itself the network gives")
+    assert confidence_sentence(given, False).startswith("Of all probability the network")
 
 
 def test_a_recipe_speaks_of_classes_on_their_pages() -> None:
-    assert "score of this class" in captions.class_recipe_sentence("octaves")
-    assert "this unit" in captions.recipe_sentence("octaves")
+    assert "score of this class" in class_recipe_sentence("octaves")
+    assert "this unit" in recipe_sentence("octaves")
 
 
 @pytest.mark.parametrize("reach", [nan, 5000.0, 2.0, 0.5, -1.0])
 def test_reach_speaks_of_classes_on_their_pages(reach: float) -> None:
     given = replace(scores(1, (1,) * 8, 0.5), reach=reach)
-    assert "unit" in captions.reach_sentence(given) or reach in (2.0, 0.5)
-    assert "unit" not in captions.class_reach_sentence(given)
+    assert "unit" in reach_sentence(given) or reach in (2.0, 0.5)
+    assert "unit" not in class_reach_sentence(given)
 
 
 # --- sample images -------------------------------------------------------------------------------

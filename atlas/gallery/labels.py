@@ -1,0 +1,34 @@
+"""Labels that people give to units, and the units that they belong to."""
+
+from collections.abc import Mapping, Sequence
+
+from ..records import ModelAtlas, Unit
+
+
+def chosen_units(atlas: ModelAtlas) -> set[Unit]:
+    """The units that have a page."""
+    return {
+        Unit(layer=layer.info.name, channel=channel)
+        for layer in atlas.layers
+        for channel in layer.chosen
+    }
+
+
+def known_labels(atlas: ModelAtlas, labels: Mapping[str, str]) -> dict[Unit, str]:
+    """Labels of the units of this model that have a page."""
+    keyed = {f"{atlas.model.name}/{unit}": unit for unit in chosen_units(atlas)}
+    return {keyed[key]: text for key, text in labels.items() if key in keyed}
+
+
+def unknown_labels(
+    atlas: ModelAtlas, labels: Mapping[str, str], others: Sequence[str]
+) -> tuple[str, ...]:
+    """Keys of labels that name no unit of this model and do not belong to another one."""
+    keyed = {f"{atlas.model.name}/{unit}" for unit in chosen_units(atlas)}
+    elsewhere = tuple(f"{name}/" for name in others)
+    ours = f"{atlas.model.name}/"
+    return tuple(
+        key
+        for key in sorted(labels)
+        if key not in keyed and (key.startswith(ours) or not key.startswith(elsewhere))
+    )

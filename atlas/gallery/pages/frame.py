@@ -1,0 +1,161 @@
+"""What stands around every page: the templates, and what each page of a model needs."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from ...errors import UsageError
+from ...records import ModelAtlas
+from .. import sentences
+from ..data import Json
+from ..text import number, percent, plural, plural_classes, reach, shown
+from ..tree import Tree
+from ..views import ClassesView, LayerView, Page
+
+PACKAGE = Path(__file__).parents[2]
+TEMPLATES = (PACKAGE if (PACKAGE / "templates").is_dir() else PACKAGE.parent) / "templates"
+"""Our own templates: a wheel has them inside the package, a clone beside it."""
+
+Render = Callable[[Page, Mapping[str, object]], str]
+"""Turns a page and what its template shows into markup."""
+
+
+def load_templates(folders: Sequence[Path], site_url: str) -> Render:
+    """What turns a page and its values into markup; the user's templates come before our own.
+
+    Raises:
+        UsageError: a folder is not there.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"templates folder {folder} is not there; give an existing folder")
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(
+            [jinja2.FileSystemLoader(folder) for folder in (*folders, TEMPLATES)]
+        ),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=harmless,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        number=number,
+        reach=reach,
+        exact=exact,
+        plural=plural,
+        classes=plural_classes,
+        percent=percent,
+        groups=groups,
+    )
+    environment.globals["site_url"] = site_url
+    return partial(render, environment)
+
+
+def harmless(value: object) -> object:
+    """Make text of others showable; our own markup passes."""
+    return shown(value) if type(value) is str else value
+
+
+def exact(value: float) -> str:
+    """A number as JSON has it; "" where it is not finite."""
+    if isinstance(value, int):
+        return str(value)
+    return str(value) if math.isfinite(value) else ""
+
+
+def groups(items: Iterable[Json], key: str) -> list[list[Json]]:
+    """Neighbouring items with the same value under a key."""
+    return [list(members) for _, members in groupby(items, lambda item: item[key])]
+
+
+def render(environment: jinja2.Environment, page: Page, values: Mapping[str, object]) -> str:
+    """The markup of a page.
+
+    Raises:
+        UsageError: a template of the user's has a mistake.
+    """
+    try:
+        return environment.get_template(f"{page.kind}.html").render({**values, "page": page})
+    except jinja2.TemplateError as error:
+        raise UsageError(f"template {page.kind}.html: {error}; correct it or remove it") from error
+
+
+def asset_paths(templates: Sequence[Path]) -> list[Path]:
+    """Assets by name, those of the user's folders before our own."""
+    found: dict[str, Path] = {}
+    for folder in (TEMPLATES, *reversed(templates)):
+        for path in sorted((folder / "assets").glob("*")):
+            if path.is_file() and not path.name.startswith((".", "_")):
+                found[path.name] = path
+    return [found[name] for name in sorted(found)]
+
+
+def images_sentence(atlas: ModelAtlas) -> str:
+    """What the scores of a model are measured against."""
+    natural = atlas.natural
+    reference = "" if natural.sha256 == atlas.samples.sha256 else natural.title
+    return sentences.images_sentence(len(natural.samples), natural.distinct, reference)
+
+
+def provenance_markup(atlas: ModelAtlas, render: Render) -> Markup:
+    """The part that stands on every page of a model, rendered once."""
+    page = Page(path="", kind="provenance", title="", description="")
+    recipes = list(atlas.digests.items())
+    crop = atlas.samples.crop
+    values = {
+        "atlas": atlas,
+        "recipes": recipes,
+        "images_sentence": images_sentence(atlas),
+        "crop_sentence": sentences.crop_sentence(crop, atlas.model.size) if crop else "",
+    }
+    return Markup(render(page, values))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """What every page of a model needs.
+
+    Attributes:
+        atlas: the model.
+        folder: its folder in the site.
+        tree: where pages go.
+        render: turns a page and its values into markup.
+        layers: in forward order.
+        classes: those with a page; None where there are none.
+        rows: `sitedata.unit_json` of each unit of each layer.
+        images_sentence: how many images stand behind the numbers.
+        provenance: what they were made from and with, as data and as markup.
+    """
+
+    atlas: ModelAtlas
+    folder: str
+    tree: Tree
+    render: Render
+    layers: tuple[LayerView, ...]
+    classes: ClassesView | None
+    rows: Mapping[str, list[Json]]
+    images_sentence: str
+    provenance: Json
+    provenance_markup: Markup
+
+    def put(self, page: Page, **values: object) -> None:
+        """Render a page and take it into the tree."""
+        frame = {
+            "atlas": self.atlas,
+            "images_sentence": self.images_sentence,
+            "provenance": self.provenance_markup,
+        }
+        html = self.render(page, {**frame, **values})
+        self.tree.put_page(page.path.removeprefix(f"{self.folder}/"), html)
+
+    def trail(self, *below: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+        """The way down to a page inside one of the model's folders; `below` ends with the page."""
+        return (("Atlas", "../../index.html"), (self.atlas.model.title, "../index.html"), *below)

@@ -1,0 +1,166 @@
+"""The pages of a layer, and the data beside them: its units, and what excites them."""
+
+import json
+from collections.abc import Callable, Sequence
+
+from markupsafe import Markup
+
+from .. import addresses, charts, sentences, sheets
+from .. import data as sitedata
+from ..data import Json
+from ..recipes import recipe_sentence, recipe_title
+from ..text import plural, shown
+from ..views import LayerView, Page, Picture, UnitView
+from .frame import Book
+from .unit import write_units
+
+SORTS = (
+    *(("rank", "rank"), ("channel", "channel"), ("mean", "mean activation")),
+    *(("max", "maximum"), ("contrast", "contrast"), ("reach", "REACH")),
+    *(("select", "SELECT"), ("robust", "ROBUST"), ("hf", "HF")),
+)
+"""Keys and names of the orders of a layer's grid."""
+
+
+def write_layer(book: Book, place: int) -> None:
+    """Write a layer's page, its data, and the pages of its units."""
+    layer = book.layers[place]
+    info, title = layer.atlas.info, shown(book.atlas.model.title)
+    page = Page(
+        path=f"{book.folder}/{layer.folder}/index.html",
+        kind="layer",
+        title=f"{shown(layer.name)} · {title} · CNN atlas",
+        description=f"{plural(len(layer.units), 'unit')} of layer {shown(layer.name)} of "
+        f"{title} ({info.channels} channels, {info.height} × {info.width}).",
+        trail=book.trail((layer.name, "")),
+        card=f"{book.folder}/{layer.folder}/card.jpg",
+    )
+    book.put(
+        page,
+        layer=layer,
+        before=book.layers[place - 1] if place else None,
+        after=book.layers[place + 1] if place + 1 < len(book.layers) else None,
+        sorts=SORTS,
+        statuses=list(sentences.STATUSES),
+        shown_recipes=[recipe_row(name, book.atlas.recipes) for name in book.atlas.recipes],
+        tiles=[addresses.tile(at) for at in range(len(layer.units))],
+        sheet=addresses.sheet,
+        first_picture=first_picture(book.atlas.recipes[0]),
+        patch_sheet=addresses.patch_sheet,
+        sort_values=sort_values(book.atlas.recipes, layer),
+        troubled=troubled(layer),
+        unranked=unranked(layer),
+        chart=Markup(charts.reach_histogram(layer.reaches)),
+    )
+    if layer.units:
+        write_excites(book, place)
+    rows = book.rows[layer.name]
+    data = sitedata.layer_json(book.atlas, layer, rows)
+    book.tree.put(f"{layer.folder}/layer.json", sitedata.to_json(data))
+    book.tree.put(f"{layer.folder}/units.csv", sitedata.units_csv([(layer.name, "", rows)]))
+    write_units(book, layer)
+
+
+def write_excites(book: Book, place: int) -> None:
+    """Write the page that sets a layer's best patches against its renderings."""
+    layer, title = book.layers[place], shown(book.atlas.model.title)
+    before = [other for other in book.layers[:place] if other.units]
+    after = [other for other in book.layers[place + 1 :] if other.units]
+    page = Page(
+        path=f"{book.folder}/{layer.folder}/{addresses.EXCITES}",
+        kind="excites",
+        title=f"What excites {shown(layer.name)} · {title} · CNN atlas",
+        description=f"Real patches beside renderings: {plural(len(layer.units), 'unit')} "
+        f"of layer {shown(layer.name)} of {title}.",
+        trail=book.trail((layer.name, "index.html"), ("What excites it", "")),
+        card=f"{book.folder}/{layer.folder}/card.jpg",
+    )
+    book.put(
+        page,
+        layer=layer,
+        before=before[-1:],
+        after=after[:1],
+        tiles=[addresses.tile(at) for at in range(len(layer.units))],
+        first_picture=first_picture(book.atlas.recipes[0]),
+        sheet=addresses.sheet,
+        mosaic_sheet=addresses.mosaic_sheet,
+        mosaic_side=sheets.MOSAIC * addresses.TILES,
+    )
+
+
+def first_picture(recipe: str) -> Callable[[UnitView], bool]:
+    """Whether a unit has pixels by the recipe that the grid shows at first."""
+
+    def has(unit: UnitView) -> bool:
+        picture = unit.by_recipe(recipe)
+        return bool(picture and picture.image)
+
+    return has
+
+
+def recipe_row(name: str, recipes: tuple[str, ...]) -> Json:
+    """A recipe for the switch of a layer's page."""
+    return {
+        "name": name,
+        "title": recipe_title(name),
+        "suffix": addresses.recipe_suffix(name, recipes),
+        "sentence": recipe_sentence(name),
+    }
+
+
+def sort_values(recipes: Sequence[str], layer: LayerView) -> Callable[[UnitView], str]:
+    """What the script sorts by.
+
+    Returns:
+        A function of the unit: JSON of [rank, channel, mean, max, contrast] and, for each recipe,
+        [status, REACH, SELECT, ROBUST, HF, has a picture, number of its sheet] or null.
+    """
+    places = {unit.channel: place for place, unit in enumerate(layer.units)}
+    single = sitedata.single
+
+    def values(unit: UnitView) -> str:
+        numbers = [single(unit.mean), single(unit.max), single(unit.contrast)]
+        first = [unit.rank, unit.channel, *numbers]
+        return sort_json(first, unit, recipes, places[unit.channel])
+
+    return values
+
+
+def sort_json(first: Sequence[object], unit: UnitView, recipes: Sequence[str], place: int) -> str:
+    """JSON of `first` and, for each recipe, what `score_values` gives and the number of its sheet.
+
+    Args:
+        first: what does not depend on the recipe.
+        unit: at `place` of the grid.
+    """
+    sheet = addresses.tile(place)[0]
+    pictures = [unit.by_recipe(recipe) for recipe in recipes]
+    rows = [[*score_values(picture), sheet] if picture else None for picture in pictures]
+    return json.dumps([first, *rows], separators=(",", ":"))
+
+
+def score_values(picture: Picture) -> list[object]:
+    """Status, REACH, SELECT, ROBUST, HF of a picture, and 1 where it has pixels."""
+    scores = picture.rendering.scores
+    numbers = [scores.reach, scores.select, scores.robust, scores.hf]
+    return [
+        picture.rendering.status,
+        *(sitedata.single(value) for value in numbers),
+        int(bool(picture.image)),
+    ]
+
+
+def troubled(layer: LayerView) -> list[tuple[str, str, list[UnitView]]]:
+    """The units of each status but `ok`, with what it means."""
+    rows = [
+        (status, sentence, layer.with_status(status))
+        for status, sentence in sentences.STATUSES.items()
+        if status != "ok"
+    ]
+    return [row for row in rows if row[2]]
+
+
+def unranked(layer: LayerView) -> list[int]:
+    """Channels whose activation was NaN or infinite on some sample image."""
+    finite = layer.atlas.stats.finite
+    return [channel for channel in range(len(finite)) if not finite[channel]]

@@ -1,0 +1,59 @@
+"""Numbers and names as the pages print them.
+
+`shown` stands between all text of others and the page.
+"""
+
+import math
+import re
+
+UNSHOWABLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+    "\ufeff\ufffe\uffff\ud800-\udfff]"
+)
+"""Control characters, characters that reverse the text around them, and halves of characters."""
+
+BEYOND = 1000
+"""REACH from which on the yardstick is at fault: the natural images excite the unit all alike."""
+
+
+def shown(text: str) -> str:
+    """Make text of others harmless to read: what cannot be shown becomes a visible `\\u202e`."""
+    return UNSHOWABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def number(value: float) -> str:
+    """Three significant digits for people, counts whole; `–` where there is no finite number."""
+    if isinstance(value, int):
+        return f"{value:,}".replace("-", "−").replace(",", "\u2009")
+    if not math.isfinite(value):
+        return "–"
+    if value and not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e").replace("-", "−")
+    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:,.{min(digits, 5)}f}".replace("-", "−").replace(",", "\u2009")
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 unit`, `2 units`, `7 000 units`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}".replace(",", "\u2009")
+
+
+def plural_classes(count: int) -> str:
+    """`1 class`, `2 classes`."""
+    return "1 class" if count == 1 else f"{number(count)} classes"
+
+
+def reach(value: float | None) -> str:
+    """REACH for people: `beyond` where it only says that there is no yardstick."""
+    if value is not None and math.isfinite(value) and value >= BEYOND:
+        return "beyond"
+    return number(math.nan if value is None else value)
+
+
+def percent(value: float) -> str:
+    """A probability for people: `99.7 %`; near the ends it says so instead of 0 or 100."""
+    if not math.isfinite(value):
+        return "–"
+    if value < 0.0005:
+        return "under 0.1\u00a0%"
+    return "over 99.9\u00a0%" if value >= 0.9995 else f"{100 * value:.1f}\u00a0%"

@@ -1,0 +1,42 @@
+"""Numbers and names as the pages print them."""
+
+from math import inf, nan
+
+import pytest
+
+from atlas.gallery.text import number, shown
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (1.0, "1.00"),
+        (-0.5, "−0.500"),
+        (12.345, "12.3"),
+        (1234.5, "1\u2009234"),
+        (0.00012, "1.20e−4"),
+        (123456.0, "1.23e5"),
+        (nan, "–"),
+        (-inf, "–"),
+        (7000, "7\u2009000"),
+    ],
+)
+def test_numbers_have_three_digits_and_counts_are_whole(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_zero_has_no_decimals() -> None:
+    assert number(0.0) == "0"
+
+
+def test_text_that_turns_around_what_follows_is_made_visible() -> None:
+    assert shown("a\u202eb") == "a\\u202eb"
+
+
+def test_half_a_surrogate_is_made_visible_and_can_be_written() -> None:
+    assert shown("x\udc80").encode() == b"x\\udc80"
+
+
+def test_ordinary_text_of_any_script_passes() -> None:
+    assert shown("Augen 目 👀 – «x»") == "Augen 目 👀 – «x»"
