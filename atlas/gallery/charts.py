@@ -75,9 +75,7 @@ def mark(x: float, content: str, row: int = 0) -> str:
 
 
 def activation_histogram(
-    values: NDArray[np.float32],
-    renderings: Sequence[tuple[str, float]],
-    axis_name: str = "activation on a natural image",
+    values: NDArray[np.float32], renderings: Sequence[tuple[str, float]], axis_name: str
 ) -> str:
     """How often the natural images excite a unit how much, with the renderings marked.
 

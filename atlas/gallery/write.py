@@ -266,7 +266,7 @@ def root_files(
 ) -> dict[str, bytes]:
     """Every file beside the models' folders: path → bytes, in the order they are to be written."""
     files = {
-        page.path: render(page, values).encode("utf-8", "replace")
+        page.path: render(page.kind, {**values, "page": page}).encode("utf-8", "replace")
         for page, values in front.pages(models)
     }
     files |= {f"assets/{path.name}": path.read_bytes() for path in asset_paths(templates)}

@@ -12,7 +12,7 @@ from atlas.gallery import charts
 
 def test_the_rendering_is_marked_where_it_lies() -> None:
     values = np.array([0, 1, 2, 3, 4], np.float32)
-    svg = charts.activation_histogram(values, [("octaves", 8.0)])
+    svg = charts.activation_histogram(values, [("octaves", 8.0)], "value")
     mark = re.search(r'class="mark" d="M([\d.]+)', svg)
     assert mark
     assert float(mark[1]) == charts.WIDTH - 8
@@ -21,13 +21,15 @@ def test_the_rendering_is_marked_where_it_lies() -> None:
 
 def test_bars_count_every_image_once() -> None:
     values = np.array([0, 0, 0, 1, 2.5], np.float32)
-    counts = re.findall(r"<title>(\d+)</title>", charts.activation_histogram(values, []))
+    counts = re.findall(r"<title>(\d+)</title>", charts.activation_histogram(values, [], "value"))
     assert sum(map(int, counts)) == 5
 
 
 @pytest.mark.parametrize("values", [[], [nan, inf], [0.0], [3.0, 3.0]])
 def test_odd_activations_still_give_a_chart(values: list[float]) -> None:
-    svg = charts.activation_histogram(np.array(values, np.float32), [("octaves", nan)])
+    svg = charts.activation_histogram(
+        np.array(values, np.float32), [("octaves", nan)], "activation"
+    )
     ET.fromstring(svg)
     assert "nan" not in svg
 
@@ -59,4 +61,4 @@ def test_a_gap_in_the_objective_leaves_the_rest_of_the_curve() -> None:
 def test_values_that_hardly_differ_have_a_histogram() -> None:
     values = np.full(20, 1000, np.float32)
     values[3] = np.nextafter(np.float32(1000), np.float32(2000))
-    assert "<svg" in charts.activation_histogram(values, [("picture", 1000.0)])
+    assert "<svg" in charts.activation_histogram(values, [("picture", 1000.0)], "value")

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from ...ranking.classes import class_probabilities, compete
 from ...records import LayerAtlas, Rendering, Sample
-from .. import addresses, charts, class_sentences, sentences
+from .. import addresses, class_sentences, sentences
 from .. import data as sitedata
 from ..draw import Studio
 from ..recipes import class_recipe_sentence
 from ..text import plural_classes, shown
-from ..views import ClassesView, ClassImage, ClassView, LayerView, Page, UnitView, Voter
-from .frame import Book
+from ..views import ClassesView, ClassImage, ClassView, LayerView, Picture, UnitView, Voter
+from .frame import Book, ways
 from .layer import first_picture, recipe_row, sort_json
-from .unit import Panel, Relation, panel
+from .panels import Panel, card_of, histogram, panel
 
 SHOWN_IMAGES = 6
 """Sample images shown of those that the network is most sure of, and of the others."""
@@ -165,18 +165,15 @@ def write_classes(book: Book) -> None:
 
 def write_grid(book: Book, classes: ClassesView) -> None:
     """Write the page that shows all classes."""
-    title, recipes = shown(book.atlas.model.title), book.atlas.class_recipes
-    page = Page(
-        path=f"{book.folder}/{classes.folder}/index.html",
-        kind="classes",
-        title=f"Classes · {title} · CNN atlas",
-        description=f"{plural_classes(len(classes.classes))} of {title}: what raises the score "
-        "of each, and which photographs the network takes for it.",
-        trail=book.trail(("Classes", "")),
-        card=f"{book.folder}/{classes.folder}/card.jpg",
-    )
+    recipes = book.atlas.class_recipes
     book.put(
-        page,
+        "classes",
+        f"{classes.folder}/index.html",
+        title=f"Classes · {book.title}",
+        description=f"{plural_classes(len(classes.classes))} of {book.title}: what raises the "
+        "score of each, and which photographs the network takes for it.",
+        trail=(("Classes", ""),),
+        card=f"{classes.folder}/card.jpg",
         classes=classes,
         layer=classes.layer,
         sorts=SORTS,
@@ -223,66 +220,42 @@ def sorted_by_name(classes: ClassesView) -> list[ClassView]:
 def write_class(book: Book, classes: ClassesView, place: int) -> None:
     """Write the page of the class at a place of the order."""
     one = classes.classes[place]
-    unit, model, name = one.unit, shown(book.atlas.model.title), shown(one.name)
-    start = f"{book.folder}/{classes.folder}"
-    page = Page(
-        path=f"{start}/{one.page}",
-        kind="class",
-        title=f"{name} · class {one.index} · {model} · CNN atlas",
-        description=f"What raises the score of class {one.index}, {name}, of {model}: its "
-        "renderings, what the network takes them for, and real images.",
-        trail=book.trail(("Classes", "index.html"), (one.name, "")),
-        card=f"{start}/{unit.lead.image.file}" if unit.lead and unit.lead.image else "",
-    )
-    marks = [(item.rendering.recipe, item.rendering.scores.activation) for item in unit.pictures]
-    natural = classes.layer.atlas.natural.over_images(one.index)
-    samples, alone = book.atlas.samples, not compete(book.atlas.model.outputs)
+    unit, samples, alone = one.unit, book.atlas.samples, not compete(book.atlas.model.outputs)
     book.put(
-        page,
+        "class",
+        f"{classes.folder}/{one.page}",
+        title=f"{one.name} · class {one.index} · {book.title}",
+        description=f"What raises the score of class {one.index}, {one.name}, of {book.title}: "
+        "its renderings, what the network takes them for, and real images.",
+        trail=(("Classes", "index.html"), (one.name, "")),
+        card=card_of(classes.folder, unit),
         classes=classes,
         one=one,
         unit=unit,
-        panels=class_panels(classes, unit, alone),
+        panels=[class_panel(one, unit, classes.layer, alone) for one in unit.pictures],
         verdicts=[verdict(item.rendering, one.name, alone) for item in unit.pictures],
         word=class_sentences.OUTPUTS.get(book.atlas.model.outputs, ""),
-        relations=relations(classes.classes, place),
-        histogram=Markup(charts.activation_histogram(natural, marks, "score of a natural image")),
+        ways=ways(classes.classes, place, lambda other: (other.page, other.name)),
+        histogram=histogram(unit, classes.layer, "score of a natural image"),
         sure=class_sentences.sure_sentence(len(samples.samples), samples.distinct),
         longest=max((vote.contribution for vote in one.voters), default=0.0),
         sentence=images_sentence(book, classes),
     )
 
 
-def class_panels(classes: ClassesView, unit: UnitView, alone: bool) -> list[Panel]:
-    """The renderings of a class, which may stand by itself, in words and curves."""
-    layer = classes.layer
-    images = len(layer.atlas.natural.activations)
-    panels = [panel(picture, unit, layer, images) for picture in unit.pictures]
-    return [
-        replace(
-            one,
-            sentence=class_recipe_sentence(one.rendering.recipe),
-            scores=score_rows(one.rendering, unit, layer, alone) if one.scores else (),
-        )
-        for one in panels
-    ]
-
-
-def score_rows(
-    rendering: Rendering, unit: UnitView, layer: LayerView, alone: bool
-) -> tuple[tuple[str, float, str], ...]:
-    """Name, value and sentence of each score of a class's rendering."""
-    scores, natural = rendering.scores, layer.atlas.natural
-    images, count = len(natural.activations), layer.atlas.info.channels
-    top = class_sentences.class_score_sentence(scores, unit.natural_max, images)
-    return (
-        ("confidence", scores.confidence, class_sentences.confidence_sentence(scores, alone)),
-        ("select", scores.select, class_sentences.class_rank_sentence(scores, count)),
-        ("activation", scores.activation, top),
-        ("reach", scores.reach, class_sentences.class_reach_sentence(scores)),
-        ("robust", scores.robust, sentences.robust_sentence(scores)),
-        ("hf", scores.hf, sentences.hf_sentence(scores)),
-    )
+def class_panel(picture: Picture, unit: UnitView, layer: LayerView, alone: bool) -> Panel:
+    """Put the rendering of a class, which may stand by itself, into words and curves."""
+    rendering, images = picture.rendering, len(layer.atlas.natural.activations)
+    scores, count = rendering.scores, layer.atlas.info.channels
+    said = {
+        "confidence": class_sentences.confidence_sentence(scores, alone),
+        "select": class_sentences.class_rank_sentence(scores, count),
+        "activation": class_sentences.class_score_sentence(scores, unit.natural_max, images),
+        "reach": class_sentences.class_reach_sentence(scores),
+        "robust": sentences.robust_sentence(scores),
+        "hf": sentences.hf_sentence(scores),
+    }
+    return panel(picture, class_recipe_sentence(rendering.recipe), said)
 
 
 def verdict(rendering: Rendering, name: str, alone: bool) -> Markup:
@@ -292,19 +265,6 @@ def verdict(rendering: Rendering, name: str, alone: bool) -> Markup:
     say = class_sentences.own_verdict if alone else class_sentences.verdict
     before, after = say(rendering.scores)
     return Markup("{} <b><bdi>{}</bdi></b>{}").format(before, shown(name), after)
-
-
-def relations(classes: Sequence[ClassView], place: int) -> list[Relation]:
-    """Ways to the classes before and after in the order of the atlas."""
-    sides = (
-        ("prev", "Left", classes[max(0, place - 1) : place]),
-        ("next", "Right", classes[place + 1 : place + 2]),
-    )
-    return [
-        Relation(rel=rel, key=f"Arrow{arrow}", page=other.page, label=other.name)
-        for rel, arrow, others in sides
-        for other in others
-    ]
 
 
 def images_sentence(book: Book, classes: ClassesView) -> str:

@@ -22,8 +22,8 @@ from .. import data as sitedata
 from ..data import Json
 from ..draw import BATCH, box_of
 from ..sheets import Pixels
-from ..text import number, plural, shown
-from ..views import LayerView, Page, UnitView
+from ..text import number, plural
+from ..views import LayerView, UnitView
 from .frame import Book
 from .model import Comparison
 
@@ -131,21 +131,17 @@ def write_page(
         constant: the others.
     """
     folder = escape_name(other.atlas.model.name)
-    left, right = (shown(title) for title in titles(book.atlas.model, other.atlas.model))
-    page = Page(
-        path=f"{book.folder}/{addresses.comparison_page(folder)}",
-        kind="compare",
-        title=f"{left} against {right} · CNN atlas",
-        description=f"{plural(len(matches), 'unit')} of {left}, each beside the unit of "
-        f"{right} that fires most nearly on the same images, most changed first.",
-        trail=book.trail((f"Against {right}", "")),
-        card=f"{book.folder}/card.jpg",
-    )
+    left, right = titles(book.atlas.model, other.atlas.model)
     values = [match.twin.correlation for match in matches if match.twin]
     channels = sum(layer.stats.channels for layer in other.atlas.layers)
     level = chance(channels, book.atlas.samples.distinct)
     book.put(
-        page,
+        "compare",
+        addresses.comparison_page(folder),
+        title=f"{left} against {right}",
+        description=f"{plural(len(matches), 'unit')} of {left}, each beside the unit of "
+        f"{right} that fires most nearly on the same images, most changed first.",
+        trail=((f"Against {right}", ""),),
         left=left,
         right=right,
         n_units=len(matches),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 import jinja2
 from markupsafe import Markup
@@ -18,16 +19,21 @@ from ..text import number, percent, plural, plural_classes, reach, shown
 from ..tree import Tree
 from ..views import ClassesView, LayerView, Page
 
+Item = TypeVar("Item")
+
 PACKAGE = Path(__file__).parents[2]
 TEMPLATES = (PACKAGE if (PACKAGE / "templates").is_dir() else PACKAGE.parent) / "templates"
 """Our own templates: a wheel has them inside the package, a clone beside it."""
 
-Render = Callable[[Page, Mapping[str, object]], str]
-"""Turns a page and what its template shows into markup."""
+Render = Callable[[str, Mapping[str, object]], str]
+"""Turns the values of a kind of page into markup."""
+
+Trail = tuple[tuple[str, str], ...]
+"""Name and link of pages, the link of the page itself "" (`Page.trail`)."""
 
 
 def load_templates(folders: Sequence[Path], site_url: str) -> Render:
-    """What turns a page and its values into markup; the user's templates come before our own.
+    """What turns values into markup; the user's templates come before our own.
 
     Raises:
         UsageError: a folder is not there.
@@ -76,16 +82,16 @@ def groups(items: Iterable[Json], key: str) -> list[list[Json]]:
     return [list(members) for _, members in groupby(items, lambda item: item[key])]
 
 
-def render(environment: jinja2.Environment, page: Page, values: Mapping[str, object]) -> str:
-    """The markup of a page.
+def render(environment: jinja2.Environment, kind: str, values: Mapping[str, object]) -> str:
+    """The markup that the template of this kind of page makes of the values.
 
     Raises:
         UsageError: a template of the user's has a mistake.
     """
     try:
-        return environment.get_template(f"{page.kind}.html").render({**values, "page": page})
+        return environment.get_template(f"{kind}.html").render(values)
     except jinja2.TemplateError as error:
-        raise UsageError(f"template {page.kind}.html: {error}; correct it or remove it") from error
+        raise UsageError(f"template {kind}.html: {error}; correct it or remove it") from error
 
 
 def asset_paths(templates: Sequence[Path]) -> list[Path]:
@@ -107,7 +113,6 @@ def images_sentence(atlas: ModelAtlas) -> str:
 
 def provenance_markup(atlas: ModelAtlas, render: Render) -> Markup:
     """The part that stands on every page of a model, rendered once."""
-    page = Page(path="", kind="provenance", title="", description="")
     recipes = list(atlas.digests.items())
     crop = atlas.samples.crop
     values = {
@@ -116,7 +121,7 @@ def provenance_markup(atlas: ModelAtlas, render: Render) -> Markup:
         "images_sentence": images_sentence(atlas),
         "crop_sentence": sentences.crop_sentence(crop, atlas.model.size) if crop else "",
     }
-    return Markup(render(page, values))
+    return Markup(render("provenance", values))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,16 +151,82 @@ class Book:
     provenance: Json
     provenance_markup: Markup
 
-    def put(self, page: Page, **values: object) -> None:
-        """Render a page and take it into the tree."""
+    def put(
+        self,
+        kind: str,
+        file: str,
+        *,
+        title: str,
+        description: str,
+        trail: Trail = (),
+        card: str = "card.jpg",
+        **values: object,
+    ) -> None:
+        """Render a page and take it into the tree.
+
+        Args:
+            kind: which template it is made from.
+            file: its place in the model's folder.
+            title, description: see `Page`; the name of the site is added to the title.
+            trail: the way down to it from the model's page; () for that page itself.
+            card: picture for link previews, in the model's folder; "" for none.
+            values: what its template shows besides.
+        """
+        page = Page(
+            path=f"{self.folder}/{file}",
+            kind=kind,
+            title=f"{title} · CNN atlas",
+            description=description,
+            trail=self.trail(file, trail),
+            card=f"{self.folder}/{card}" if card else "",
+        )
         frame = {
+            "page": page,
             "atlas": self.atlas,
             "images_sentence": self.images_sentence,
             "provenance": self.provenance_markup,
         }
-        html = self.render(page, {**frame, **values})
-        self.tree.put_page(page.path.removeprefix(f"{self.folder}/"), html)
+        self.tree.put_page(file, self.render(kind, {**frame, **values}))
 
-    def trail(self, *below: tuple[str, str]) -> tuple[tuple[str, str], ...]:
-        """The way down to a page inside one of the model's folders; `below` ends with the page."""
-        return (("Atlas", "../../index.html"), (self.atlas.model.title, "../index.html"), *below)
+    def trail(self, file: str, below: Trail) -> Trail:
+        """The way down to a page of the model."""
+        up = "../" * file.count("/")
+        model = (self.title, f"{up}index.html" if below else "")
+        return (("Atlas", f"{up}../index.html"), model, *below)
+
+    @property
+    def title(self) -> str:
+        """What people call the model."""
+        return self.atlas.model.title
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A link to a neighbouring page, and the key that follows it."""
+
+    rel: str
+    key: str
+    page: str
+    label: str
+
+
+def ways(
+    items: Sequence[Item], place: int, link: Callable[[Item], tuple[str, str]], keys: str = ""
+) -> list[Way]:
+    """Links to what comes before and after the item at a place, where there is anything.
+
+    Args:
+        items: in their order.
+        place: of the one whose page it is.
+        link: address and label of an item.
+        keys: those that are held down with the arrow keys: `Shift+`.
+    """
+    sides = (
+        ("prev", "Left", items[max(0, place - 1) : place]),
+        ("next", "Right", items[place + 1 : place + 2]),
+    )
+    return [
+        Way(rel=rel, key=f"{keys}Arrow{arrow}", page=page, label=label)
+        for rel, arrow, found in sides
+        for page, label in map(link, found)
+    ]

@@ -110,50 +110,58 @@ def read_root(site: Path) -> list[str]:
 
 def pages(models: Sequence[Json]) -> list[tuple[Page, Json]]:
     """Home, about, search and 404, with what their templates show."""
+    not_found = Page(path="404.html", kind="404", title="Not found", description="")
+    return [
+        home_page(models),
+        below_home(
+            "about",
+            "Method, parameters, scores, caveats, versions and data of this atlas.",
+            models=models,
+            recipes=recipe_rows(),
+            scores=list(sentences.SCORES.items()),
+            statuses=list(sentences.STATUSES.items()),
+            few=sentences.FEW_IMAGES,
+            outputs=class_sentences.OUTPUT_SENTENCES,
+        ),
+        below_home(
+            "search",
+            "Find a unit by layer, channel, label or class name.",
+            models=models,
+            statuses=list(sentences.STATUSES),
+        ),
+        (not_found, not_found_values()),
+    ]
+
+
+def home_page(models: Sequence[Json]) -> tuple[Page, Json]:
+    """The first page of the site."""
     units = sum(model["n_units"] for model in models)
     today = [
         {**item, "folder": model["folder"], "title": model["title"]}
         for model in models
         for item in model["daily"]
     ]
-    home = Page(
+    page = Page(
         path="index.html",
         kind="index",
         title="CNN atlas",
         description=f"What {plural(units, 'unit')} of convolutional networks look for.",
         card=f"{models[0]['folder']}/card.jpg" if models else "",
     )
-    about = Page(
-        path="about.html",
-        kind="about",
-        title="About · CNN atlas",
-        description="Method, parameters, scores, caveats, versions and data of this atlas.",
-        trail=(("Atlas", "index.html"), ("About", "")),
+    return page, {"models": models, "n_units": units, "daily": spread(today, DAYS)}
+
+
+def below_home(kind: str, description: str, **values: object) -> tuple[Page, Json]:
+    """A page beside the first one, with what its template shows."""
+    title = kind.capitalize()
+    page = Page(
+        path=f"{kind}.html",
+        kind=kind,
+        title=f"{title} · CNN atlas",
+        description=description,
+        trail=(("Atlas", "index.html"), (title, "")),
     )
-    find = Page(
-        path="search.html",
-        kind="search",
-        title="Search · CNN atlas",
-        description="Find a unit by layer, channel, label or class name.",
-        trail=(("Atlas", "index.html"), ("Search", "")),
-    )
-    not_found = Page(path="404.html", kind="404", title="Not found", description="")
-    return [
-        (home, {"models": models, "n_units": units, "daily": spread(today, DAYS)}),
-        (
-            about,
-            {
-                "models": models,
-                "recipes": recipe_rows(),
-                "scores": list(sentences.SCORES.items()),
-                "statuses": list(sentences.STATUSES.items()),
-                "few": sentences.FEW_IMAGES,
-                "outputs": class_sentences.OUTPUT_SENTENCES,
-            },
-        ),
-        (find, {"models": models, "statuses": list(sentences.STATUSES)}),
-        (not_found, not_found_values()),
-    ]
+    return page, values
 
 
 def searched(tree: Tree, folder: str) -> Json:

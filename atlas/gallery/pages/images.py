@@ -18,8 +18,8 @@ from .. import addresses, class_sentences, heatmaps, sheets
 from .. import data as sitedata
 from ..sheets import Pixels
 from ..text import percent, plural, shown
-from ..views import Excited, Fooled, Guess, Heat, ImageView, LayerView, MapView, OnImage, Page, Shot
-from .frame import Book
+from ..views import Excited, Fooled, Guess, Heat, ImageView, LayerView, MapView, OnImage, Shot
+from .frame import Book, Way, ways
 
 UNITS = 4
 """Units of each layer that an image's page shows."""
@@ -45,8 +45,7 @@ def write_images(book: Book, pictures: Pictures) -> tuple[ImageView, ...]:
     images = []
     for place, index in enumerate(indices):
         view = draw_image(book, pictures, pictures.lens(index))
-        before, after = indices[max(0, place - 1) : place], indices[place + 1 : place + 2]
-        write_image(book, view, before, after)
+        write_image(book, view, ways(indices, place, image_link))
         images.append(view)
     write_list(book, images)
     return tuple(images)
@@ -68,44 +67,40 @@ def put(book: Book, file: str, data: bytes) -> None:
 
 def write_list(book: Book, images: Sequence[ImageView]) -> None:
     """Write the page that lists the images."""
-    model = book.atlas.model
-    page = Page(
-        path=f"{book.folder}/{addresses.IMAGES}/index.html",
-        kind="images",
-        title=f"Images · {shown(model.title)} · CNN atlas",
-        description=f"{plural(len(images), 'sample image')} and what "
-        f"{shown(model.title)} takes them for.",
-        trail=book.trail(("Images", "")),
-        card=f"{book.folder}/card.jpg",
+    book.put(
+        "images",
+        f"{addresses.IMAGES}/index.html",
+        title=f"Images · {book.title}",
+        description=f"{plural(len(images), 'sample image')} and what {book.title} takes them for.",
+        trail=(("Images", ""),),
+        images=images,
     )
-    book.put(page, images=images)
 
 
-def write_image(book: Book, view: ImageView, before: Sequence[int], after: Sequence[int]) -> None:
+def image_link(image: int) -> tuple[str, str]:
+    """Address and label of an image's page, seen from that of another image."""
+    return addresses.lens_page(image), f"image {image}"
+
+
+def write_image(book: Book, view: ImageView, around: Sequence[Way]) -> None:
     """Write an image's page and its data.
 
     Args:
         book: the model.
         view: what the page shows.
-        before, after: the neighbouring images that have pages, one each or none.
+        around: links to the neighbouring images that have pages.
     """
-    model = shown(book.atlas.model.title)
-    start = f"{book.folder}/{addresses.IMAGES}"
-    guess = f", taken for “{shown(view.guesses[0].name)}”" if view.guesses else ""
-    page = Page(
-        path=f"{start}/{view.page}",
-        kind="image",
-        title=f"{shown(view.name)} (image {view.image}) · {model} · CNN atlas",
-        description=f"What {model} makes of sample image {view.image}, {shown(view.name)}{guess}: "
-        "the units it excites, feature maps, saliency, a fooling image.",
-        trail=book.trail(("Images", "index.html"), (view.name, "")),
-        card=f"{start}/{view.whole.file}",
-    )
+    guess = f", taken for “{view.guesses[0].name}”" if view.guesses else ""
     book.put(
-        page,
+        "image",
+        f"{addresses.IMAGES}/{view.page}",
+        title=f"{view.name} (image {view.image}) · {book.title}",
+        description=f"What {book.title} makes of sample image {view.image}, {view.name}{guess}: "
+        "the units it excites, feature maps, saliency, a fooling image.",
+        trail=(("Images", "index.html"), (view.name, "")),
+        card=f"{addresses.IMAGES}/{view.whole.file}",
         view=view,
-        before=before,
-        after=after,
+        ways=around,
         classified=view.saliency is not None,
         scale=Shot(file=SCALE, height=heatmaps.BAR[0], width=heatmaps.BAR[1]),
         signed_scale=Shot(file=SIGNED_SCALE, height=heatmaps.BAR[0], width=heatmaps.BAR[1]),

@@ -9,9 +9,9 @@ from .. import addresses, charts, sentences, sheets
 from .. import data as sitedata
 from ..data import Json
 from ..recipes import recipe_sentence, recipe_title
-from ..text import plural, shown
-from ..views import LayerView, Page, Picture, UnitView
-from .frame import Book
+from ..text import plural
+from ..views import LayerView, Picture, UnitView
+from .frame import Book, ways
 from .unit import write_units
 
 SORTS = (
@@ -25,21 +25,17 @@ SORTS = (
 def write_layer(book: Book, place: int) -> None:
     """Write a layer's page, its data, and the pages of its units."""
     layer = book.layers[place]
-    info, title = layer.atlas.info, shown(book.atlas.model.title)
-    page = Page(
-        path=f"{book.folder}/{layer.folder}/index.html",
-        kind="layer",
-        title=f"{shown(layer.name)} · {title} · CNN atlas",
-        description=f"{plural(len(layer.units), 'unit')} of layer {shown(layer.name)} of "
-        f"{title} ({info.channels} channels, {info.height} × {info.width}).",
-        trail=book.trail((layer.name, "")),
-        card=f"{book.folder}/{layer.folder}/card.jpg",
-    )
+    info = layer.atlas.info
     book.put(
-        page,
+        "layer",
+        f"{layer.folder}/index.html",
+        title=f"{layer.name} · {book.title}",
+        description=f"{plural(len(layer.units), 'unit')} of layer {layer.name} of "
+        f"{book.title} ({info.channels} channels, {info.height} × {info.width}).",
+        trail=((layer.name, ""),),
+        card=f"{layer.folder}/card.jpg",
         layer=layer,
-        before=book.layers[place - 1] if place else None,
-        after=book.layers[place + 1] if place + 1 < len(book.layers) else None,
+        ways=ways(book.layers, place, lambda one: (f"../{one.folder}/index.html", one.name)),
         sorts=SORTS,
         statuses=list(sentences.STATUSES),
         shown_recipes=[recipe_row(name, book.atlas.recipes) for name in book.atlas.recipes],
@@ -63,23 +59,22 @@ def write_layer(book: Book, place: int) -> None:
 
 def write_excites(book: Book, place: int) -> None:
     """Write the page that sets a layer's best patches against its renderings."""
-    layer, title = book.layers[place], shown(book.atlas.model.title)
-    before = [other for other in book.layers[:place] if other.units]
-    after = [other for other in book.layers[place + 1 :] if other.units]
-    page = Page(
-        path=f"{book.folder}/{layer.folder}/{addresses.EXCITES}",
-        kind="excites",
-        title=f"What excites {shown(layer.name)} · {title} · CNN atlas",
-        description=f"Real patches beside renderings: {plural(len(layer.units), 'unit')} "
-        f"of layer {shown(layer.name)} of {title}.",
-        trail=book.trail((layer.name, "index.html"), ("What excites it", "")),
-        card=f"{book.folder}/{layer.folder}/card.jpg",
-    )
+    layer = book.layers[place]
+    others = [one for one in book.layers if one.units]
     book.put(
-        page,
+        "excites",
+        f"{layer.folder}/{addresses.EXCITES}",
+        title=f"What excites {layer.name} · {book.title}",
+        description=f"Real patches beside renderings: {plural(len(layer.units), 'unit')} "
+        f"of layer {layer.name} of {book.title}.",
+        trail=((layer.name, "index.html"), ("What excites it", "")),
+        card=f"{layer.folder}/card.jpg",
         layer=layer,
-        before=before[-1:],
-        after=after[:1],
+        ways=ways(
+            others,
+            others.index(layer),
+            lambda one: (f"../{one.folder}/{addresses.EXCITES}", one.name),
+        ),
         tiles=[addresses.tile(at) for at in range(len(layer.units))],
         first_picture=first_picture(book.atlas.recipes[0]),
         sheet=addresses.sheet,

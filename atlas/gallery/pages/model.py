@@ -7,8 +7,8 @@ from markupsafe import Markup
 
 from .. import charts
 from ..strip import Node, layer_strip
-from ..text import plural, shown
-from ..views import ImageView, LayerView, Page
+from ..text import plural
+from ..views import ImageView, LayerView
 from .frame import Book
 
 
@@ -28,20 +28,14 @@ def write_model(book: Book, images: Sequence[ImageView], comparison: Comparison 
         images: sample images with pages.
         comparison: with another model; None where it is not compared.
     """
-    atlas, layers = book.atlas, book.layers
-    title = shown(atlas.model.title)
+    layers = book.layers
     units = sum(len(layer.units) for layer in layers)
-    page = Page(
-        path=f"{book.folder}/index.html",
-        kind="model",
-        title=f"{title} · CNN atlas",
-        description=f"{plural(units, 'unit')} of {len(layers)} layers of {title}: what "
-        "each looks for, from the first layer to the last.",
-        trail=(("Atlas", "../index.html"), (atlas.model.title, "")),
-        card=f"{book.folder}/card.jpg",
-    )
     book.put(
-        page,
+        "model",
+        "index.html",
+        title=book.title,
+        description=f"{plural(units, 'unit')} of {len(layers)} layers of {book.title}: what "
+        "each looks for, from the first layer to the last.",
         layers=layers,
         classes=book.classes,
         images=images,

@@ -4,120 +4,64 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
-from ...records import Rendering
-from .. import charts, sentences
 from .. import data as sitedata
-from ..recipes import dislikes, kind_of, recipe_sentence, recipe_title
-from ..text import shown
-from ..views import LayerView, Neighbour, Page, Picture, Shot, UnitView
-from .frame import Book
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relation:
-    """A way to a neighbouring unit page."""
-
-    rel: str
-    key: str
-    page: str
-    label: str
+from .. import sentences
+from ..recipes import dislikes, kind_of, recipe_sentence
+from ..views import LayerView, Neighbour, Picture, UnitView
+from .frame import Book, Way, ways
+from .panels import Panel, card_of, histogram, panel
 
 
 def write_units(book: Book, layer: LayerView) -> None:
     """Write the page and the data of each unit of a layer."""
     by_channel = {unit.channel: unit for unit in layer.units}
-    channels = sorted(by_channel)
     for place, unit in enumerate(layer.units):
-        at = channels.index(unit.channel)
-        around = {
-            "rank": (layer.units[place - 1 : place], layer.units[place + 1 : place + 2]),
-            "channel": (
-                [by_channel[channel] for channel in channels[max(0, at - 1) : at]],
-                [by_channel[channel] for channel in channels[at + 1 : at + 2]],
-            ),
-        }
-        write_unit(book, layer, unit, relations(around), by_channel)
+        write_unit(book, layer, place, by_channel)
         row = book.rows[layer.name][place]
         data = sitedata.unit_page_json(book.atlas.model.name, unit, row, book.provenance)
         book.tree.put(f"{layer.folder}/{unit.channel}.json", sitedata.to_json(data))
 
 
-def relations(
-    around: Mapping[str, tuple[Sequence[UnitView], Sequence[UnitView]]],
-) -> list[Relation]:
-    """Ways to the units before and after by rank (arrows) and by channel (shift and arrows)."""
-    found = []
-    for order, sides in around.items():
-        for rel, arrow, units in zip(("prev", "next"), ("Left", "Right"), sides, strict=True):
-            found += [
-                Relation(
-                    rel=rel,
-                    key=f"{'Shift+' if order == 'channel' else ''}Arrow{arrow}",
-                    page=unit.page,
-                    label=f"{order} {unit.rank if order == 'rank' else unit.channel}",
-                )
-                for unit in units
-            ]
-    return found
-
-
 def write_unit(
-    book: Book,
-    layer: LayerView,
-    unit: UnitView,
-    around: Sequence[Relation],
-    by_channel: Mapping[int, UnitView],
+    book: Book, layer: LayerView, place: int, by_channel: Mapping[int, UnitView]
 ) -> None:
-    """Write a unit's page."""
-    atlas, model = book.atlas, shown(book.atlas.model.title)
-    start = f"{book.folder}/{layer.folder}"
-    called = f" “{shown(unit.called)}”" if unit.called else ""
-    page = Page(
-        path=f"{start}/{unit.page}",
-        kind="unit",
-        title=f"{shown(unit.title)}{called} · {model} · CNN atlas",
-        description=f"What unit {shown(unit.title)}{called} of {model} looks for: its rendering, "
-        "the real patches that excite it, and its scores.",
-        trail=book.trail((layer.name, "index.html"), (str(unit.channel), "")),
-        card=f"{start}/{unit.lead.image.file}" if unit.lead and unit.lead.image else "",
-    )
-    marks = [(item.rendering.recipe, item.rendering.scores.activation) for item in unit.pictures]
-    values = layer.atlas.natural.over_images(unit.channel)
+    """Write the page of the unit at a place of its layer."""
+    unit = layer.units[place]
+    called = f" “{unit.called}”" if unit.called else ""
     book.put(
-        page,
+        "unit",
+        f"{layer.folder}/{unit.page}",
+        title=f"{unit.title}{called} · {book.title}",
+        description=f"What unit {unit.title}{called} of {book.title} looks for: its rendering, "
+        "the real patches that excite it, and its scores.",
+        trail=((layer.name, "index.html"), (str(unit.channel), "")),
+        card=card_of(layer.folder, unit),
         layer=layer,
         unit=unit,
         panels=[
-            panel(picture, unit, layer, len(atlas.natural.samples))
+            unit_panel(picture, unit, layer, len(book.atlas.natural.samples))
             for picture in sorted(unit.pictures, key=quality)
         ],
-        relations=around,
-        histogram=Markup(charts.activation_histogram(values, marks)),
+        ways=[*ways(layer.units, place, rank_link), *channel_ways(unit, by_channel)],
+        histogram=histogram(unit, layer, "activation on a natural image"),
         natural=natural(unit),
         neighbours=near(unit.neighbours, by_channel),
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
-    """A rendering on its unit's page, in words and curves.
+def rank_link(unit: UnitView) -> tuple[str, str]:
+    """Address and label of a unit that is next by rank."""
+    return unit.page, f"rank {unit.rank}"
 
-    Attributes:
-        rendering, image, snapshots: of the picture.
-        title, sentence: what its recipe shows.
-        curve: the objective, step by step; "" where it was not kept.
-        scores: name, value and sentence of each; () where the rendering failed.
-    """
 
-    rendering: Rendering
-    image: Shot | None
-    snapshots: tuple[Shot, ...]
-    title: str
-    sentence: str
-    curve: Markup
-    scores: tuple[tuple[str, float, str], ...]
+def channel_ways(unit: UnitView, by_channel: Mapping[int, UnitView]) -> list[Way]:
+    """Links to the units before and after by channel."""
+    channels = sorted(by_channel)
+
+    def link(channel: int) -> tuple[str, str]:
+        return by_channel[channel].page, f"channel {channel}"
+
+    return ways(channels, channels.index(unit.channel), link, "Shift+")
 
 
 def quality(picture: Picture) -> tuple[bool, bool, float]:
@@ -128,39 +72,21 @@ def quality(picture: Picture) -> tuple[bool, bool, float]:
     return variant, made.status != "ok", 0.0 if variant else -reach
 
 
-def panel(picture: Picture, unit: UnitView, layer: LayerView, images: int) -> Panel:
-    """Put a rendering into words and curves."""
+def unit_panel(picture: Picture, unit: UnitView, layer: LayerView, images: int) -> Panel:
+    """Put a rendering of a unit into words and curves."""
     rendering = picture.rendering
-    return Panel(
-        rendering=rendering,
-        image=picture.image,
-        snapshots=picture.snapshots,
-        title=recipe_title(rendering.recipe),
-        sentence=recipe_sentence(rendering.recipe),
-        curve=Markup(charts.octave_curve(rendering.objective, rendering.octave_steps)),
-        scores=() if rendering.status == "failed" else score_rows(rendering, unit, layer, images),
-    )
-
-
-def score_rows(
-    rendering: Rendering, unit: UnitView, layer: LayerView, images: int
-) -> tuple[tuple[str, float, str], ...]:
-    """Name, value and sentence of each score of a rendering."""
-    scores, channels = rendering.scores, layer.atlas.info.channels
-    negative = dislikes(rendering.recipe)
+    scores, negative = rendering.scores, dislikes(rendering.recipe)
+    channels = layer.atlas.info.channels
     natural = layer.atlas.natural.over_images(unit.channel)
     end = float(natural.min(initial=math.inf)) if negative else unit.natural_max
-    return (
-        (
-            "activation",
-            scores.activation,
-            sentences.activation_sentence(scores, end, images, negative),
-        ),
-        ("reach", scores.reach, sentences.reach_sentence(scores, negative)),
-        ("select", scores.select, sentences.select_sentence(scores, channels, negative)),
-        ("robust", scores.robust, sentences.robust_sentence(scores)),
-        ("hf", scores.hf, sentences.hf_sentence(scores)),
-    )
+    said = {
+        "activation": sentences.activation_sentence(scores, end, images, negative),
+        "reach": sentences.reach_sentence(scores, negative),
+        "select": sentences.select_sentence(scores, channels, negative),
+        "robust": sentences.robust_sentence(scores),
+        "hf": sentences.hf_sentence(scores),
+    }
+    return panel(picture, recipe_sentence(rendering.recipe), said)
 
 
 def natural(unit: UnitView) -> list[tuple[str, float]]:
