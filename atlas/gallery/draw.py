@@ -1,12 +1,12 @@
-"""Turn a layer of the atlas into what its pages show, and write the pictures on the way.
+"""Draw the units of a layer: values for their pages, and pictures as bytes.
 
-`Studio.layer` is the way in. Pixels are read a few units at a time, encoded by a small pool of
-threads (OpenCV releases Python's lock) and dropped; only thumbnails stay until the layer is done.
+`Studio.draw` is the way in. It reads a few units at a time, a pool of threads draws them (OpenCV
+releases Python's lock), and their files go into the tree before the next ones are read.
 """
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from ..ranking.classes import class_name
 from ..records import CLASSES, LayerAtlas, ModelAtlas, Pictures, Rendering, Unit
@@ -22,68 +22,161 @@ BATCH = 16
 CARD_PAIRS = 9
 """Units whose pictures are kept for a layer's card."""
 
+SHEET_UNITS = addresses.TILES**2
+"""Units on a contact sheet."""
+
+Box = tuple[int, int, int, int]
+"""y0, x0, y1, x1 in pixels of the network's input."""
+
+Files = dict[str, bytes]
+"""Address → bytes."""
+
 Pair = tuple[Pixels, Pixels]
 """A rendering and the real patch beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
-    """A rendering as files: whole, small, after each octave; `pixels` is None where it has none."""
+class Source:
+    """A unit as it is read from the cache.
 
-    pixels: Pixels | None
-    small: Pixels | None
-    image: bytes
-    thumb: bytes
-    snapshots: tuple[tuple[bytes, int, int], ...]
+    Attributes:
+        channel: which.
+        renderings: of each its record, and the same with pixels; the default recipe first.
+        images, boxes, views: where it is excited most, best first: indices of sample images, the
+            parts of them that excite it, and the images.
+    """
+
+    channel: int
+    renderings: tuple[tuple[Rendering, Rendering], ...]
+    images: tuple[int, ...]
+    boxes: tuple[Box, ...]
+    views: tuple[Pixels, ...]
 
 
-def draw(rendering: Rendering, shown: Sequence[int] = ()) -> Drawn:
-    """Encode a rendering and what led to it, see `sheets.to_pixels`."""
-    if not rendering.image.size:
-        return Drawn(pixels=None, small=None, image=b"", thumb=b"", snapshots=())
-    pixels = sheets.to_pixels(rendering.image, shown)
-    small = sheets.thumbnail(pixels)
-    steps = [sheets.to_pixels(snapshot, shown) for snapshot in rendering.snapshots]
-    return Drawn(
-        pixels=pixels,
-        small=small,
-        image=sheets.encode(pixels),
-        thumb=sheets.encode(small),
-        snapshots=tuple((sheets.encode(step), *step.shape[:2]) for step in steps),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tiles:
+    """What a unit adds to contact sheets: thumbnails by recipe, its best patch, nine patches."""
+
+    thumbs: Mapping[str, Pixels]
+    patch: Pixels | None
+    mosaic: Pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """A unit drawn; addresses are seen from its layer's folder.
+
+    Attributes:
+        pictures, patches: what its page shows.
+        files: all of them.
+        tiles: for contact sheets.
+        pair: for a card; () where it has no picture that can be trusted, or no patch.
+    """
+
+    pictures: tuple[Picture, ...]
+    patches: tuple[Shot, ...]
+    files: Files
+    tiles: Tiles
+    pair: tuple[Pair, ...]
+
+
+# --- one unit ------------------------------------------------------------------------------------
+
+
+def draw_unit(
+    source: Source, *, recipes: tuple[str, ...], shown: Sequence[int], size: Size
+) -> Drawing:
+    """Draw a unit.
+
+    Args:
+        source: the unit.
+        recipes: those of its layer, the default one first.
+        shown: the channels that pages show; () for colours.
+        size: of the network's input.
+    """
+    pictures: list[Picture] = []
+    pixels: dict[str, Pixels] = {}
+    for record, made in source.renderings:
+        suffix = addresses.recipe_suffix(record.recipe, recipes)
+        picture, drawn = draw_picture(record, made, suffix, shown)
+        pictures.append(picture)
+        pixels |= drawn
+    lead = next((pixels[picture.image.file] for picture in pictures if picture.image), None)
+    patches = cut_patches(source, size)
+    best = next(iter(patches.values()), None)
+    trusted = bool(pictures) and pictures[0].rendering.status == "ok"
+    return Drawing(
+        pictures=tuple(pictures),
+        patches=tuple(shot(file, patch) for file, patch in patches.items()),
+        files={file: sheets.encode(picture) for file, picture in pixels.items()}
+        | {file: sheets.encode(patch, sheets.SMALL) for file, patch in patches.items()},
+        tiles=Tiles(
+            thumbs={one.rendering.recipe: pixels[one.thumb.file] for one in pictures if one.thumb},
+            patch=None if best is None else sheets.thumbnail(best),
+            mosaic=sheets.mosaic(list(patches.values())),
+        ),
+        pair=((lead, best),) if trusted and lead is not None and best is not None else (),
     )
 
 
-@dataclass(slots=True, kw_only=True)
-class Wall:
-    """What one layer keeps while it is drawn: thumbnails for its sheets, pairs for its card."""
+def draw_picture(
+    record: Rendering, made: Rendering, suffix: str, shown: Sequence[int]
+) -> tuple[Picture, dict[str, Pixels]]:
+    """Draw a rendering: whole, small, after each octave; nothing where it has no pixels.
 
-    renderings: dict[str, list[Pixels | None]]
-    patches: list[Pixels | None] = field(default_factory=list)
-    mosaics: list[Pixels | None] = field(default_factory=list)
-    mosaic_sheets: list[bytes] = field(default_factory=list)
-    pairs: list[Pair] = field(default_factory=list)
+    Args:
+        record: the rendering without pixels.
+        made: the same with pixels.
+        suffix: of its recipe.
+        shown: the channels that pages show; () for colours.
+    """
+    if not made.image.size:
+        return Picture(rendering=record, image=None, thumb=None, snapshots=()), {}
+    channel, whole = record.unit.channel, sheets.to_pixels(made.image, shown)
+    drawn = {
+        addresses.picture(channel, suffix): whole,
+        addresses.thumbnail(channel, suffix): sheets.thumbnail(whole),
+    }
+    for octave, step in enumerate(made.snapshots, 1):
+        drawn[addresses.snapshot(channel, suffix, octave)] = sheets.to_pixels(step, shown)
+    image, thumb, *snapshots = (shot(file, pixels) for file, pixels in drawn.items())
+    return Picture(rendering=record, image=image, thumb=thumb, snapshots=tuple(snapshots)), drawn
 
-    @property
-    def recipes(self) -> tuple[str, ...]:
-        """The recipes whose pictures it holds, the default one first."""
-        return tuple(self.renderings)
 
-    def add_mosaic(self, patches: Sequence[Pixels]) -> None:
-        """Take in the best patches of a unit; a sheet that is full is kept as a JPEG only."""
-        self.mosaics.append(sheets.mosaic(patches))
-        if len(self.mosaics) == addresses.TILES**2:
-            self.finish_mosaics()
+def cut_patches(source: Source, size: Size) -> dict[str, Pixels]:
+    """The dataset examples of a unit, best first."""
+    parts = enumerate(zip(source.views, source.boxes, strict=True), 1)
+    return {
+        addresses.patch(source.channel, place): sheets.cut_patch(view, box, size)
+        for place, (view, box) in parts
+    }
 
-    def finish_mosaics(self) -> None:
-        """Turn the mosaics that wait into a sheet."""
-        for sheet in sheets.contact_sheets(self.mosaics, addresses.TILES, sheets.MOSAIC):
-            self.mosaic_sheets.append(sheets.encode(sheet, sheets.SMALLER))
-        self.mosaics.clear()
 
-    def add_pair(self, rendering: Pixels | None, patch: Pixels | None, trusted: bool) -> None:
-        """Keep a rendering and its real patch for the card while there is room."""
-        if rendering is not None and patch is not None and trusted:
-            self.pairs = [*self.pairs, (rendering, patch)][:CARD_PAIRS]
+def shot(file: str, pixels: Pixels) -> Shot:
+    """The picture at an address."""
+    return Shot(file=file, height=pixels.shape[0], width=pixels.shape[1])
+
+
+def draw_sheets(number: int, tiles: Sequence[Tiles], recipes: tuple[str, ...]) -> Files:
+    """The contact sheets of a number: of the renderings by each recipe, and of the patches."""
+    files = {
+        addresses.sheet(number, addresses.recipe_suffix(recipe, recipes)): sheets.encode(
+            sheets.contact_sheet([one.thumbs.get(recipe) for one in tiles], addresses.TILES)
+        )
+        for recipe in recipes
+    }
+    patches = sheets.contact_sheet([one.patch for one in tiles], addresses.TILES)
+    return {**files, addresses.patch_sheet(number): sheets.encode(patches, sheets.SMALL)}
+
+
+def draw_mosaics(number: int, tiles: Sequence[Tiles]) -> Files:
+    """The sheet of a number that shows nine patches of each unit."""
+    pixels = [one.mosaic for one in tiles]
+    sheet = sheets.contact_sheet(pixels, addresses.TILES, sheets.MOSAIC)
+    return {addresses.mosaic_sheet(number): sheets.encode(sheet, sheets.SMALLER)}
+
+
+# --- a layer -------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,115 +186,92 @@ class Studio:
     Attributes:
         atlas: the model.
         pictures: where pixels come from; read from this thread only.
-        tree: where files go.
+        tree: where files go; its pool draws.
         labels: unit → what people call it.
-        pool: encodes.
         views: decoded sample images.
-        wholes: sample images that have been written, by index.
+        wholes: sample images that pages show, by index; their addresses seen from a layer's folder.
     """
 
     atlas: ModelAtlas
     pictures: Pictures
     tree: Tree
     labels: Mapping[Unit, str]
-    pool: Executor
     views: sheets.Views
     wholes: dict[int, Shot] = field(default_factory=dict)
 
-    def layer(self, layer: LayerAtlas, folder: str) -> tuple[LayerView, list[Pair]]:
-        """Write every picture of a layer.
+    def draw(self, layer: LayerAtlas, folder: str) -> tuple[LayerView, list[Pair]]:
+        """Draw every unit of a layer and take the files into the tree.
 
         Args:
-            layer: its record.
+            layer: its record; it may be the layer of class scores, which has recipes of its own.
             folder: its folder inside the model's.
 
         Returns:
             The layer for its pages, and a pair for the model's card if there is a good one. All
             other pixels are dropped, so that memory does not grow with the layers.
         """
-        view, wall = self.hang(layer, folder, self.atlas.recipes)
-        wall.finish_mosaics()
-        for number, data in enumerate(wall.mosaic_sheets):
-            self.tree.put(f"{folder}/{addresses.mosaic_sheet(number)}", data)
-        return view, wall.pairs[:1]
-
-    def classes(self, layer: LayerAtlas) -> LayerView:
-        """Write every picture of the layer of class scores, which has recipes of its own."""
-        return self.hang(layer, addresses.CLASSES, self.atlas.class_recipes)[0]
-
-    def hang(
-        self, layer: LayerAtlas, folder: str, recipes: tuple[str, ...]
-    ) -> tuple[LayerView, Wall]:
-        """Write every picture of a layer that these recipes made; the first is the default."""
-        wall = Wall(renderings={recipe: [] for recipe in recipes})
-        renderings: dict[int, list[Rendering]] = {}
-        for rendering in layer.renderings:
-            renderings.setdefault(rendering.unit.channel, []).append(rendering)
-        ranks = {int(channel): rank for rank, channel in enumerate(layer.ranking, 1)}
+        is_classes = layer.info.name == CLASSES
+        recipes = self.atlas.class_recipes if is_classes else self.atlas.recipes
         units: list[UnitView] = []
-        for start in range(0, len(layer.chosen), BATCH):
-            channels = layer.chosen[start : start + BATCH]
-            jobs = [
-                self.start(layer, channel, renderings.get(channel, []), wall.recipes)
-                for channel in channels
-            ]
-            for channel, job in zip(channels, jobs, strict=True):
-                units.append(self.unit(layer, folder, channel, ranks.get(channel, 0), job, wall))
-        self.write_sheets(folder, wall)
-        return LayerView(atlas=layer, folder=folder, units=tuple(units)), wall
+        tiles: list[Tiles] = []
+        pairs: list[Pair] = []
+        for source, drawing in self.draw_units(layer, recipes):
+            self.put(folder, drawing.files)
+            units.append(self.unit_view(layer, source, drawing))
+            tiles.append(drawing.tiles)
+            pairs = [*pairs, *drawing.pair][:CARD_PAIRS]
+            if len(tiles) == SHEET_UNITS or len(units) == len(layer.chosen):
+                number = (len(units) - 1) // SHEET_UNITS
+                self.put(folder, draw_sheets(number, tiles, recipes))
+                self.put(folder, {} if is_classes else draw_mosaics(number, tiles))
+                tiles.clear()
+        self.put(folder, {"card.jpg": sheets.encode(sheets.card(pairs))})
+        return LayerView(atlas=layer, folder=folder, units=tuple(units)), pairs[:1]
 
-    def start(
-        self,
-        layer: LayerAtlas,
-        channel: int,
-        renderings: Sequence[Rendering],
-        recipes: tuple[str, ...],
-    ) -> "Job":
-        """Read the pixels of a unit and hand them to the pool."""
-        by_recipe = {rendering.recipe: rendering for rendering in renderings}
-        drawn = []
-        for recipe in recipes:
-            if recipe in by_recipe:
-                record = by_recipe[recipe]
-                drawn.append(
-                    (record, self.pool.submit(draw, self.with_pixels(record), self.atlas.shown))
-                )
-        places = [int(index) for index in layer.stats.example_image[channel] if index >= 0]
-        boxes = [box_of(layer, channel, place) for place in range(len(places))]
-        size = self.atlas.model.shape
-        views = [self.views[image] for image in places]
-        patches = self.pool.submit(cut_patches, views, boxes, size)
-        return Job(drawn=drawn, images=places, boxes=boxes, patches=patches)
+    def put(self, folder: str, files: Files) -> None:
+        """Take files of a layer into the tree."""
+        for file, data in files.items():
+            self.tree.put(f"{folder}/{file}", data)
+
+    def draw_units(
+        self, layer: LayerAtlas, recipes: tuple[str, ...]
+    ) -> Iterator[tuple[Source, Drawing]]:
+        """Every unit of a layer as it is read, and drawn."""
+        draw = partial(
+            draw_unit, recipes=recipes, shown=self.atlas.shown, size=self.atlas.model.shape
+        )
+        records = {(one.unit.channel, one.recipe): one for one in layer.renderings}
+        for start in range(0, len(layer.chosen), BATCH):
+            sources = [
+                self.read(layer, channel, [records.get((channel, name)) for name in recipes])
+                for channel in layer.chosen[start : start + BATCH]
+            ]
+            yield from zip(sources, self.tree.pool.map(draw, sources), strict=True)
+
+    def read(self, layer: LayerAtlas, channel: int, records: Sequence[Rendering | None]) -> Source:
+        """Read the pixels of a unit; `records` are its renderings, None where there is none."""
+        images = tuple(int(index) for index in layer.stats.example_image[channel] if index >= 0)
+        return Source(
+            channel=channel,
+            renderings=tuple((record, self.with_pixels(record)) for record in records if record),
+            images=images,
+            boxes=tuple(box_of(layer, channel, place) for place in range(len(images))),
+            views=tuple(self.views[image] for image in images),
+        )
 
     def with_pixels(self, record: Rendering) -> Rendering:
         """The rendering with its pixels; one that failed has none and is not in the cache."""
         failed = record.status == "failed"
         return record if failed else self.pictures.rendering(record.unit, record.recipe)
 
-    def unit(
-        self, layer: LayerAtlas, folder: str, channel: int, rank: int, job: "Job", wall: Wall
-    ) -> UnitView:
-        """Write the pictures of a unit and collect what its page shows."""
-        examples = self.examples(layer, folder, channel, job)
-        patch = next((pixels for pixels, _ in job.patches.result()), None)
-        pictures, pixels = [], None
-        done = {rendering.recipe: (rendering, future.result()) for rendering, future in job.drawn}
-        for recipe in wall.recipes:
-            rendering, drawn = done.get(recipe, (None, None))
-            wall.renderings[recipe].append(drawn.small if drawn else None)
-            if rendering and drawn:
-                suffix = addresses.recipe_suffix(recipe, wall.recipes)
-                pictures.append(self.picture(folder, rendering, drawn, suffix))
-                pixels = drawn.pixels if pixels is None else pixels
-        wall.patches.append(sheets.thumbnail(patch) if patch is not None else None)
-        wall.add_mosaic([pixels for pixels, _ in job.patches.result()])
-        trusted = bool(pictures) and pictures[0].rendering.status == "ok"
-        wall.add_pair(pixels, patch, trusted)
-        stats = layer.stats
+    def unit_view(self, layer: LayerAtlas, source: Source, drawing: Drawing) -> UnitView:
+        """What the page of a unit shows."""
+        channel, stats = source.channel, layer.stats
+        places = layer.ranking.tolist()
         return UnitView(
             layer=layer.info.name,
             channel=channel,
-            rank=rank,
+            rank=places.index(channel) + 1 if channel in places else 0,
             label=self.labels.get(Unit(layer=layer.info.name, channel=channel), ""),
             class_name=self.class_name(layer, channel),
             mean=float(stats.mean[channel]),
@@ -212,59 +282,32 @@ class Studio:
             active=float(stats.active[channel]),
             natural_mean=float(layer.natural.mean[channel]),
             natural_max=float(layer.natural.max[channel]),
-            pictures=tuple(pictures),
-            examples=examples,
+            pictures=drawing.pictures,
+            examples=self.examples(layer, source, drawing.patches),
             neighbours=neighbours(layer, channel),
             page=addresses.unit_page(channel),
         )
 
-    def picture(self, folder: str, rendering: Rendering, drawn: Drawn, suffix: str) -> Picture:
-        """Write the files of a rendering."""
-        if drawn.pixels is None:
-            return Picture(rendering=rendering, image=None, thumb=None, snapshots=())
-        channel = rendering.unit.channel
-        height, width = drawn.pixels.shape[:2]
-        image = Shot(file=addresses.picture(channel, suffix), height=height, width=width)
-        side = sheets.THUMBNAIL
-        thumb = Shot(file=addresses.thumbnail(channel, suffix), height=side, width=side)
-        self.tree.put(f"{folder}/{image.file}", drawn.image)
-        self.tree.put(f"{folder}/{thumb.file}", drawn.thumb)
-        snapshots = []
-        for octave, (data, tall, wide) in enumerate(drawn.snapshots, 1):
-            shot = Shot(file=addresses.snapshot(channel, suffix, octave), height=tall, width=wide)
-            self.tree.put(f"{folder}/{shot.file}", data)
-            snapshots.append(shot)
-        return Picture(rendering=rendering, image=image, thumb=thumb, snapshots=tuple(snapshots))
-
     def examples(
-        self, layer: LayerAtlas, folder: str, channel: int, job: "Job"
+        self, layer: LayerAtlas, source: Source, patches: Sequence[Shot]
     ) -> tuple[Example, ...]:
-        """Write the patches of a unit, and the whole images that are not there yet."""
-        found = []
-        patches = zip(job.images, job.patches.result(), strict=True)
-        for place, (image, (pixels, data)) in enumerate(patches):
-            height, width = pixels.shape[:2]
-            patch = Shot(file=addresses.patch(channel, place + 1), height=height, width=width)
-            self.tree.put(f"{folder}/{patch.file}", data)
-            found.append(
-                Example(
-                    image=image,
-                    name=self.atlas.samples.samples[image].name,
-                    activation=float(layer.stats.example_activation[channel, place]),
-                    box=job.boxes[place],
-                    patch=patch,
-                    whole=self.whole(image),
-                )
+        """The dataset examples of a unit, best first."""
+        return tuple(
+            Example(
+                image=image,
+                name=self.atlas.samples.samples[image].name,
+                activation=float(layer.stats.example_activation[source.channel, place]),
+                box=source.boxes[place],
+                patch=patch,
+                whole=self.whole(image),
             )
-        return tuple(found)
+            for place, (image, patch) in enumerate(zip(source.images, patches, strict=True))
+        )
 
     def whole(self, image: int) -> Shot:
-        """Write the view of a sample image once; its address is seen from a layer's folder."""
+        """The view of a sample image; its address is seen from a layer's folder."""
         if image not in self.wholes:
-            height, width = self.views[image].shape[:2]
-            file = addresses.sample_image(image)
-            self.tree.put(file, self.pictures.sample(image))
-            self.wholes[image] = Shot(file=f"../{file}", height=height, width=width)
+            self.wholes[image] = shot(f"../{addresses.sample_image(image)}", self.views[image])
         return self.wholes[image]
 
     def class_name(self, layer: LayerAtlas, channel: int) -> str:
@@ -275,37 +318,8 @@ class Studio:
         is_output = layer is self.atlas.layers[-1] and layer.stats.channels == len(names)
         return names[channel] if is_output else ""
 
-    def write_sheets(self, folder: str, wall: Wall) -> None:
-        """Write the contact sheets of a layer, and its card."""
-        for recipe, tiles in wall.renderings.items():
-            suffix = addresses.recipe_suffix(recipe, wall.recipes)
-            for number, sheet in enumerate(sheets.contact_sheets(tiles, addresses.TILES)):
-                self.tree.put(f"{folder}/{addresses.sheet(number, suffix)}", sheets.encode(sheet))
-        for number, sheet in enumerate(sheets.contact_sheets(wall.patches, addresses.TILES)):
-            data = sheets.encode(sheet, sheets.SMALL)
-            self.tree.put(f"{folder}/{addresses.patch_sheet(number)}", data)
-        self.tree.put(f"{folder}/card.jpg", sheets.encode(sheets.card(wall.pairs)))
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A unit whose pictures are being encoded."""
-
-    drawn: list[tuple[Rendering, Future[Drawn]]]
-    images: list[int]
-    boxes: list[tuple[int, int, int, int]]
-    patches: Future[list[tuple[Pixels, bytes]]]
-
-
-def cut_patches(
-    views: Sequence[Pixels], boxes: Sequence[tuple[int, int, int, int]], input_size: Size
-) -> list[tuple[Pixels, bytes]]:
-    """Pixels and JPEG of each dataset example."""
-    cut = [sheets.cut_patch(view, box, input_size) for view, box in zip(views, boxes, strict=True)]
-    return [(patch, sheets.encode(patch, sheets.SMALL)) for patch in cut]
-
-
-def box_of(layer: LayerAtlas, channel: int, place: int) -> tuple[int, int, int, int]:
+def box_of(layer: LayerAtlas, channel: int, place: int) -> Box:
     """Where a dataset example lies: y0, x0, y1, x1 in pixels of the network's input."""
     y0, x0, y1, x1 = layer.stats.example_box[channel, place].tolist()
     return y0, x0, y1, x1

@@ -187,28 +187,20 @@ class Views:
 # --- many pictures in one ------------------------------------------------------------------------
 
 
-def contact_sheets(
-    tiles: Sequence[Pixels | None], per_side: int, side: int = THUMBNAIL
-) -> list[Pixels]:
-    """Lay thumbnails out in square sheets, row by row.
+def contact_sheet(tiles: Sequence[Pixels | None], per_side: int, side: int = THUMBNAIL) -> Pixels:
+    """Lay thumbnails out in a square, row by row.
 
     Args:
-        tiles: (side, side, 3) each; None leaves its place empty.
-        per_side: rows and columns of a sheet.
+        tiles: (side, side, 3) each, as many as there is room for; None leaves its place empty.
+        per_side: rows and columns.
         side: of a tile.
 
     Returns:
-        As many sheets as it takes, each (side · per_side, side · per_side, 3).
+        (side · per_side, side · per_side, 3).
     """
-    each = per_side * per_side
-    sheets = []
-    for start in range(0, len(tiles), each):
-        sheet = empty(side * per_side, side * per_side)
-        for number, pixels in enumerate(tiles[start : start + each]):
-            if pixels is not None:
-                put(sheet, pixels, number // per_side * side, number % per_side * side)
-        sheets.append(sheet)
-    return sheets
+    whole = [*tiles, *[None] * (per_side**2 - len(tiles))]
+    rows = [whole[start : start + per_side] for start in range(0, len(whole), per_side)]
+    return rows_of_tiles(rows, side)
 
 
 def rows_of_tiles(rows: Sequence[Sequence[Pixels | None]], side: int = THUMBNAIL) -> Pixels:

@@ -19,6 +19,7 @@ from . import addresses, sheets
 from . import data as sitedata
 from .data import Json
 from .draw import Pair, Studio
+from .draw_classes import draw_classes
 from .labels import known_labels, unknown_labels
 from .links import broken_links
 from .pages import classes as classpages
@@ -205,12 +206,14 @@ def build_model(
         tree=tree,
         render=render,
         layers=layers,
-        classes=classpages.draw_classes(studio, layers),
+        classes=draw_classes(studio, layers),
         rows={layer.name: [sitedata.unit_json(unit) for unit in layer.units] for layer in layers},
         images_sentence=images_sentence(atlas),
         provenance=sitedata.provenance_json(atlas),
         provenance_markup=provenance_markup(atlas, render),
     )
+    for image in sorted({*studio.wholes, *atlas.lenses}):
+        tree.put(addresses.sample_image(image), pictures.sample(image))
     for place in range(len(layers)):
         write_layer(book, place)
     classpages.write_classes(book)
@@ -239,16 +242,15 @@ def open_studio(
         pictures=pictures,
         tree=tree,
         labels=known_labels(atlas, labels),
-        pool=tree.pool,
         views=sheets.Views(pictures.sample),
     )
 
 
 def draw_layers(studio: Studio) -> tuple[tuple[LayerView, ...], list[Pair]]:
-    """Write the pictures of every layer; returns a pair of each for the model's card too."""
+    """Draw every layer; returns a pair of each for the model's card too."""
     layers = studio.atlas.layers
     folders = addresses.layer_folders(layer.info.name for layer in layers)
-    drawn = [studio.layer(layer, folders[layer.info.name]) for layer in layers]
+    drawn = [studio.draw(layer, folders[layer.info.name]) for layer in layers]
     return tuple(layer for layer, _ in drawn), [pair for _, pairs in drawn for pair in pairs]
 
 

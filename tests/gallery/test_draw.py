@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from atlas.gallery import sheets
-from atlas.gallery.draw import Studio, Wall
+from atlas.gallery.draw import Source, Studio, draw_unit
 from atlas.gallery.tree import Tree
 from atlas.records import ModelAtlas, Rendering, Unit
 from tests.synthetic import SyntheticPictures, make_atlas
@@ -28,14 +28,13 @@ def studio(folder: Path, atlas: ModelAtlas, pool: ThreadPoolExecutor) -> Studio:
         pictures=pictures,
         tree=Tree(folder, "m", pool),
         labels={Unit(layer="conv_stem", channel=atlas.layers[0].chosen[0]): "eyes"},
-        pool=pool,
         views=sheets.Views(pictures.sample),
     )
 
 
 def test_units_come_in_the_order_they_were_chosen(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
     atlas = make_atlas(layers=1, units=20, images=4, size=32, plain=True)
-    view, pairs = studio(tmp_path, atlas, pool).layer(atlas.layers[0], "f")
+    view, pairs = studio(tmp_path, atlas, pool).draw(atlas.layers[0], "f")
     assert tuple(unit.channel for unit in view.units) == atlas.layers[0].chosen
     assert [unit.rank for unit in view.units] == list(range(1, 21))
     assert view.units[0].label == "eyes"
@@ -47,21 +46,12 @@ def test_fewer_images_than_places_give_fewer_examples(
 ) -> None:
     atlas = make_atlas(layers=1, units=2, images=3, size=32, plain=True)
     drawn = studio(tmp_path, atlas, pool)
-    view, _ = drawn.layer(atlas.layers[0], "f")
+    view, _ = drawn.draw(atlas.layers[0], "f")
     assert all(len(unit.examples) == 3 for unit in view.units)
-    assert {path for path in drawn.tree.sizes if path.startswith("images/")} == {
-        f"images/{index}.jpg" for index in range(3)
+    assert {shot.file for shot in drawn.wholes.values()} == {
+        f"../images/{index}.jpg" for index in range(3)
     }
     drawn.tree.discard()
-
-
-def test_views_of_sample_images_are_published_byte_for_byte(
-    tmp_path: Path, pool: ThreadPoolExecutor
-) -> None:
-    atlas = make_atlas(layers=1, units=1, images=1, size=32, plain=True)
-    drawn = studio(tmp_path, atlas, pool)
-    drawn.layer(atlas.layers[0], "f")
-    assert drawn.tree.read("images/0.jpg") == drawn.pictures.sample(0)
 
 
 def test_a_failed_rendering_is_shown_without_asking_for_its_pixels(
@@ -80,19 +70,25 @@ def test_a_failed_rendering_is_shown_without_asking_for_its_pixels(
             return super().rendering(unit, recipe)
 
     drawn.pictures = Asked(atlas, view=64)
-    view, _ = drawn.layer(replace(layer, renderings=(failed, second)), "f")
+    view, _ = drawn.draw(replace(layer, renderings=(failed, second)), "f")
     assert asked == [second.unit]
     assert [unit.status for unit in view.units] == ["failed", "ok"]
     assert view.units[0].thumb is None
     drawn.tree.discard()
 
 
-def test_only_trusted_pictures_stand_on_the_card() -> None:
-    pixels = np.zeros((4, 4, 3), np.uint8)
-    wall = Wall(renderings={})
-    wall.add_pair(pixels, pixels, False)
-    wall.add_pair(pixels, None, True)
-    wall.add_pair(None, pixels, True)
-    assert wall.pairs == []
-    wall.add_pair(pixels, pixels, True)
-    assert len(wall.pairs) == 1
+@pytest.mark.parametrize(("status", "views", "pairs"), [("ok", 1, 1), ("weak", 1, 0), ("ok", 0, 0)])
+def test_only_trusted_pictures_beside_a_patch_stand_on_the_card(
+    status: str, views: int, pairs: int
+) -> None:
+    atlas = make_atlas(layers=1, units=1, images=1, size=32, plain=True)
+    record = replace(atlas.layers[0].renderings[0], status=status)
+    source = Source(
+        channel=record.unit.channel,
+        renderings=((record, SyntheticPictures(atlas).rendering(record.unit, record.recipe)),),
+        images=(0,) * views,
+        boxes=((0, 0, 8, 8),) * views,
+        views=(np.zeros((32, 32, 3), np.uint8),) * views,
+    )
+    drawing = draw_unit(source, recipes=atlas.recipes, shown=(), size=32)
+    assert len(drawing.pair) == pairs

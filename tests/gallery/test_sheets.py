@@ -67,17 +67,14 @@ def test_views_are_read_once_while_they_fit() -> None:
     assert asked == [0, 1, 2, 0]
 
 
-def test_sheets_are_square_and_leave_empty_places_grey() -> None:
+def test_a_sheet_is_square_and_leaves_empty_places_grey() -> None:
     white = np.full((112, 112, 3), 255, np.uint8)
-    first, second = sheets.contact_sheets([white, None, white, white, white], 2)
-    assert first.shape == second.shape == (224, 224, 3)
-    assert (first[:112, :112] == 255).all()
-    assert (first[:112, 112:] == sheets.EMPTY).all()
-    assert (second[:112, :112] == 255).all()
-
-
-def test_a_layer_without_units_has_no_sheet() -> None:
-    assert sheets.contact_sheets([], 8) == []
+    sheet = sheets.contact_sheet([white, None, white], 2)
+    assert sheet.shape == (224, 224, 3)
+    assert (sheet[:112, :112] == 255).all()
+    assert (sheet[:112, 112:] == sheets.EMPTY).all()
+    assert (sheet[112:, :112] == 255).all()
+    assert (sheet[112:, 112:] == sheets.EMPTY).all()
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 9, 12])

@@ -135,6 +135,13 @@ def test_a_rendered_unit_has_its_picture_thumbnail_and_patches(built: Built) -> 
         assert start.with_name(start.name + ending).is_file(), ending
 
 
+def test_views_of_sample_images_are_published_byte_for_byte(tmp_path: Path) -> None:
+    atlas = small(layers=1, images=1, plain=True)
+    build(tmp_path, atlas)
+    published = (tmp_path / "synthetic/images/0.jpg").read_bytes()
+    assert published == SyntheticPictures(atlas, view=64).sample(0)
+
+
 def test_every_link_picture_and_fragment_resolves(built: Built) -> None:
     site, _ = built
     found = pages(site)

@@ -1,154 +1,28 @@
-"""The classes of a model: their pictures, their pages, the data beside them.
+"""The pages of classes, and the data beside them.
 
-`draw_classes` writes the pictures and collects what the pages show, `write_classes` writes the
-pages. A class is a unit of the layer of class scores; what only classes have are probabilities:
-the sample images the network is most and least sure of, and the channels that vote for the class.
+`write_classes` is the way in.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
-import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
-from ...ranking.classes import class_probabilities, compete
-from ...records import LayerAtlas, Rendering, Sample
+from ...ranking.classes import compete
+from ...records import Rendering
 from .. import addresses, class_sentences, sentences
 from .. import data as sitedata
-from ..draw import Studio
 from ..recipes import class_recipe_sentence
 from ..text import plural_classes, shown
-from ..views import ClassesView, ClassImage, ClassView, LayerView, Picture, UnitView, Voter
+from ..views import ClassesView, ClassView, LayerView, Picture, UnitView
 from .frame import Book, ways
 from .layer import first_picture, recipe_row, sort_json
 from .panels import Panel, card_of, histogram, panel
-
-SHOWN_IMAGES = 6
-"""Sample images shown of those that the network is most sure of, and of the others."""
 
 SORTS = (
     *(("rank", "order of the atlas"), ("name", "name"), ("channel", "number")),
     *(("reach", "REACH"), ("select", "place"), ("robust", "ROBUST"), ("hf", "HF")),
 )
 """Keys and names of the orders of the grid of classes."""
-
-
-# --- pictures ------------------------------------------------------------------------------------
-
-
-def draw_classes(studio: Studio, layers: Sequence[LayerView]) -> ClassesView | None:
-    """Write the pictures of the classes; None where there are no classes to show.
-
-    Args:
-        studio: of the model.
-        layers: the layers that have pages.
-    """
-    classes = studio.atlas.classes
-    if classes is None:
-        return None
-    probabilities = class_probabilities(classes.stats, studio.atlas.model.outputs)
-    drawn = studio.classes(with_surest_image(classes, probabilities))
-    readout = studio.atlas.readout
-    read = next((layer for layer in layers if readout and layer.name == readout.layer), None)
-    voters = {unit.channel: unit for unit in read.units} if read else {}
-    return ClassesView(
-        layer=drawn,
-        classes=tuple(class_view(studio, unit, probabilities, voters) for unit in drawn.units),
-        readout=readout.layer if readout else "",
-        readout_folder=read.folder if read else "",
-    )
-
-
-def with_surest_image(classes: LayerAtlas, probabilities: NDArray[np.float64]) -> LayerAtlas:
-    """The classes, each with the sample image that the network is surest of as its one example.
-
-    A score can be high where those of other classes are higher still; a probability cannot.
-    """
-    best = probabilities.argmax(0)[:, None]  # (K, 1)
-    scores = np.take_along_axis(classes.stats.activations.T, best, 1).astype(np.float32)
-    stats = replace(
-        classes.stats,
-        example_image=best.astype(np.int32),
-        example_activation=scores * classes.stats.scale[:, None],
-        example_box=classes.stats.example_box[:, :1],
-    )
-    natural = stats if classes.natural is classes.stats else classes.natural
-    return replace(classes, stats=stats, natural=natural)
-
-
-def class_view(
-    studio: Studio,
-    unit: UnitView,
-    probabilities: NDArray[np.float64],
-    voters: dict[int, UnitView],
-) -> ClassView:
-    """A class with its sample images and its voters."""
-    own = probabilities[:, unit.channel]
-    most, least = sure_images(own, studio.atlas.samples.samples)
-    return ClassView(
-        unit=unit,
-        most=tuple(class_image(studio, image, unit.channel, own[image]) for image in most),
-        least=tuple(class_image(studio, image, unit.channel, own[image]) for image in least),
-        voters=votes(studio, unit.channel, voters),
-    )
-
-
-def sure_images(
-    probabilities: NDArray[np.float64], samples: Sequence[Sample]
-) -> tuple[list[int], list[int]]:
-    """The sample images that the network is most and least sure of, one crop of each file.
-
-    Args:
-        probabilities: (N,) of one class.
-        samples: the N sample images.
-
-    Returns:
-        Indices of at most six images each, none in both, that which it is most (least) sure of
-        first; ties by index.
-    """
-    most = one_of_each(np.argsort(-probabilities, kind="stable").tolist(), samples)[:SHOWN_IMAGES]
-    taken = {samples[image].sha256 for image in most}
-    others = one_of_each(np.argsort(probabilities, kind="stable").tolist(), samples)
-    return most, [one for one in others if samples[one].sha256 not in taken][:SHOWN_IMAGES]
-
-
-def one_of_each(images: Iterable[int], samples: Sequence[Sample]) -> list[int]:
-    """The first of the images that were cut from the same file."""
-    found: dict[str, int] = {}
-    for image in images:
-        found.setdefault(samples[image].sha256, image)
-    return list(found.values())
-
-
-def class_image(studio: Studio, image: int, channel: int, probability: float) -> ClassImage:
-    """A sample image for the page of a class; its view is written where that is not done yet."""
-    atlas = studio.atlas
-    assert atlas.classes
-    return ClassImage(
-        image=image,
-        name=atlas.samples.samples[image].name,
-        probability=float(probability),
-        score=float(atlas.classes.stats.over_images(channel)[image]),
-        whole=studio.whole(image),
-        page=addresses.image_page(image) if image in atlas.lenses else "",
-    )
-
-
-def votes(studio: Studio, channel: int, units: dict[int, UnitView]) -> tuple[Voter, ...]:
-    """The channels that raise a class most."""
-    readout = studio.atlas.readout
-    if readout is None:
-        return ()
-    pairs = zip(
-        readout.channels[channel].tolist(), readout.contributions[channel].tolist(), strict=True
-    )
-    return tuple(
-        Voter(channel=voter, contribution=value, unit=units.get(voter)) for voter, value in pairs
-    )
-
-
-# --- pages ---------------------------------------------------------------------------------------
 
 
 def write_classes(book: Book) -> None:

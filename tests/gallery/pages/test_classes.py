@@ -22,13 +22,14 @@ from atlas.gallery.class_sentences import (
     verdict,
 )
 from atlas.gallery.draw import Studio
-from atlas.gallery.pages import classes as classpages
+from atlas.gallery.draw_classes import draw_classes, sure_images, with_surest_image
 from atlas.gallery.recipes import class_recipe_sentence, recipe_sentence
 from atlas.gallery.sentences import reach_sentence
 from atlas.gallery.text import percent
 from atlas.gallery.tree import Tree
 from atlas.gallery.views import ClassesView
 from atlas.gallery.write import check_site
+from atlas.ranking.classes import class_probabilities
 from atlas.records import CLASSES, LayerAtlas, ModelAtlas, Sample, Scores
 from tests.gallery.test_write import HOSTILE, Parsed, build, snapshot
 from tests.synthetic import SyntheticPictures, make_atlas
@@ -82,12 +83,12 @@ def studio(tmp_path: Path) -> Iterator[Studio]:
     with ThreadPoolExecutor(2) as pool:
         tree = Tree(tmp_path, "m", pool)
         views = sheets.Views(pictures.sample)
-        yield Studio(atlas=atlas, pictures=pictures, tree=tree, labels={}, pool=pool, views=views)
+        yield Studio(atlas=atlas, pictures=pictures, tree=tree, labels={}, views=views)
         tree.discard()
 
 
 def drawn(studio: Studio) -> ClassesView:
-    found = classpages.draw_classes(studio, ())
+    found = draw_classes(studio, ())
     assert found
     return found
 
@@ -203,13 +204,13 @@ def samples(*files: str) -> list[Sample]:
 def test_one_crop_of_each_file_is_shown_and_none_twice() -> None:
     files = ("a", "a", "b", "c", "d", "e", "f", "g", "h", "h")
     shares = np.array([0.1, 0.7, 0.2, 0.9, 0.5, 0.4, 0.3, 0.05, 0.04, 0.01])
-    most, least = classpages.sure_images(shares, samples(*files))
+    most, least = sure_images(shares, samples(*files))
     assert most == [3, 1, 4, 5, 6, 2]
     assert least == [9, 7]
 
 
 def test_ties_go_by_index_and_few_images_leave_none_to_be_least_sure_of() -> None:
-    assert classpages.sure_images(np.full(3, 0.5), samples("a", "b", "c")) == ([0, 1, 2], [])
+    assert sure_images(np.full(3, 0.5), samples("a", "b", "c")) == ([0, 1, 2], [])
 
 
 def test_the_corner_shows_the_image_of_most_probability_not_of_most_score() -> None:
@@ -217,8 +218,8 @@ def test_the_corner_shows_the_image_of_most_probability_not_of_most_score() -> N
     made = classes_of(make_atlas(layers=1, units=4, images=2, classes=2, class_names=("a", "b")))
     logits = np.array([[5, 9], [3, 0]], np.float16)
     stats = replace(made.stats, activations=logits, scale=np.full(2, 2, np.float32))
-    shares = classpages.class_probabilities(stats, "logits")
-    found = classpages.with_surest_image(replace(made, stats=stats), shares).stats
+    shares = class_probabilities(stats, "logits")
+    found = with_surest_image(replace(made, stats=stats), shares).stats
     assert found.example_image.tolist() == [[1], [0]]
     assert found.example_activation.tolist() == [[6.0], [18.0]]
 

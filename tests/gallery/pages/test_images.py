@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from atlas.gallery import tree as sitetree
-from atlas.gallery.pages.images import most_excited, outcome
+from atlas.gallery.draw_images import most_excited
+from atlas.gallery.pages.images import outcome
 from atlas.gallery.views import Fooled, Guess, LayerView, Shot, UnitView
 from atlas.gallery.write import check_site, write_site
 from atlas.records import FeatureMaps, Lens, ModelAtlas, SkippedFile
