@@ -1,12 +1,13 @@
 """The page that compares a model with another one over the same images, most changed unit first.
 
-`write_comparison` is the way in. Pictures of the other atlas are copied into our tree, so that
-whatever becomes of its own pages this page stays whole; links lead to those that lie in the site.
+`write_comparison` is the way in. Pages and pictures of the other atlas are linked to where they lie
+in the same site; what does not is left out, and comes when that atlas is built into it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import NormalDist, median
 
 import numpy as np
@@ -15,20 +16,15 @@ from numpy.typing import NDArray
 
 from ...files.files import escape_name
 from ...ranking.matching import Match, Twin, match_units
-from ...records import LayerAtlas, ModelAtlas, ModelInfo, Pictures, Rendering, Unit
-from ...shapes import Size
-from .. import addresses, charts, sheets
+from ...records import ModelAtlas, ModelInfo, Pictures, Rendering, Unit
+from .. import addresses, charts
 from .. import data as sitedata
 from ..data import Json
-from ..draw import BATCH, box_of
-from ..sheets import Pixels
+from ..labels import chosen_units
 from ..text import number, plural
 from ..views import LayerView, UnitView
 from .frame import Book
 from .model import Comparison
-
-SIDE = 224
-"""Longest side of a rendering that is copied from the other atlas."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +42,8 @@ class Side:
     Attributes:
         title, called: as people write it; its label or class name, or "".
         page: "" where it has none in this site.
-        image, width: the rendering and its width in pixels; "" and 0 where there is none.
-        thumb: a smaller one; "" where there is none.
+        image, thumb, width: the rendering, a smaller one, and the width of the large one, which
+            counts only beside a small one; "" where there is none in this site.
         patch: the real patch that excites it most; "" where there is none.
         status: of the rendering, or `unrendered`.
     """
@@ -82,7 +78,7 @@ class Card:
 
 
 def write_comparison(book: Book, other: Other, labels: Mapping[Unit, str]) -> Comparison:
-    """Write the page that compares a model with another one, its pictures and its data.
+    """Write the page that compares a model with another one, and its data.
 
     Args:
         book: our model.
@@ -94,7 +90,7 @@ def write_comparison(book: Book, other: Other, labels: Mapping[Unit, str]) -> Co
     """
     matches = match_units(book.atlas, other.atlas)
     folder = escape_name(other.atlas.model.name)
-    theirs = copy_units(book, other, [match.shown.unit for match in matches if match.shown], labels)
+    theirs = their_sides(book, other.atlas, labels)
     ours = {
         (unit.layer, unit.channel): (layer, unit) for layer in book.layers for unit in layer.units
     }
@@ -241,71 +237,54 @@ def our_side(layer: LayerView, unit: UnitView) -> Side:
     )
 
 
-# --- pictures of the other atlas -----------------------------------------------------------------
+def their_sides(book: Book, other: ModelAtlas, labels: Mapping[Unit, str]) -> dict[Unit, Side]:
+    """Every unit that the other atlas shows."""
+    start, leads = escape_name(other.model.name), lead_renderings(other)
+    folders = addresses.layer_folders(layer.info.name for layer in other.layers)
+    return {
+        unit: their_side(
+            partial(link, book, f"{start}/{folders[unit.layer]}"),
+            unit,
+            labels.get(unit, ""),
+            leads.get(unit),
+            other.recipes,
+        )
+        for unit in chosen_units(other)
+    }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A unit of the other atlas as it is read.
+def their_side(
+    link: Callable[[str], str],
+    unit: Unit,
+    label: str,
+    lead: Rendering | None,
+    recipes: tuple[str, ...],
+) -> Side:
+    """A unit of the other atlas.
 
-    Attributes:
-        unit: which.
-        rendering: with its pixels; None where there is none.
-        view, box: its best sample image, and y0, x0, y1, x1 in pixels of the network's input; None
-            where no image excites it.
-        input_size: of the network's input.
-        shown: the channels that pages show; () where they are colours.
+    Args:
+        link: file of its layer → address, "" where the site does not have it.
+        unit, label: which, and what people call it.
+        lead: the rendering that stands for it; None where there is none.
+        recipes: of its atlas.
     """
-
-    unit: Unit
-    rendering: Rendering | None
-    view: Pixels | None
-    box: tuple[int, int, int, int]
-    input_size: Size
-    shown: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copy:
-    """JPEGs of a unit's rendering, `width` pixels wide, and patch; b"" where there is none."""
-
-    image: bytes
-    width: int
-    patch: bytes
-
-
-def copy_units(
-    book: Book, other: Other, units: Sequence[Unit], labels: Mapping[Unit, str]
-) -> dict[Unit, Side]:
-    """Write the pictures of units of the other atlas into our tree; each unit once."""
-    layers = {layer.info.name: layer for layer in other.atlas.layers}
-    folders = addresses.layer_folders(layers)
-    views, wanted = sheets.Views(other.pictures.sample), list(dict.fromkeys(units))
-    leads, sides = lead_renderings(other.atlas), {}
-    for start in range(0, len(wanted), BATCH):
-        sources = [
-            read_unit(other, layers[unit.layer], unit, leads.get(unit), views)
-            for unit in wanted[start : start + BATCH]
-        ]
-        for source, copy in zip(sources, book.tree.pool.map(draw, sources), strict=True):
-            folder = folders[source.unit.layer]
-            sides[source.unit] = put_side(book, other, source, copy, folder, labels)
-    return sides
-
-
-def read_unit(
-    other: Other, layer: LayerAtlas, unit: Unit, lead: Rendering | None, views: sheets.Views
-) -> Source:
-    """Read the pixels of a unit of the other atlas."""
-    image = int(layer.stats.example_image[unit.channel, 0])
-    return Source(
-        unit=unit,
-        rendering=other.pictures.rendering(unit, lead.recipe) if lead else None,
-        view=views[image] if image >= 0 else None,
-        box=box_of(layer, unit.channel, 0),
-        input_size=other.atlas.model.shape,
-        shown=other.atlas.shown,
+    suffix = addresses.recipe_suffix(lead.recipe, recipes) if lead else ""
+    image = link(addresses.picture(unit.channel, suffix)) if lead else ""
+    return Side(
+        title=str(unit),
+        called=label,
+        page=link(addresses.unit_page(unit.channel)),
+        image=image,
+        width=0,
+        thumb="",
+        patch=link(addresses.patch(unit.channel, 1)),
+        status=lead.status if lead and image else "unrendered",
     )
+
+
+def link(book: Book, folder: str, file: str) -> str:
+    """Address of a file of a layer of another model; "" where the site does not have it."""
+    return f"../../{folder}/{file}" if in_site(book, f"{folder}/{file}") else ""
 
 
 def lead_renderings(atlas: ModelAtlas) -> dict[Unit, Rendering]:
@@ -314,57 +293,6 @@ def lead_renderings(atlas: ModelAtlas) -> dict[Unit, Rendering]:
     done = [one for one in made if one.status != "failed" and one.recipe in atlas.recipes]
     done.sort(key=lambda one: atlas.recipes.index(one.recipe), reverse=True)
     return {one.unit: one for one in done}
-
-
-def draw(source: Source) -> Copy:
-    """Encode the pictures of a unit."""
-    image, width, patch = b"", 0, b""
-    if source.rendering is not None and source.rendering.image.size:
-        pixels = within(sheets.to_pixels(source.rendering.image, source.shown), SIDE)
-        image, width = sheets.encode(pixels), pixels.shape[1]
-    if source.view is not None:
-        cut = sheets.cut_patch(source.view, source.box, source.input_size)
-        patch = sheets.encode(cut, sheets.SMALL)
-    return Copy(image=image, width=width, patch=patch)
-
-
-def within(pixels: Pixels, side: int) -> Pixels:
-    """The picture, made smaller where one of its sides is longer than `side`."""
-    height, width = pixels.shape[:2]
-    scale = min(1.0, side / max(height, width))
-    return sheets.fit(pixels, max(1, round(height * scale)), max(1, round(width * scale)))
-
-
-def put_side(
-    book: Book,
-    other: Other,
-    source: Source,
-    copy: Copy,
-    layer_folder: str,
-    labels: Mapping[Unit, str],
-) -> Side:
-    """Write the pictures of a unit of the other atlas."""
-    folder, unit = escape_name(other.atlas.model.name), source.unit
-    start = f"{folder}/{layer_folder}"
-    files = {
-        f"{start}/{unit.channel}.jpg": copy.image,
-        f"{start}/{unit.channel}.p1.jpg": copy.patch,
-    }
-    for file, data in files.items():
-        if data:
-            book.tree.put(f"{addresses.COMPARE}/{file}", data)
-    image, patch = (file if data else "" for file, data in files.items())
-    page = f"{start}/{addresses.unit_page(unit.channel)}"
-    return Side(
-        title=str(unit),
-        called=labels.get(unit, ""),
-        page=f"../../{page}" if in_site(book, page) else "",
-        image=image,
-        width=copy.width,
-        thumb="",
-        patch=patch,
-        status=source.rendering.status if source.rendering else "unrendered",
-    )
 
 
 # --- data ----------------------------------------------------------------------------------------

@@ -281,34 +281,21 @@ def test_the_histogram_counts_every_unit() -> None:
 # --- pictures and links --------------------------------------------------------------------------
 
 
-def test_no_link_is_broken_and_pictures_of_the_other_lie_in_our_folder(built: Built) -> None:
+def test_pictures_of_the_other_are_those_of_its_own_pages(built: Built) -> None:
     site, _, theirs = built
     assert check_site(site) == []
+    made = {f"{one.unit.layer}/img/{one.unit.channel}.jpg" for one in theirs.layers[0].renderings}
+    seen = set()
     for picture in page(site).all("img"):
-        target = str(picture["src"])
-        assert not target.startswith("../../")
         assert picture["alt"]
         assert picture["width"]
         assert picture["height"]
-    made = SyntheticPictures(theirs, view=64)
-    row = next(row for row in rows(site) if has_copy(site, row))
-    unit = Unit(layer=row["shown_layer"], channel=row["shown_channel"])
-    file = site / f"{FOLDER}/compare/{OTHER}/{unit.layer}/{unit.channel}.jpg"
-    wanted = made.rendering(unit, "octaves").image.astype(float).transpose(1, 2, 0) * 255
-    found = cv2.imread(str(file))[..., ::-1].astype(float)
-    assert 10 * np.log10(255**2 / np.mean((found - wanted) ** 2)) > 28
-
-
-def has_copy(site: Path, row: dict[str, Any]) -> bool:
-    name = f"{row['shown_layer']}/{row['shown_channel']}.jpg"
-    return (site / f"{FOLDER}/compare/{OTHER}" / name).is_file()
-
-
-def test_large_renderings_are_copied_at_224_pixels(tmp_path: Path) -> None:
-    ours, theirs = atlases(size=256, units=1, layers=1, plain=True)
-    build(tmp_path, ours, theirs)
-    (file,) = (tmp_path / FOLDER / "compare").glob("*/*/?.jpg")
-    assert cv2.imread(str(file)).shape == (224, 224, 3)
+        seen.add(str(picture["src"]).removeprefix(f"../../{OTHER}/"))
+    row = next(row for row in rows(site) if row["shown_layer"] == theirs.layers[0].info.name)
+    file = f"{row['shown_layer']}/img/{row['shown_channel']}.jpg"
+    assert (file in seen) is (file in made)
+    assert f"{row['shown_layer']}/img/{row['shown_channel']}.p1.jpg" in seen
+    assert not list((site / FOLDER / "compare").glob("**/*.jpg"))
 
 
 def test_units_of_the_other_link_to_its_pages_where_the_site_has_them(
@@ -319,8 +306,10 @@ def test_units_of_the_other_link_to_its_pages_where_the_site_has_them(
     there = f"../../{OTHER}/{row['shown_layer']}/{row['shown_channel']}.html"
     assert there in [link["href"] for link in page(site).all("a")]
     build(tmp_path, ours, theirs)
-    away = [str(link["href"]) for link in page(tmp_path).all("a")]
-    assert not [link for link in away if link.startswith(f"../../{OTHER}")]
+    away = page(tmp_path)
+    links = [link["href"] for link in away.all("a")] + [image["src"] for image in away.all("img")]
+    assert not [link for link in links if str(link).startswith(f"../../{OTHER}")]
+    assert f"{THEIRS} has no pages in this site" in text(tmp_path)
     assert check_site(tmp_path) == []
 
 
