@@ -6,7 +6,7 @@ markup of one `<svg>` element whose `aria-label` says in words what it shows.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import numpy as np
@@ -17,6 +17,9 @@ from .text import number, shown
 WIDTH, HEIGHT = 480, 150
 FLOOR = 118
 """Inner size of a chart, and the height of its horizontal axis."""
+
+MARGIN, SPAN = 8, WIDTH - 16
+"""Where a horizontal axis begins, and how long it is."""
 
 BINS = 40
 
@@ -46,25 +49,49 @@ def label_at(x: float, y: float, kind: str, content: str, anchor: str = "middle"
     return f'<text class="{kind}" {place}>{text(content)}</text>'
 
 
-def bars(counts: NDArray[np.int64], left: float, right: float) -> str:
+def bars(counts: NDArray[np.int64]) -> str:
     """Bars whose height grows with the logarithm of a count, so that one image is still seen."""
     top = max(1.0, math.log1p(int(counts.max(initial=0))))
-    step = (right - left) / max(1, len(counts))
+    step = SPAN / max(1, len(counts))
     shapes = []
     for place, count in enumerate(counts.tolist()):
         if count:
             tall = max(2.0, (FLOOR - 22) * math.log1p(count) / top)
-            x, y = coordinate(left + place * step), coordinate(FLOOR - tall)
+            x, y = coordinate(MARGIN + place * step), coordinate(FLOOR - tall)
             size = f'width="{coordinate(max(1.0, step - 1))}" height="{coordinate(tall)}"'
             shapes.append(f'<rect x="{x}" y="{y}" {size}><title>{count}</title></rect>')
     return "".join(shapes)
 
 
-def axis(low: float, high: float, left: float, right: float) -> str:
-    """The horizontal axis with its two ends."""
-    line = f'<path class="axis" d="M{coordinate(left)} {FLOOR}.5H{coordinate(right)}"/>'
-    ends = label_at(left, FLOOR + 16, "tick", number(low), "start")
-    return line + ends + label_at(right, FLOOR + 16, "tick", number(high), "end")
+def axis(low: str, high: str) -> str:
+    """The horizontal axis with words at its two ends."""
+    line = f'<path class="axis" d="M{MARGIN} {FLOOR}.5H{MARGIN + SPAN}"/>'
+    start = label_at(MARGIN, FLOOR + 16, "tick", low, "start")
+    return line + start + label_at(MARGIN + SPAN, FLOOR + 16, "tick", high, "end")
+
+
+def histogram(
+    counts: NDArray[np.int64],
+    ends: tuple[float, float],
+    marks: Iterable[tuple[str, float]],
+    axis_name: str,
+    label: str,
+) -> str:
+    """Bars between two ends of an axis, and lines where something lies.
+
+    Args:
+        counts: of each bar.
+        ends: of the axis.
+        marks: word and value of each line.
+        axis_name: what the values are.
+        label: the picture in words.
+    """
+    low, high = ends
+    body = bars(counts) + axis(number(low), number(high))
+    for row, (name, value) in enumerate(marks):
+        body += mark(MARGIN + (value - low) / (high - low) * SPAN, name, row)
+    body += label_at(WIDTH / 2, HEIGHT - 2, "tick", axis_name)
+    return svg(WIDTH, HEIGHT, "histogram", label, body)
 
 
 def mark(x: float, content: str, row: int = 0) -> str:
@@ -93,14 +120,10 @@ def activation_histogram(
     if high - low < 1e-6 * max(abs(low), abs(high), 1e-30):  # bins need room between numbers
         low, high = low - 0.5, low + 0.5
     counts = np.histogram(finite, BINS, (low, high))[0]
-    body = bars(counts, 8, WIDTH - 8) + axis(low, high, 8, WIDTH - 8)
-    for row, (name, value) in enumerate(marks):
-        body += mark(8 + (value - low) / (high - low) * (WIDTH - 16), name, row)
-    body += label_at(WIDTH / 2, HEIGHT - 2, "tick", axis_name)
     said = "; ".join(f"{name} at {number(value)}" for name, value in marks)
     label = f"Activations of {len(finite)} natural images from {number(float(finite.min()))} to "
     label += number(float(finite.max())) + (f"; rendering {said}" if said else "")
-    return svg(WIDTH, HEIGHT, "histogram", label, body)
+    return histogram(counts, (low, high), marks, axis_name, label)
 
 
 REACH_EDGES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, math.inf)
@@ -143,17 +166,15 @@ def octave_curve(objective: NDArray[np.float32], octave_steps: Sequence[int]) ->
         return ""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     spread = high - low if high > low else 1.0
-    x = np.linspace(8, WIDTH - 8, len(values))
+    x = np.linspace(MARGIN, MARGIN + SPAN, len(values))
     y = FLOOR - 4 - (values - low) / spread * (FLOOR - 26)
     dots = [f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True) if not math.isnan(b)]
     total, body = max(1, sum(octave_steps)), ""
     for place, before in enumerate(np.cumsum([0, *octave_steps[:-1]]).tolist()):
-        start = 8 + before / total * (WIDTH - 16)
+        start = MARGIN + before / total * SPAN
         body += f'<path class="border" d="M{coordinate(start)} 4V{FLOOR}"/>' if place else ""
         body += label_at(start + 4, 13, "tick", f"octave {place + 1}", "start")
     body += f'<polyline class="curve" points="{" ".join(dots)}"/>'
-    body += f'<path class="axis" d="M8 {FLOOR}.5H{WIDTH - 8}"/>'
-    body += label_at(8, FLOOR + 16, "tick", "step 0", "start")
-    body += label_at(WIDTH - 8, FLOOR + 16, "tick", f"step {sum(octave_steps)}", "end")
+    body += axis("step 0", f"step {sum(octave_steps)}")
     label = f"Objective over {sum(octave_steps)} steps, from {number(values[0])} to "
     return svg(WIDTH, HEIGHT, "octaves", label + number(values[-1]), body)

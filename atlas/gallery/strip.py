@@ -14,7 +14,7 @@ class Node:
 
     Attributes:
         name, type: as in the layer table.
-        height, channels, width: of its output; 0 stands for the width of a square.
+        height, width, channels: of its output.
         href: its page.
         picture, patch: thumbnails of its first unit; "" where there is none.
     """
@@ -22,17 +22,16 @@ class Node:
     name: str
     type: str
     height: int
+    width: int
     channels: int
     href: str
     picture: str
     patch: str
-    width: int = 0
 
     @property
     def extent(self) -> str:
         """Its height and width."""
-        square = self.width in (0, self.height)
-        return f"{self.height}²" if square else f"{self.height}×{self.width}"
+        return f"{self.height}²" if self.width == self.height else f"{self.height}×{self.width}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +188,5 @@ def box(place: Place, middle: float) -> str:
     name = f"branch{named}" if named else node.name
     name = name if len(name) <= 13 else f"{name[:4]}…{name[-8:]}"
     body += label_at(x + SIDE / 2, y + SIDE + 14, "name", name)
-    across = node.width or node.height
-    label = f"{node.name}, {node.type}, {node.channels} channels, {node.height} by {across}"
+    label = f"{node.name}, {node.type}, {node.channels} channels, {node.height} by {node.width}"
     return f'<a href="{escape(node.href)}" aria-label="{text(label)}">{body}</a>'

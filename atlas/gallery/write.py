@@ -272,7 +272,7 @@ def root_files(
         for page, values in front.pages(models)
     }
     files |= {f"assets/{path.name}": path.read_bytes() for path in asset_paths(templates)}
-    searches = [model.get("search") or front.searched(tree, model["folder"]) for model in models]
+    searches = [model.get("search") or front.searched(tree) for model in models]
     files["assets/units.js"] = b"window.atlasUnits=" + sitedata.to_json(searches).rstrip() + b";\n"
     files[".nojekyll"] = b""
     if site_url:

@@ -11,6 +11,7 @@ def node(name: str, kind: str = "Conv2d", height: int = 14) -> strip.Node:
         name=name,
         type=kind,
         height=height,
+        width=height,
         channels=8,
         href=f"{name}/index.html",
         picture="a/img/1.t.jpg",

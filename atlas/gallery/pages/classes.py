@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from ...ranking.classes import compete
 from ...records import Rendering
-from .. import addresses, class_sentences, sentences
+from .. import class_sentences, sentences
 from .. import data as sitedata
 from ..recipes import class_recipe_sentence
 from ..text import plural_classes, shown
@@ -51,15 +51,11 @@ def write_grid(book: Book, classes: ClassesView) -> None:
         classes=classes,
         layer=classes.layer,
         sorts=SORTS,
-        statuses=list(sentences.STATUSES),
         shown_recipes=[
             {**recipe_row(name, recipes), "sentence": class_recipe_sentence(name)}
             for name in recipes
         ],
-        tiles=[addresses.tile(at) for at in range(len(classes.classes))],
         word=class_sentences.OUTPUTS.get(book.atlas.model.outputs, ""),
-        sheet=addresses.sheet,
-        patch_sheet=addresses.patch_sheet,
         first_picture=first_picture(recipes[0]),
         sort_values=sort_values(classes, recipes),
         by_name=[one.unit for one in sorted_by_name(classes)],

@@ -42,8 +42,7 @@ class Side:
     Attributes:
         title, called: as people write it; its label or class name, or "".
         page: "" where it has none in this site.
-        image, thumb, width: the rendering, a smaller one, and the width of the large one, which
-            counts only beside a small one; "" where there is none in this site.
+        image: the rendering; "" where there is none in this site.
         patch: the real patch that excites it most; "" where there is none.
         status: of the rendering, or `unrendered`.
     """
@@ -52,8 +51,6 @@ class Side:
     called: str
     page: str
     image: str
-    width: int
-    thumb: str
     patch: str
     status: str
 
@@ -193,17 +190,13 @@ def correlation_histogram(values: NDArray[np.float64], level: float) -> str:
     """
     low = math.floor(10 * values.min(initial=0)) / 10
     counts = np.histogram(values.clip(-1, 1), charts.BINS, (low, 1))[0]
-    left, right = 8, charts.WIDTH - 8
-    body = charts.bars(counts, left, right) + charts.axis(low, 1, left, right)
-    body += charts.mark(left + (level - low) / (1 - low) * (right - left), "chance")
-    words = "correlation with the unit most like it"
-    body += charts.label_at(charts.WIDTH / 2, charts.HEIGHT - 2, "tick", words)
     label = f"Correlations of {plural(len(values), 'unit')}"
     if len(values):
         ends = (number(float(end)) for end in (values.min(), values.max()))
         label += " from " + " to ".join(ends)
     label += f"; chance alone would give {number(level)}"
-    return charts.svg(charts.WIDTH, charts.HEIGHT, "histogram", label, body)
+    words = "correlation with the unit most like it"
+    return charts.histogram(counts, (low, 1), [("chance", level)], words, label)
 
 
 # --- cards ---------------------------------------------------------------------------------------
@@ -230,8 +223,6 @@ def our_side(layer: LayerView, unit: UnitView) -> Side:
         called=unit.called,
         page=f"{start}{unit.page}",
         image=f"{start}{image.file}" if image else "",
-        width=image.width if image else 0,
-        thumb=f"{start}{unit.thumb.file}" if unit.thumb else "",
         patch=f"{start}{unit.examples[0].patch.file}" if unit.examples else "",
         status=unit.status,
     )
@@ -275,8 +266,6 @@ def their_side(
         called=label,
         page=link(addresses.unit_page(unit.channel)),
         image=image,
-        width=0,
-        thumb="",
         patch=link(addresses.patch(unit.channel, 1)),
         status=lead.status if lead and image else "unrendered",
     )

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from ...errors import UsageError
 from ...records import ModelAtlas
-from .. import sentences
+from .. import addresses, sentences
 from ..data import Json
 from ..text import number, percent, plural, plural_classes, reach, shown
 from ..tree import Tree
@@ -61,7 +61,14 @@ def load_templates(folders: Sequence[Path], site_url: str) -> Render:
         percent=percent,
         groups=groups,
     )
-    environment.globals["site_url"] = site_url
+    environment.globals.update(
+        site_url=site_url,
+        statuses=list(sentences.STATUSES),
+        tile=addresses.tile,
+        sheet=addresses.sheet,
+        patch_sheet=addresses.patch_sheet,
+        mosaic_sheet=addresses.mosaic_sheet,
+    )
     return partial(render, environment)
 
 

@@ -123,12 +123,7 @@ def pages(models: Sequence[Json]) -> list[tuple[Page, Json]]:
             few=sentences.FEW_IMAGES,
             outputs=class_sentences.OUTPUT_SENTENCES,
         ),
-        below_home(
-            "search",
-            "Find a unit by layer, channel, label or class name.",
-            models=models,
-            statuses=list(sentences.STATUSES),
-        ),
+        below_home("search", "Find a unit by layer, channel, label or class name.", models=models),
         (not_found, not_found_values()),
     ]
 
@@ -164,9 +159,8 @@ def below_home(kind: str, description: str, **values: object) -> tuple[Page, Jso
     return page, values
 
 
-def searched(tree: Tree, folder: str) -> Json:
+def searched(tree: Tree) -> Json:
     """Rows for the search of the model that is being built."""
-    assert tree.old.name == folder
     table: Json = json.loads(tree.read("search.json"))
     return table
 

@@ -37,12 +37,8 @@ def write_layer(book: Book, place: int) -> None:
         layer=layer,
         ways=ways(book.layers, place, lambda one: (f"../{one.folder}/index.html", one.name)),
         sorts=SORTS,
-        statuses=list(sentences.STATUSES),
         shown_recipes=[recipe_row(name, book.atlas.recipes) for name in book.atlas.recipes],
-        tiles=[addresses.tile(at) for at in range(len(layer.units))],
-        sheet=addresses.sheet,
         first_picture=first_picture(book.atlas.recipes[0]),
-        patch_sheet=addresses.patch_sheet,
         sort_values=sort_values(book.atlas.recipes, layer),
         troubled=troubled(layer),
         unranked=unranked(layer),
@@ -75,10 +71,7 @@ def write_excites(book: Book, place: int) -> None:
             others.index(layer),
             lambda one: (f"../{one.folder}/{addresses.EXCITES}", one.name),
         ),
-        tiles=[addresses.tile(at) for at in range(len(layer.units))],
         first_picture=first_picture(book.atlas.recipes[0]),
-        sheet=addresses.sheet,
-        mosaic_sheet=addresses.mosaic_sheet,
         mosaic_side=sheets.MOSAIC * addresses.TILES,
     )
 
