@@ -21,8 +21,8 @@ VARIABLES := MODEL NAME WEIGHTS WEIGHTS_SHA256 IMAGES CROP LAYERS UNITS RANK REC
 lower = $(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 OPTIONS = $(foreach name,$(VARIABLES),$(if $($(name)),--$(call lower,$(name)) '$($(name))')) $(ARGS)
 
-.PHONY: help setup atlas plan layers site serve test test-fast test-browser check bench bench-precision \
-	bench-quality bench-site bench-scale bench-gpu publish clean distclean
+.PHONY: help setup atlas plan layers site serve test test-fast test-browser check schemas bench \
+	bench-precision bench-quality bench-site bench-scale bench-gpu publish clean distclean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -79,6 +79,9 @@ check: $(VENV)/dev ## lint, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+schemas: $(VENV)/dev ## write docs/schema/ from the records of the site's data
+	$(BIN)/python -m tests.schemas
 
 bench: $(VENV)/dev ## measure speed on this machine
 	$(BIN)/python -m tests.bench.speed $(ARGS)

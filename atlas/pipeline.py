@@ -5,10 +5,9 @@ that does that part. Every stage takes what the cache already holds and adds wha
 other functions are the commands; each returns the exit code.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -16,6 +15,7 @@ from . import __version__
 from .cache.audit import check as check_cache
 from .cache.audit import key_folders
 from .cache.export import write_export
+from .cache.selection import SELECTION, Selection, selection_path
 from .cache.store import Store
 from .config import Config
 from .errors import CacheError, CheckError, InputError, UsageError
@@ -31,16 +31,8 @@ from .stages.rank import choose_units, rank_layers, save_reference
 from .stages.recipes import choose_recipes
 from .stages.render import check_workers, render_units
 from .stages.run import choose_layers, load_loudly, open_work, peek_work
-from .stages.site import (
-    PLAN,
-    check_compare,
-    gather,
-    pictures_of,
-    plan_of,
-    read_plan,
-    write_pages,
-    write_plan,
-)
+from .stages.select import check_compare, select
+from .stages.site import gather, open_atlas, pictures_of, write_pages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +41,13 @@ class Made:
 
     Attributes:
         store: its results, to read.
-        plan: what it is to show.
+        selection: what it is to show.
         failures: renderings that failed.
         left_out: how many images could not be looked at and how many kinds of pages are missing.
     """
 
     store: Store
-    plan: Mapping[str, Any]
+    selection: Selection
     failures: Sequence[Rendering]
     left_out: int
 
@@ -79,11 +71,11 @@ def make_atlas(config: Config, progress: Progress, network: nn.Module | None = N
         stats = rank_layers(work, layers)
         chosen = choose_units(work, stats)
         recipes = choose_recipes(work)
-        plan = write_plan(work, recipes, layers, chosen)
+        selection = select(work, recipes, layers, chosen)
         failures = render_units(work, recipes, layers, stats, chosen)
         unseen = look_at_images(work, layers)
-        left_out = write_pages(work.store, plan, failures, config, progress)
-        return Made(store=work.store, plan=plan, failures=failures, left_out=unseen + left_out)
+        left_out = unseen + write_pages(work.store, selection, failures, config, progress)
+        return Made(store=work.store, selection=selection, failures=failures, left_out=left_out)
 
 
 def build(config: Config, progress: Progress) -> int:
@@ -113,7 +105,7 @@ def render(config: Config, progress: Progress) -> int:
         stats = rank_layers(work, layers)
         chosen = choose_units(work, stats)
         recipes = choose_recipes(work)
-        write_plan(work, recipes, layers, chosen)
+        select(work, recipes, layers, chosen)
         failures = render_units(work, recipes, layers, stats, chosen)
         unseen = look_at_images(work, layers)
     return 1 if failures or unseen else 0
@@ -129,13 +121,12 @@ def plan(config: Config, progress: Progress) -> int:
 
 def site(config: Config, progress: Progress) -> int:
     """Only the pages, from what the cache holds of every model that was built."""
-    plans = sorted(config.cache.glob(f"*/{PLAN}"))
-    if not plans:
+    paths = sorted(config.cache.glob(f"*/{SELECTION}"))
+    if not paths:
         raise InputError(f"{config.cache} holds no atlas; make one with `build_atlas.py build`")
-    for path in plans:
-        plan = read_plan(path)
-        with Store.read(path.parent / plan["key"]) as store:
-            write_pages(store, plan, (), config, progress)
+    for path in paths:
+        with open_atlas(path) as (store, selection):
+            write_pages(store, selection, (), config, progress)
     return 0
 
 
@@ -143,17 +134,16 @@ def export(config: Config, progress: Progress) -> int:
     """Write the atlas of one model, as the cache holds it, into one HDF5 file."""
     if not config.out:
         raise UsageError("export needs --out FILE, such as --out atlas.h5")
-    path = plan_of(config.cache, config.atlas_name)
+    path = selection_path(config.cache, config.atlas_name)
     if not path.exists():
         raise InputError(
             f"{config.cache} holds no atlas of {config.atlas_name}; make it with "
             "`build_atlas.py build`"
         )
-    plan = read_plan(path)
-    with Store.read(path.parent / plan["key"]) as store:
+    with open_atlas(path) as (store, selection):
         for text in store.quarantined:
             progress.warn(text)
-        atlas, pictures = gather(store, plan, ()), pictures_of(store, plan)
+        atlas, pictures = gather(store, selection, ()), pictures_of(store, selection)
         report = write_export(Path(config.out), atlas, pictures, __version__)
     progress.say(
         f"{shown(report.path)}: {report.layers} layers, {report.units} units, "

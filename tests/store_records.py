@@ -4,6 +4,7 @@ from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 
+from atlas.cache.selection import Selection
 from atlas.cache.store import Store
 from atlas.records import (
     FeatureMaps,
@@ -26,6 +27,20 @@ from atlas.records import (
 KEY = {"schema": 1, "model": "tiny", "seed": 0}
 FINGERPRINT = "f" * 64
 RUN = RunInfo(versions=(("torch", "9"),), device="cpu", command="make", created="2026-01-01")
+SELECTED = Selection(
+    key="0123456789abcdef",
+    layers={"conv": (2, 0), "class scores": (1,)},
+    recipes=("octaves",),
+    class_recipes=("pyramid",),
+    digests={"octaves": "3" * 64, "pyramid": "4" * 64},
+    fingerprints={"octaves": FINGERPRINT, "pyramid": "5" * 64},
+    lenses=(0,),
+    lens_fingerprint="6" * 64,
+    rank="mean",
+    size=16,
+    seed=0,
+    run=RUN,
+)
 MODEL = ModelInfo(
     name="tiny",
     title="Tiny",

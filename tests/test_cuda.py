@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from atlas import pipeline
+from atlas.cache.selection import SELECTION, read_selection
 from atlas.cache.store import Store
 from atlas.config import Config
 from atlas.models.load import Model
@@ -23,8 +24,7 @@ def pictures(config: Config) -> dict[tuple[str, int], np.ndarray]:
     """Every picture of the one atlas in a cache."""
     (key,) = config.cache.glob("*/*/key.json")
     with Store.read(key.parent) as store:
-        plan = pipeline.read_plan(key.parents[1] / pipeline.PLAN)
-        mark = plan["fingerprints"]["octaves"]
+        mark = read_selection(key.parents[1] / SELECTION).fingerprints["octaves"]
         finished = store.finished(mark)
         return {
             (layer, channel): store.rendering(one.unit, mark).image.astype(np.float32)

@@ -16,8 +16,9 @@ from ..errors import CacheError, UsageError
 from ..files.files import escape_name, has_content, is_temporary, write_if_changed
 from ..records import ModelAtlas, Pictures
 from . import addresses, sheets
-from . import data as sitedata
-from .data import Json
+from .data.encode import Json, plain, to_json
+from .data.models import model_file, search_table, site_file
+from .data.units import provenance_data, unit_data, units_csv
 from .draw import Pair, Studio
 from .draw_classes import draw_classes
 from .labels import known_labels, unknown_labels
@@ -207,9 +208,9 @@ def build_model(
         render=render,
         layers=layers,
         classes=draw_classes(studio, layers),
-        rows={layer.name: [sitedata.unit_json(unit) for unit in layer.units] for layer in layers},
+        rows={layer.name: [unit_data(unit) for unit in layer.units] for layer in layers},
         images_sentence=images_sentence(atlas),
-        provenance=sitedata.provenance_json(atlas),
+        provenance=provenance_data(atlas),
         provenance_markup=provenance_markup(atlas, render),
     )
     for image in sorted({*studio.wholes, *atlas.lenses}):
@@ -224,13 +225,13 @@ def build_model(
     write_model(book, images, comparison)
     tree.put("card.jpg", sheets.encode(sheets.card(front.spread(pairs, 9))))
     rows = [(layer.name, f"{layer.folder}/", book.rows[layer.name]) for layer in layers]
-    tree.put("units.csv", sitedata.units_csv(rows))
-    search = sitedata.search_json(atlas, book.folder, layers, book.classes, images)
-    tree.put("search.json", sitedata.to_json(search))
+    tree.put("units.csv", units_csv(rows))
+    search = search_table(atlas, book.folder, layers, book.classes, images)
+    tree.put("search.json", to_json(search))
     contact, daily = front.contact(layers), front.daily(layers, atlas.seed)
-    model = sitedata.model_json(atlas, layers, contact, daily, book.classes, images)
-    tree.put("model.json", sitedata.to_json(model))
-    return {**model, "folder": book.folder}
+    model = model_file(atlas, layers, contact, daily, book.classes, images, book.provenance)
+    tree.put("model.json", to_json(model))
+    return {**plain(model), "folder": book.folder}
 
 
 def open_studio(
@@ -273,10 +274,11 @@ def root_files(
     }
     files |= {f"assets/{path.name}": path.read_bytes() for path in asset_paths(templates)}
     searches = [model.get("search") or front.searched(tree) for model in models]
-    files["assets/units.js"] = b"window.atlasUnits=" + sitedata.to_json(searches).rstrip() + b";\n"
+    files["assets/units.js"] = b"window.atlasUnits=" + to_json(searches).rstrip() + b";\n"
     files[".nojekyll"] = b""
     if site_url:
         files["sitemap.xml"] = front.sitemap(site, models, folder, tree, site_url)
         files["robots.txt"] = f"User-agent: *\nAllow: /\nSitemap: {site_url}/sitemap.xml\n".encode()
     # atlas.json comes first: it names the root files as ours before the first of them is written.
-    return {"atlas.json": front.atlas_json(models, sorted(["atlas.json", *files])), **files}
+    table = site_file(models, sorted(["atlas.json", *files]))
+    return {"atlas.json": to_json(table), **files}

@@ -59,6 +59,6 @@ def in_place(config: Config) -> Config:
 def run(config: Config, network: nn.Module | None) -> Result:
     """Make the atlas and read what it is."""
     made = make_atlas(config, Progress(config.quiet), network)
-    found = gather(made.store, made.plan, made.failures)
-    pictures = pictures_of(made.store, made.plan)
+    found = gather(made.store, made.selection, made.failures)
+    pictures = pictures_of(made.store, made.selection)
     return show(found, pictures, config.site / "index.html", made.complete)

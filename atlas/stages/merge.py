@@ -12,6 +12,7 @@ from typing import Any
 
 from ..cache.audit import key_folders, read_key
 from ..cache.keys import known_key
+from ..cache.selection import SELECTION, read_selection, selection_path
 from ..cache.store import Store, read_bytes
 from ..config import fingerprint
 from ..errors import CacheError
@@ -23,7 +24,6 @@ from ..files.files import (
     shown,
     unescape_name,
 )
-from .site import PLAN, read_plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ def merge_cache(folder: Path, cache: Path) -> Merged:
         by_folder = {target.folder: target for target in targets}
         copied = sum(by_folder[target_of(one, cache)].merge(one.store) for one in suited)
         for source in suited:
-            copy_plan(source, cache)
+            copy_selection(source, cache)
     return Merged(
         copied=copied,
         present=sum(len(one.store.paths) for one in suited) - copied,
@@ -152,10 +152,10 @@ def suited_sources(sources: Iterable[Source], cache: Path) -> tuple[list[Source]
 def stranger(source: Source, cache: Path) -> str:
     """What makes a key folder one of another atlas than the cache shows; "" if nothing does."""
     target = target_of(source, cache)
-    plan = target.parent / PLAN
-    if target.exists() or not plan.exists():
+    selection = target.parent / SELECTION
+    if target.exists() or not selection.exists():
         return ""
-    current = target.parent / str(read_plan(plan)["key"])
+    current = target.parent / read_selection(selection).key
     differing = differences(read_key(current), source.store.key) if current.exists() else ["key"]
     names = ", ".join(name.replace("_", " ") for name in differing)
     return f"another atlas of {source.model} than {shown(current)}: other {names}"
@@ -179,8 +179,8 @@ def key_of(source: Source, cache: Path) -> dict[str, Any]:
     return known_key(cache / escape_name(source.model), source.store.key)
 
 
-def copy_plan(source: Source, cache: Path) -> None:
-    """Show what the source shows, where the cache has no plan for the model yet."""
-    there, here = source.folder.parent / PLAN, cache / escape_name(source.model) / PLAN
-    if there.exists() and not here.exists() and read_plan(there)["key"] == source.folder.name:
+def copy_selection(source: Source, cache: Path) -> None:
+    """Show what the source shows, where the cache has no selection for the model yet."""
+    there, here = source.folder.parent / SELECTION, selection_path(cache, source.model)
+    if there.exists() and not here.exists() and read_selection(there).key == source.folder.name:
         atomic_write(here, read_bytes(there))

@@ -3,30 +3,35 @@
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from atlas.cache.audit import check
+from atlas.cache.selection import write_selection
 from atlas.cache.store import Store
-from atlas.config import canonical_json, fingerprint
+from atlas.config import fingerprint
 from atlas.errors import CacheError
 from atlas.records import Unit
 from atlas.stages.merge import Merged, differences, find_keys, merge_cache
-from atlas.stages.site import PLAN_SCHEMA
-from tests.store_records import FINGERPRINT, KEY, RUN, fill, rendering
+from tests.store_records import FINGERPRINT, KEY, RUN, SELECTED, fill, rendering
 
 BLOCKS = 10
 """Files of results that `fill` writes."""
 
 
 def cache_of(folder: Path, key: Mapping[str, object] = KEY) -> Path:
-    """A cache with one of everything and a plan; returns its key folder."""
+    """A cache with one of everything and a selection; returns its key folder."""
     with Store.open(folder, "tiny", key) as store:
         fill(store)
-    plan = {"schema": PLAN_SCHEMA, "key": store.folder.name, "units": 3}
-    (store.folder.parent / "atlas.json").write_text(canonical_json(plan))
+    show(store.folder)
     return store.folder
+
+
+def show(folder: Path) -> None:
+    """Say that the atlas of a key folder shows what is in it."""
+    write_selection(folder.parent / "atlas.json", replace(SELECTED, key=folder.name))
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -144,9 +149,7 @@ def test_of_several_atlases_of_a_model_only_the_one_that_is_here_is_merged(
     cache_of(tmp_path / "there", one)
     with Store.open(here, "tiny", one) as mine:
         pass
-    (mine.folder.parent / "atlas.json").write_text(
-        canonical_json({"schema": PLAN_SCHEMA, "key": mine.folder.name})
-    )
+    show(mine.folder)
     merged = merge_cache(tmp_path / "there", here)
     assert merged.copied == BLOCKS
     (line,) = merged.left_out

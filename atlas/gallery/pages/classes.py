@@ -10,7 +10,8 @@ from markupsafe import Markup
 from ...ranking.classes import compete
 from ...records import Rendering
 from .. import class_sentences, sentences
-from .. import data as sitedata
+from ..data.classes import class_file
+from ..data.encode import single, to_json
 from ..recipes import class_recipe_sentence
 from ..text import plural_classes, shown
 from ..views import ClassesView, ClassView, LayerView, Picture, UnitView
@@ -33,8 +34,8 @@ def write_classes(book: Book) -> None:
     write_grid(book, classes)
     for place, one in enumerate(classes.classes):
         write_class(book, classes, place)
-        data = sitedata.class_page_json(book.atlas, classes, one)
-        book.tree.put(f"{classes.folder}/{one.index}.json", sitedata.to_json(data))
+        data = class_file(book.atlas, classes, one, book.provenance)
+        book.tree.put(f"{classes.folder}/{one.index}.json", to_json(data))
 
 
 def write_grid(book: Book, classes: ClassesView) -> None:
@@ -75,7 +76,7 @@ def sort_values(classes: ClassesView, recipes: Sequence[str]) -> Callable[[UnitV
 
     def values(unit: UnitView) -> str:
         place = order[unit.channel]
-        numbers = [sitedata.single(value) for value in (unit.mean, unit.max, unit.contrast)]
+        numbers = [single(value) for value in (unit.mean, unit.max, unit.contrast)]
         first = [place, unit.channel, *numbers, names[unit.channel]]
         return sort_json(first, unit, recipes, place)
 

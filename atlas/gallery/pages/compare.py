@@ -18,8 +18,8 @@ from ...files.files import escape_name
 from ...ranking.matching import Match, Twin, match_units
 from ...records import ModelAtlas, ModelInfo, Pictures, Rendering, Unit
 from .. import addresses, charts
-from .. import data as sitedata
-from ..data import Json
+from ..data.encode import to_json
+from ..data.models import comparison_file
 from ..labels import chosen_units
 from ..text import number, plural
 from ..views import LayerView, UnitView
@@ -100,8 +100,8 @@ def write_comparison(book: Book, other: Other, labels: Mapping[Unit, str]) -> Co
         our_side(*ours[match.unit.layer, match.unit.channel]) for match in matches if not match.twin
     ]
     write_page(book, other, matches, cards, constant)
-    data = comparison_json(book.atlas, other.atlas, matches)
-    book.tree.put(addresses.comparison_data(folder), sitedata.to_json(data))
+    data = comparison_file(book.atlas, other.atlas, matches)
+    book.tree.put(addresses.comparison_data(folder), to_json(data))
     return Comparison(
         title=titles(book.atlas.model, other.atlas.model)[1], page=addresses.comparison_page(folder)
     )
@@ -282,37 +282,3 @@ def lead_renderings(atlas: ModelAtlas) -> dict[Unit, Rendering]:
     done = [one for one in made if one.status != "failed" and one.recipe in atlas.recipes]
     done.sort(key=lambda one: atlas.recipes.index(one.recipe), reverse=True)
     return {one.unit: one for one in done}
-
-
-# --- data ----------------------------------------------------------------------------------------
-
-
-def comparison_json(ours: ModelAtlas, theirs: ModelAtlas, matches: Sequence[Match]) -> Json:
-    """Whom each unit correlates with most, units that never vary last."""
-    rows = sorted(matches, key=lambda match: match.twin is None)
-    return {
-        "schema": sitedata.SCHEMA,
-        "model": ours.model.name,
-        "other": theirs.model.name,
-        "n_images": len(ours.samples.samples),
-        "units": [match_json(match) for match in rows],
-    }
-
-
-def match_json(match: Match) -> Json:
-    """A unit, the channel most like it, and the unit most like it of those that are shown."""
-    return {
-        "layer": match.unit.layer,
-        "channel": match.unit.channel,
-        **twin_json(match.twin, "other_", ""),
-        **twin_json(match.shown, "shown_", "shown_"),
-    }
-
-
-def twin_json(twin: Twin | None, whose: str, which: str) -> Json:
-    """Layer, channel and correlation under names that begin so; nulls where there is none."""
-    return {
-        f"{whose}layer": twin.unit.layer if twin else None,
-        f"{whose}channel": twin.unit.channel if twin else None,
-        f"{which}correlation": sitedata.double(twin.correlation) if twin else None,
-    }

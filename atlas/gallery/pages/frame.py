@@ -14,7 +14,8 @@ from markupsafe import Markup
 from ...errors import UsageError
 from ...records import ModelAtlas
 from .. import addresses, sentences
-from ..data import Json
+from ..data.encode import Json
+from ..data.units import ProvenanceData, UnitData
 from ..text import number, percent, plural, plural_classes, reach, shown
 from ..tree import Tree
 from ..views import ClassesView, LayerView, Page
@@ -142,7 +143,7 @@ class Book:
         render: turns a page and its values into markup.
         layers: in forward order.
         classes: those with a page; None where there are none.
-        rows: `sitedata.unit_json` of each unit of each layer.
+        rows: `unit_data` of each unit of each layer.
         images_sentence: how many images stand behind the numbers.
         provenance: what they were made from and with, as data and as markup.
     """
@@ -153,9 +154,9 @@ class Book:
     render: Render
     layers: tuple[LayerView, ...]
     classes: ClassesView | None
-    rows: Mapping[str, list[Json]]
+    rows: Mapping[str, list[UnitData]]
     images_sentence: str
-    provenance: Json
+    provenance: ProvenanceData
     provenance_markup: Markup
 
     def put(

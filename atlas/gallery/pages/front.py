@@ -16,8 +16,7 @@ from markupsafe import Markup
 
 from ...files.files import is_temporary
 from .. import class_sentences, sentences
-from .. import data as sitedata
-from ..data import Json
+from ..data.encode import SCHEMA, Json
 from ..links import link_targets
 from ..recipes import RECIPES
 from ..text import plural, shown
@@ -87,7 +86,7 @@ def read_models(site: Path, besides: str) -> tuple[list[Json], list[str]]:
         try:
             model = json.loads((folder / "model.json").read_bytes())
             search = json.loads((folder / "search.json").read_bytes())
-            usable = model["schema"] == search["schema"] == sitedata.SCHEMA
+            usable = model["schema"] == search["schema"] == SCHEMA
             usable = usable and all(name in model for name in NEEDED)
         except (OSError, ValueError, KeyError, TypeError):
             usable = False
@@ -188,27 +187,6 @@ def not_found_values() -> Json:
         "style": Markup(NOT_FOUND_STYLE),
         "style_sha256": base64.b64encode(digest).decode(),
     }
-
-
-def atlas_json(models: Sequence[Json], files: Sequence[str]) -> bytes:
-    """atlas.json: the list of models, and the root files that we made."""
-    rows = [
-        {
-            "model": model["model"],
-            "title": model["title"],
-            "folder": model["folder"],
-            "n_layers": len(model["layers"]),
-            "n_units": model["n_units"],
-            "n_rendered": model["n_rendered"],
-            "n_classes": model["n_classes"],
-            "weights_sha256": model["provenance"]["weights_sha256"],
-            "created": model["provenance"]["created"],
-            "data": f"{model['folder']}/model.json",
-            "units": f"{model['folder']}/units.csv",
-        }
-        for model in models
-    ]
-    return sitedata.to_json({"schema": sitedata.SCHEMA, "models": rows, "files": list(files)})
 
 
 def sitemap(site: Path, models: Sequence[Json], folder: str, tree: Tree, site_url: str) -> bytes:

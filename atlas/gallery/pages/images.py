@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from ...records import Pictures
 from .. import addresses, class_sentences, heatmaps, sheets
-from .. import data as sitedata
+from ..data.encode import to_json
+from ..data.images import image_file
 from ..draw import Files
 from ..draw_images import draw_image
 from ..text import percent, plural, shown
@@ -96,8 +97,8 @@ def write_image(book: Book, view: ImageView, around: Sequence[Way]) -> None:
         word=class_sentences.OUTPUTS.get(book.atlas.model.outputs, ""),
         outcome=outcome(view.fooled, book.atlas.shown) if view.fooled else "",
     )
-    data = sitedata.image_page_json(book.atlas, view, book.provenance)
-    put(book, {addresses.image_file(view.image, "json"): sitedata.to_json(data)})
+    data = image_file(book.atlas, view, book.provenance)
+    put(book, {addresses.image_file(view.image, "json"): to_json(data)})
 
 
 def outcome(fooled: Fooled, channels: Sequence[int] = ()) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from markupsafe import Markup
 
 from .. import addresses, charts, sentences, sheets
-from .. import data as sitedata
-from ..data import Json
+from ..data.encode import Json, single, to_json
+from ..data.models import layer_file
+from ..data.units import units_csv
 from ..recipes import recipe_sentence, recipe_title
 from ..text import plural
 from ..views import LayerView, Picture, UnitView
@@ -47,9 +48,9 @@ def write_layer(book: Book, place: int) -> None:
     if layer.units:
         write_excites(book, place)
     rows = book.rows[layer.name]
-    data = sitedata.layer_json(book.atlas, layer, rows)
-    book.tree.put(f"{layer.folder}/layer.json", sitedata.to_json(data))
-    book.tree.put(f"{layer.folder}/units.csv", sitedata.units_csv([(layer.name, "", rows)]))
+    data = layer_file(book.atlas, layer, rows)
+    book.tree.put(f"{layer.folder}/layer.json", to_json(data))
+    book.tree.put(f"{layer.folder}/units.csv", units_csv([(layer.name, "", rows)]))
     write_units(book, layer)
 
 
@@ -104,7 +105,6 @@ def sort_values(recipes: Sequence[str], layer: LayerView) -> Callable[[UnitView]
         [status, REACH, SELECT, ROBUST, HF, has a picture, number of its sheet] or null.
     """
     places = {unit.channel: place for place, unit in enumerate(layer.units)}
-    single = sitedata.single
 
     def values(unit: UnitView) -> str:
         numbers = [single(unit.mean), single(unit.max), single(unit.contrast)]
@@ -133,7 +133,7 @@ def score_values(picture: Picture) -> list[object]:
     numbers = [scores.reach, scores.select, scores.robust, scores.hf]
     return [
         picture.rendering.status,
-        *(sitedata.single(value) for value in numbers),
+        *(single(value) for value in numbers),
         int(bool(picture.image)),
     ]
 

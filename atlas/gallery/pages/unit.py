@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .. import data as sitedata
 from .. import sentences
+from ..data.encode import to_json
+from ..data.units import unit_file
 from ..recipes import dislikes, kind_of, recipe_sentence
 from ..views import LayerView, Neighbour, Picture, UnitView
 from .frame import Book, Way, ways
@@ -18,8 +19,8 @@ def write_units(book: Book, layer: LayerView) -> None:
     for place, unit in enumerate(layer.units):
         write_unit(book, layer, place, by_channel)
         row = book.rows[layer.name][place]
-        data = sitedata.unit_page_json(book.atlas.model.name, unit, row, book.provenance)
-        book.tree.put(f"{layer.folder}/{unit.channel}.json", sitedata.to_json(data))
+        data = unit_file(book.atlas.model.name, unit, row, book.provenance)
+        book.tree.put(f"{layer.folder}/{unit.channel}.json", to_json(data))
 
 
 def write_unit(

@@ -19,9 +19,9 @@ from atlas.gallery.pages.compare import Other, chance, correlation_histogram
 from atlas.gallery.write import SiteReport, check_site, write_site
 from atlas.progress import Progress
 from atlas.records import LayerAtlas, ModelAtlas, Unit
-from atlas.stages.site import check_compare
-from tests.gallery.test_write import HOSTILE, SCHEMAS, Parsed, digest, small, snapshot
-from tests.json_schema import problems
+from atlas.stages.select import check_compare
+from tests.gallery.test_write import HOSTILE, Parsed, digest, small, snapshot
+from tests.schemas import problems
 from tests.synthetic import SyntheticPictures, generator, make_atlas
 
 OURS, THEIRS = "epoch 9", "epoch 1"
@@ -178,9 +178,8 @@ def test_values_of_the_page_are_those_of_its_data(built: Built) -> None:
 
 def test_data_obeys_its_schema(built: Built) -> None:
     site, ours, _ = built
-    schema = json.loads((SCHEMAS / "compare.schema.json").read_bytes())
     data = json.loads((site / f"{FOLDER}/compare/{OTHER}.json").read_bytes())
-    assert problems(data, schema, schema) == []
+    assert problems(data, "compare") == []
     assert (data["model"], data["other"]) == (OURS, THEIRS)
     assert data["n_images"] == len(ours.samples.samples)
 

@@ -1,0 +1,1 @@
+"""The site's data files: a record for each, beside what fills it."""

@@ -1,0 +1,262 @@
+"""A unit as data: its own file, its row in the file of its layer, its row in units.csv.
+
+In a CSV a number that is not finite is empty; a text cell that a spreadsheet would take for a
+formula gets a leading apostrophe.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from types import SimpleNamespace
+from typing import Annotated, Literal, TypeVar
+
+from msgspec import Meta
+
+from ...records import CHANGES, ModelAtlas, Start, Status
+from ..text import shown
+from ..views import Example, Picture, UnitView
+from .encode import SCHEMA, Address, Double, Schema, Single, Singles, plain, record
+
+Count = Annotated[int, Meta(ge=0)]
+Box = tuple[int, int, int, int]
+UnitStatus = Literal[Status, "unrendered"]
+
+COLUMNS = (
+    *("layer", "channel", "rank", "label", "class_name", "status", "recipe", "mean_activation"),
+    *("std", "max", "p99", "contrast", "active", "activation", "reach", "select", "robust", "hf"),
+    *("seed", "seconds", "page", "image"),
+)
+"""Columns of units.csv, in order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What every file begins with."""
+
+    schema: Schema
+    model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProvenanceData:
+    """What numbers and pictures were made from and with."""
+
+    weights_sha256: str
+    images_sha256: str
+    n_images: int
+    n_distinct: int
+    natural_sha256: str
+    n_natural: int
+    n_natural_distinct: int
+    recipes: dict[str, str]
+    rank: Literal["mean", "max", "contrast"]
+    size: int
+    seed: int
+    key: str
+    versions: dict[str, str]
+    device: str
+    command: str
+    created: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderingData:
+    """A rendering: its scores, how it was made, its files."""
+
+    recipe: str
+    status: Status
+    reason: str
+    activation: Double
+    reach: Double
+    robust: Double
+    hf: Double
+    select: int
+    ranks: Annotated[tuple[Count, ...], Meta(min_length=CHANGES, max_length=CHANGES)]
+    seconds: Double
+    seed: int
+    start: Start
+    attempts: int
+    precision: str
+    image: Address | None
+    thumbnail: Address | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassRendering(RenderingData):
+    """A rendering of a class, with the probability that the network gives it."""
+
+    confidence: Double
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveData:
+    """The objective of a rendering, step by step."""
+
+    values: Singles
+    octave_steps: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleData:
+    """A dataset example."""
+
+    image_index: int
+    name: str
+    activation: Single
+    box: Box
+    patch: Address
+    image: Address
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeighbourData:
+    """A channel of the same layer whose activations correlate with a unit's."""
+
+    channel: int
+    correlation: Single
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitData:
+    """A unit: statistics, the lead rendering, then all renderings."""
+
+    channel: Count
+    rank: Count
+    label: str
+    class_name: str
+    mean_activation: Single
+    std: Single
+    max: Single
+    p99: Single
+    contrast: Single
+    active: Single
+    recipe: str | None
+    status: UnitStatus
+    activation: Double
+    reach: Double
+    select: int | None
+    robust: Double
+    hf: Double
+    seconds: Double
+    seed: int | None
+    image: Address | None
+    page: Address
+    renderings: tuple[RenderingData, ...]
+    examples: Annotated[tuple[ExampleData, ...], Meta(max_length=9)]
+    natural_mean: Single
+    natural_max: Single
+    neighbours: Annotated[tuple[NeighbourData, ...], Meta(max_length=5)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitHead(Head):
+    """What the file of a unit begins with."""
+
+    layer: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitFile(UnitData, UnitHead):
+    """`225.json`: one unit of one layer."""
+
+    objectives: dict[str, CurveData]
+    provenance: ProvenanceData
+
+
+NO_RENDERING = SimpleNamespace(**dict.fromkeys(field.name for field in fields(ClassRendering)))
+"""What stands for the lead rendering of a unit that has none."""
+
+Kind = TypeVar("Kind", bound=RenderingData)
+
+
+def rendering_data(kind: type[Kind], picture: Picture) -> Kind:
+    """A rendering of a unit or of a class."""
+    made = picture.rendering
+    return record(kind, picture, made, made.scores, thumbnail=picture.thumb)
+
+
+def example_data(example: Example) -> ExampleData:
+    """A dataset example."""
+    return record(ExampleData, example, image_index=example.image, image=example.whole)
+
+
+def unit_data(unit: UnitView) -> UnitData:
+    """A unit: statistics, the lead rendering at the top level, all of them in `renderings`."""
+    renderings = [rendering_data(RenderingData, picture) for picture in unit.pictures]
+    return record(
+        UnitData,
+        unit,
+        renderings[0] if renderings else NO_RENDERING,
+        mean_activation=unit.mean,
+        renderings=renderings,
+        examples=[example_data(example) for example in unit.examples],
+    )
+
+
+def unit_file(model: str, unit: UnitView, row: UnitData, provenance: ProvenanceData) -> UnitFile:
+    """The file beside a unit's page: the unit, its model, and its curves.
+
+    Args:
+        model: its name.
+        unit: the unit.
+        row: its `unit_data`.
+        provenance: of the model.
+    """
+    return UnitFile(
+        **vars(row),
+        schema=SCHEMA,
+        model=model,
+        layer=unit.layer,
+        objectives=curves(unit),
+        provenance=provenance,
+    )
+
+
+def curves(unit: UnitView) -> dict[str, CurveData]:
+    """The curve of each rendering, by recipe."""
+    made = [picture.rendering for picture in unit.pictures]
+    return {one.recipe: record(CurveData, one, values=one.objective) for one in made}
+
+
+def provenance_data(atlas: ModelAtlas) -> ProvenanceData:
+    """What the numbers and pictures of a model were made from and with."""
+    return record(
+        ProvenanceData,
+        atlas,
+        atlas.model,
+        atlas.run,
+        images_sha256=atlas.samples.sha256,
+        n_images=len(atlas.samples.samples),
+        n_distinct=atlas.samples.distinct,
+        natural_sha256=atlas.natural.sha256,
+        n_natural=len(atlas.natural.samples),
+        n_natural_distinct=atlas.natural.distinct,
+        recipes=atlas.digests,
+        versions=dict(atlas.run.versions),
+    )
+
+
+def units_csv(layers: Iterable[tuple[str, str, Sequence[UnitData]]]) -> bytes:
+    """units.csv: one row a unit.
+
+    Args:
+        layers: of each its name, what its addresses start with, and `unit_data` of its units.
+    """
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for layer, start, units in layers:
+        for unit in units:
+            row = {**vars(unit), "layer": layer, "page": start + unit.page}
+            row["image"] = start + unit.image if unit.image else None
+            writer.writerow([cell(plain(row[name])) for name in COLUMNS])
+    return file.getvalue().encode("utf-8", "replace")
+
+
+def cell(value: object) -> str:
+    """A cell of a CSV file; text that looks like a formula is disarmed."""
+    if not isinstance(value, str):
+        return "" if value is None else str(value)
+    text = shown(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
