@@ -16,8 +16,9 @@ from ..records import FeatureMaps, FoolingImage, Lens, ModelAtlas, Prediction
 from ..shapes import Shape
 from . import addresses, heatmaps, sheets
 from .draw import Files, shot
+from .image_views import Excited, Fooled, Guess, Heat, ImageView, MapView, OnImage
 from .sheets import Pixels
-from .views import Excited, Fooled, Guess, Heat, ImageView, LayerView, MapView, OnImage, Shot
+from .views import LayerView, Shot
 
 UNITS = 4
 """Units of each layer that an image's page shows."""

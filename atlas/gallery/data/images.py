@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from ...records import ModelAtlas
 from ..addresses import IMAGES
-from ..views import Fooled, Heat, ImageView, OnImage
+from ..image_views import Fooled, Heat, ImageView, OnImage
 from .encode import Address, Double, Single, record
 from .units import Box, Count, Head, ProvenanceData
 

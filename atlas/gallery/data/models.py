@@ -9,8 +9,9 @@ from msgspec import UNSET, Meta, UnsetType
 from ...ranking.matching import Match
 from ...records import CentralCrop, ModelAtlas, Outputs, SkippedFile
 from ..addresses import IMAGES
+from ..image_views import ImageView
 from ..text import shown
-from ..views import ClassesView, ImageView, LayerView, UnitView
+from ..views import ClassesView, LayerView, UnitView
 from .classes import ClassRow, class_row
 from .encode import SCHEMA, Address, Double, Integers, Json, Schema, Singles, record
 from .images import ImageRow, image_row

@@ -12,8 +12,9 @@ from ..data.encode import to_json
 from ..data.images import image_file
 from ..draw import Files
 from ..draw_images import draw_image
+from ..image_views import Fooled, ImageView
 from ..text import percent, plural, shown
-from ..views import Fooled, ImageView, Shot
+from ..views import Shot
 from .frame import Book, Way, ways
 
 SCALES = {"scale.png": 0, "scale-signed.png": -1}

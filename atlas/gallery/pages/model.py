@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from .. import charts
+from ..image_views import ImageView
 from ..strip import Node, layer_strip
 from ..text import plural
-from ..views import ImageView, LayerView
+from ..views import LayerView
 from .frame import Book
 
 

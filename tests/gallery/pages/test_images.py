@@ -12,8 +12,9 @@ import pytest
 
 from atlas.gallery import tree as sitetree
 from atlas.gallery.draw_images import most_excited
+from atlas.gallery.image_views import Fooled, Guess
 from atlas.gallery.pages.images import outcome
-from atlas.gallery.views import Fooled, Guess, LayerView, Shot, UnitView
+from atlas.gallery.views import LayerView, Shot, UnitView
 from atlas.gallery.write import check_site, write_site
 from atlas.records import FeatureMaps, Lens, ModelAtlas, SkippedFile
 from tests.gallery.test_write import HOSTILE, Parsed, build, digest, pages, small, snapshot
