@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import cast
 
-from atlas.config import IN_A_CLONE, OPTIONS, Config, as_typed, command_line, configure
+from atlas.config import IN_A_CLONE, OPTIONS, Config, command_line, configure
 from atlas.errors import AtlasError, Interrupted, UsageError
 
 INSTALLED = "cnn-atlas"
@@ -88,14 +88,13 @@ class Parser(argparse.ArgumentParser):
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give a command all options of the table."""
     parser.add_argument("--config", metavar="FILE", default="", help="TOML file of option values")
-    defaults = Config()
     for option in OPTIONS:
         flags = [f"-{option.short}"] if option.short else []
         flags.append(f"--{option.name}")
         if option.is_flag:
             parser.add_argument(*flags, action="store_const", const="true", help=option.help)
         else:
-            shown = as_typed(option.key, getattr(defaults, option.key))
+            shown = option.typed(option.default)
             text = f"{option.help} (default: {shown or 'none'})".replace("%", "%%")
             parser.add_argument(*flags, metavar=option.metavar, help=text)
 

@@ -8,8 +8,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from .config import OPTIONS, Config, Option, changed_options, parse_classes, parse_names
+from .config import OPTIONS, Config, changed_options
 from .errors import UsageError, did_you_mean
+from .options import Option
 
 IN_MEMORY = "nn.Module:"
 """Begins the model's name where it is no name but a network in memory."""
@@ -67,11 +68,9 @@ def read_value(option: Option, value: object) -> Any:
     """
     plain = value.tolist() if hasattr(value, "tolist") else value  # numpy's and torch's numbers
     if not isinstance(plain, list | tuple):
-        return option.parse(f"--{option.name}", text_of(option, plain))
+        return option.read(text_of(option, plain))
     texts = [text_of(option, part) for part in plain]
-    if option.parse in (parse_names, parse_classes):
-        return tuple(texts)
-    return option.parse(f"--{option.name}", ",".join(texts))
+    return tuple(texts) if option.lists_names else option.read(",".join(texts))
 
 
 def text_of(option: Option, value: object) -> str:
@@ -93,5 +92,5 @@ def text_of(option: Option, value: object) -> str:
 
 def call_line(config: Config) -> str:
     """The shortest call that means `config`, for a network in memory; run-only options left out."""
-    options = {key: value for key, value in changed_options(config).items() if key != "model"}
-    return f"atlas.build({', '.join(['network', *(f'{k}={v!r}' for k, v in options.items())])})"
+    changed = [(one.key, value) for one, value in changed_options(config) if one.key != "model"]
+    return f"atlas.build({', '.join(['network', *(f'{key}={value!r}' for key, value in changed)])})"

@@ -13,21 +13,22 @@ from torch import nn
 
 from . import __version__
 from .cache.audit import check as check_cache
-from .cache.audit import key_folders
 from .cache.export import write_export
+from .cache.folder import key_folders
 from .cache.selection import SELECTION, Selection, selection_path
 from .cache.store import Store
 from .config import Config
 from .errors import CacheError, CheckError, InputError, UsageError
-from .files.files import shown
+from .files.names import shown
 from .gallery.write import check_site
 from .models.selection import left_out, select_layers
 from .progress import Progress
-from .records import Rendering
+from .records.units import Rendering
+from .stages.choose import choose_units
 from .stages.forecast import as_text, forecast
 from .stages.look import look_at_images
 from .stages.merge import merge_cache
-from .stages.rank import choose_units, rank_layers, save_reference
+from .stages.rank import rank_layers, save_reference
 from .stages.recipes import choose_recipes
 from .stages.render import check_workers, render_units
 from .stages.run import choose_layers, load_loudly, open_work, peek_work

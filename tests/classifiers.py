@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from atlas.network.network import Network
-from atlas.records import CLASSES
+from atlas.records.network import CLASSES
 from tests.helpers import network_of, smooth_images
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.25, 0.2, 0.3)

@@ -19,7 +19,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from atlas.models.load import Model
 from atlas.network.network import Network
 from atlas.ranking.activations import measure_layers
-from atlas.records import LayerInfo, LayerStats, ModelInfo
+from atlas.records.network import LayerInfo, ModelInfo
+from atlas.records.statistics import LayerStats
 from atlas.rendering.job import Job, Nature
 from atlas.rendering.kinds import Recipe
 

@@ -10,7 +10,7 @@ from atlas.errors import AtlasError
 from atlas.models.probes import probe_images
 from atlas.models.table import layer_table
 from atlas.models.torchvision import torchvision_network
-from atlas.records import LayerInfo
+from atlas.records.network import LayerInfo
 
 
 def message(error: type[AtlasError], call: Callable[[], object]) -> str:

@@ -6,23 +6,12 @@ import numpy as np
 
 from atlas.cache.selection import Selection
 from atlas.cache.store import Store
-from atlas.records import (
-    FeatureMaps,
-    FoolingImage,
-    LayerInfo,
-    LayerStats,
-    Lens,
-    ModelInfo,
-    Prediction,
-    Readout,
-    Rendering,
-    RunInfo,
-    Sample,
-    SampleSet,
-    Scores,
-    SkippedFile,
-    Unit,
-)
+from atlas.records.atlas import RunInfo
+from atlas.records.lens import FeatureMaps, FoolingImage, Lens, Prediction
+from atlas.records.network import LayerInfo, ModelInfo
+from atlas.records.samples import Sample, SampleSet, SkippedFile
+from atlas.records.statistics import LayerStats, Readout
+from atlas.records.units import Rendering, Scores, Unit
 
 KEY = {"schema": 1, "model": "tiny", "seed": 0}
 FINGERPRINT = "f" * 64

@@ -13,27 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.records import (
-    CHANGES,
-    CLASSES,
-    FeatureMaps,
-    FoolingImage,
-    LayerAtlas,
-    LayerInfo,
-    LayerStats,
-    Lens,
-    ModelAtlas,
-    ModelInfo,
-    Prediction,
-    Readout,
-    Rendering,
-    RunInfo,
-    Sample,
-    SampleSet,
-    Scores,
-    SkippedFile,
-    Unit,
-)
+from atlas.records.atlas import LayerAtlas, ModelAtlas, RunInfo
+from atlas.records.lens import FeatureMaps, FoolingImage, Lens, Prediction
+from atlas.records.network import CLASSES, LayerInfo, ModelInfo
+from atlas.records.samples import Sample, SampleSet, SkippedFile
+from atlas.records.statistics import LayerStats, Readout
+from atlas.records.units import CHANGES, Rendering, Scores, Unit
 
 INPUT = 224
 KINDS = ("ok", "ok", "ok", "ok", "ok", "ok", "weak", "ok", "dead", "ok", "ok", "unrendered")

@@ -1,22 +1,12 @@
 """Configuration: every option parses and has limits; TOML and command line merge; identity."""
 
-import hashlib
 import shlex
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from atlas.config import (
-    OPTIONS,
-    Config,
-    canonical_json,
-    command_line,
-    configure,
-    fingerprint,
-    read_toml,
-    source_date_epoch,
-)
+from atlas.config import OPTIONS, Config, command_line, configure, read_toml, source_date_epoch
 from atlas.errors import InputError, UsageError
 from build_atlas import parse
 
@@ -231,18 +221,6 @@ def test_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None
 
 
 # --- identity ------------------------------------------------------------------------------------
-
-
-def test_canonical_json_sorts_keys_and_has_no_spaces() -> None:
-    value = {"b": [1, 2.5, None, True], "a": {"ö": "x y"}}
-    assert canonical_json(value) == '{"a":{"\\u00f6":"x y"},"b":[1,2.5,null,true]}'
-    assert canonical_json((1, 2)) == canonical_json([1, 2])
-
-
-def test_fingerprint_is_sha256_of_the_canonical_json() -> None:
-    expected = hashlib.sha256(b'{"a":1,"b":2}').hexdigest()
-    assert fingerprint({"b": 2, "a": 1}) == fingerprint({"a": 1, "b": 2}) == expected
-    assert fingerprint({"a": 1, "b": 3}) != expected
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from atlas.models.torchvision import (
 )
 from atlas.network.network import Network
 from atlas.ranking.activations import measure_layers
-from atlas.records import LayerInfo, ModelInfo
+from atlas.records.network import LayerInfo, ModelInfo
 from atlas.rendering.engine import render
 from atlas.rendering.kinds import FourierRecipe, Octave
 from tests.helpers import job_of, smooth_images

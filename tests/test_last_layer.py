@@ -19,7 +19,7 @@ from atlas.cache.reference import check_reference, read_reference
 from atlas.config import Config
 from atlas.errors import InputError, UsageError
 from atlas.progress import Progress
-from atlas.records import CLASSES
+from atlas.records.network import CLASSES
 from atlas.stages import rank as measuring
 from tests.classifiers import conv_network
 from tests.store_records import MODEL

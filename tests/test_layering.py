@@ -10,7 +10,10 @@ import atlas
 
 FOLDER = Path(atlas.__file__).parent
 
-VALUES = ("config", "errors", "keywords", "progress", "records", "shapes")
+VALUES = (
+    *("config", "errors", "keywords", "normalisation", "options"),
+    *("progress", "records", "shapes"),
+)
 """What every room may use: settings and values, which import nothing of ours but one another."""
 
 ARROWS = {
@@ -19,8 +22,8 @@ ARROWS = {
     "models": ("files", "images"),
     "network": ("images", "models"),
     "ranking": ("images", "models", "network"),
-    "rendering": ("images", "network", "ranking"),
-    "lenses": ("images", "network", "ranking"),
+    "rendering": ("files", "images", "network", "ranking"),
+    "lenses": ("files", "images", "network", "ranking"),
     "gallery": ("files", "images", "ranking"),
     "cache": ("files", "gallery"),
     "workers": ("images", "models", "network", "rendering"),
@@ -149,8 +152,8 @@ def test_package_itself_imports_only_errors_before_it_is_called() -> None:
     assert own(imports(ast.unparse(door), "atlas.__init__")) == {"atlas.notebook.build"}
 
 
-def test_only_the_codec_knows_hdf5() -> None:
-    assert importers("h5py") == {"atlas.cache.codec"}
+def test_only_the_cache_knows_hdf5() -> None:
+    assert importers("h5py") == {"atlas.cache.export_hdf5", "atlas.cache.hdf5"}
 
 
 def test_only_one_module_knows_ray() -> None:

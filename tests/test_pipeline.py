@@ -19,7 +19,7 @@ from atlas.errors import CheckError, InputError, UsageError
 from atlas.images.tensors import to_pixels
 from atlas.models.blueprint import IMAGENET_MEAN, IMAGENET_STD
 from atlas.progress import Progress
-from atlas.records import Unit
+from atlas.records.units import Unit
 from atlas.rendering.job import Job
 from atlas.rendering.kinds import Recipe
 from atlas.stages import look as looking

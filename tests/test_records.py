@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from atlas.ranking.ranking import channel_statistics
-from atlas.records import LayerStats, Sample, SampleSet, Unit
+from atlas.records.samples import Sample, SampleSet
+from atlas.records.statistics import LayerStats
+from atlas.records.units import Unit
 from tests.helpers import layer_info
 
 

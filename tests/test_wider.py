@@ -23,7 +23,7 @@ from atlas.images.load import Loaded, find_images, load
 from atlas.images.squares import centre_box, cut
 from atlas.progress import Progress
 from atlas.ranking.ranking import patch_boxes
-from atlas.records import CentralCrop
+from atlas.records.samples import CentralCrop
 from atlas.rendering.parameterization import from_image, spectrum_scale, to_image, upscale
 from atlas.rendering.recipes import RECIPES
 from atlas.rendering.scoring import high_frequency
@@ -180,7 +180,7 @@ def test_every_recipe_renders_tall_pictures(
     build(config)
     with Store.read(only_key(config)) as store:
         assert store._units
-        for mark, unit in store._units:
+        for mark, unit in store.index.units:
             height, width = store.rendering(unit, mark).image.shape[1:]
             assert height == 2 * width
 
@@ -334,7 +334,7 @@ def test_cache_holds_all_channels_of_a_rendering(tmp_path: Path, spectra: Path) 
     config = five_config(tmp_path, spectra, layers=("0",), snapshots=True, negative=True, facets=1)
     build(config)
     with Store.read(only_key(config)) as store:
-        for mark, unit in store._units:
+        for mark, unit in store.index.units:
             rendering = store.rendering(unit, mark)
             assert rendering.image.shape == (5, 32, 32)
             assert rendering.snapshots.shape == (3, 5, 112, 112) or not rendering.snapshots.size

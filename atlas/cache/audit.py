@@ -6,15 +6,17 @@ Start at `inspect`, which the store acts upon, or at `check`, which only tells.
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from ..config import fingerprint
 from ..errors import CacheError
-from ..files.files import cannot, is_temporary, sha256_bytes, shown
-from .codec import SCHEMA, open_block
+from ..files.digests import fingerprint, sha256_bytes
+from ..files.files import cannot, is_temporary
+from ..files.names import shown
+from .folder import QUARANTINE, Problem, read_key
+from .hdf5 import SCHEMA, open_block
 
 Kind = Literal["network", "samples", "images", "ranking", "renderings", "readout", "lenses"]
 
@@ -34,7 +36,6 @@ FOLDERS = ("images", "ranking", "renderings", "lenses")
 
 SIDECAR = re.compile(r"renderings/[^/]+/\d+-\d+\.[0-9a-f]{12}\.json")
 NOTE = re.compile(r"[a-z]+\.json")
-QUARANTINE = "quarantine"
 ROWS: dict[Kind, str] = {"renderings": "channel", "lenses": "image"}
 """The column that says what each row of a block is about."""
 
@@ -58,21 +59,6 @@ class Block:
     first: int = 0
     last: int = 0
     channels: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """A file that is no good: left over from a crash, damaged or foreign, or from a newer version.
-
-    Attributes:
-        path: the file or folder.
-        kind: what is to be done with it: removed, moved away, or nothing at all.
-        text: what is wrong, in words.
-    """
-
-    path: Path
-    kind: Literal["stray", "damaged", "newer"]
-    text: str
 
 
 def inspect(folder: Path) -> tuple[list[Block], list[Problem]]:
@@ -166,20 +152,25 @@ def read_head(path: Path, kind: Kind, data: bytes) -> tuple[int, Block]:
         check_kind(value["kind"], kind)
         return int(value["schema"]), Block(path=path, kind=kind)
     with open_block(path) as file:
-        attributes = file.attrs
-        schema = int(attributes["schema"])
+        schema = int(file.attrs["schema"])
         if schema > SCHEMA:  # nothing else of it can be known
             return schema, Block(path=path, kind=kind)
-        check_kind(attributes["kind"], kind)
-        return schema, Block(
-            path=path,
-            kind=kind,
-            layer=str(attributes.get("layer", "")),
-            fingerprint=str(attributes.get("fingerprint", "")),
-            first=int(attributes.get("first", 0)),
-            last=int(attributes.get("last", 0)),
-            channels=tuple(file[ROWS[kind]][...].tolist()) if kind in ROWS else (),
-        )
+        check_kind(file.attrs["kind"], kind)
+        return schema, describe(path, file.attrs, file)
+
+
+def describe(path: Path, attributes: Mapping[str, Any], columns: Mapping[str, Any]) -> Block:
+    """A block of HDF5 by its attributes and columns, as they are written or read."""
+    kind = cast(Kind, attributes["kind"])
+    return Block(
+        path=path,
+        kind=kind,
+        layer=str(attributes.get("layer", "")),
+        fingerprint=str(attributes.get("fingerprint", "")),
+        first=int(attributes.get("first", 0)),
+        last=int(attributes.get("last", 0)),
+        channels=tuple(columns[ROWS[kind]][...].tolist()) if kind in ROWS else (),
+    )
 
 
 def check_kind(got: object, wanted: Kind) -> None:
@@ -217,39 +208,3 @@ def is_ours(path: Path) -> bool:
     name = path.name
     known = (PLACES["network"], PLACES["samples"], PLACES["readout"], NOTE)
     return name == ".lock" or any(pattern.fullmatch(name) for pattern in known)
-
-
-def key_folders(cache: Path) -> list[Path]:
-    """Every key folder of a cache, by model and key."""
-    return sorted(path.parent for path in cache.glob("*/*/key.json"))
-
-
-def read_key(folder: Path) -> dict[str, Any]:
-    """What the digits of a key folder stand for.
-
-    Raises:
-        CacheError: there is no readable key, or a newer version wrote it.
-    """
-    path = folder / "key.json"
-    try:
-        value = json.loads(path.read_bytes())
-        schema, key = int(value["schema"]), dict(value["key"])
-    except FileNotFoundError:
-        raise CacheError(
-            f"{shown(folder)} is no cache folder: it has no key.json; run `build_atlas.py build`"
-        ) from None
-    except OSError as error:
-        raise cannot("read", path, error) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise CacheError(f"{shown(path)} is damaged; move {shown(folder)} away") from error
-    if schema > SCHEMA:
-        raise newer(Problem(path=path, kind="newer", text=f"has schema {schema}"))
-    return key
-
-
-def newer(problem: Problem) -> CacheError:
-    """The refusal to touch what a newer version wrote."""
-    return CacheError(
-        f"{shown(problem.path)}: {problem.text}; this version reads schema {SCHEMA}; update, or "
-        "give another --cache"
-    )

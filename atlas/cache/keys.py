@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CacheError
-from .audit import read_key
+from .folder import read_key
 
 BEHAVIOUR = "forward"
 """Field of a key: what the network computes, see `behaviour.describe_behaviour`."""

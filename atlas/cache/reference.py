@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import canonical_json
 from ..errors import InputError, one_line
-from ..files.files import atomic_write, sha256_file
-from ..records import CLASSES, EXAMPLES, NEIGHBOURS, LayerStats, ModelInfo, SampleSet
+from ..files.digests import canonical_json, sha256_file
+from ..files.files import atomic_write
+from ..records.network import CLASSES, ModelInfo
+from ..records.samples import SampleSet
+from ..records.statistics import EXAMPLES, NEIGHBOURS, LayerStats
 from ..shapes import Size, typed
-from .codec import SCHEMA, build_block, open_block, samples_from_json, stats_to_datasets
+from .codec import samples_from_json, stats_to_datasets
+from .hdf5 import SCHEMA, build_block, open_block
 
 KIND = "reference"
 KEPT = ("activations", "scale", "mean", "std", "max", "p99", "active", "finite")

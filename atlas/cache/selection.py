@@ -11,10 +11,11 @@ from typing import Any
 
 import msgspec
 
-from ..config import canonical_json
 from ..errors import InputError
-from ..files.files import atomic_write, escape_name, unescape_name
-from ..records import RunInfo
+from ..files.digests import canonical_json
+from ..files.files import atomic_write
+from ..files.names import escape_name, unescape_name
+from ..records.atlas import RunInfo
 
 SELECTION = "atlas.json"
 """Name of the file, in the folder of its atlas."""

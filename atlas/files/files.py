@@ -1,4 +1,4 @@
-"""Files that are either there whole or not at all, and names that are safe as folders and in URLs.
+"""Atomic writes: a file or a folder is there whole or not at all.
 
 Everything this package writes goes through `atomic_write`. A crash, a full disk or a lost power
 line leaves the old file or the new one, and perhaps a temporary that `is_temporary` recognises.
@@ -6,39 +6,18 @@ line leaves the old file or the new one, and perhaps a temporary that `is_tempor
 
 import ctypes
 import errno
-import fcntl
-import hashlib
 import os
-import re
 import secrets
 import shutil
-import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import CacheError
+from .names import shown
 
 TEMPORARY = ".tmp-"
 """How the name of every temporary file and folder begins."""
-
-NAME_BYTES = 190
-"""Longest escaped name: 255 is the limit of file systems, and suffixes are put behind it."""
-
-RESERVED = frozenset({"assets", "classes", "compare", "images", "img", "vendor"})
-"""Folders of the site that no model and no layer may take."""
-
-RESERVED_ENDINGS = (
-    *(".css", ".csv", ".h5", ".html", ".jpg", ".js"),
-    *(".json", ".md", ".png", ".svg", ".txt", ".xml"),
-)
-"""Endings of the files that lie beside the folders of models and layers."""
-
-DEVICES = frozenset(
-    ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)))
-)
-"""Names that Windows gives to devices, with any ending."""
 
 REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -62,12 +41,6 @@ def cannot(action: str, path: Path, error: OSError) -> CacheError:
     """
     reason = REASONS.get(error.errno or 0, error.strerror or str(error))
     return CacheError(f"cannot {action} {shown(path)}: {reason}")
-
-
-def shown(path: Path | str) -> str:
-    """A path as it may be printed: control characters and bytes that are no text are escaped."""
-    text = str(path)
-    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -207,6 +180,21 @@ def require_free(folder: Path, needed: int) -> None:
         )
 
 
+def require_writable(folder: Path) -> None:
+    """Make a folder if need be and prove that a file can be written in it.
+
+    Raises:
+        CacheError: it cannot; nothing is left behind.
+    """
+    make_folder(folder)
+    probe = folder / temporary_name()
+    try:
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise cannot("write in", folder, error) from error
+
+
 # --- folders -------------------------------------------------------------------------------------
 
 AT_FDCWD = -100
@@ -257,166 +245,3 @@ def exchange_by_renames(new: Path, old: Path) -> None:
         os.rename(aside, old)
         raise
     os.rename(aside, new)
-
-
-# --- digests -------------------------------------------------------------------------------------
-
-
-def sha256_bytes(data: bytes) -> str:
-    """SHA-256 of bytes, 64 hexadecimal digits."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def sha256_file(path: Path) -> str:
-    """SHA-256 of a file, 64 hexadecimal digits, read in pieces.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-# --- names ---------------------------------------------------------------------------------------
-
-PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
-
-
-def escape_name(name: str) -> str:
-    """Turn any text into one folder name that is safe on every system and in a URL as it is.
-
-    Letters, digits, `.`, `_` and `-` stay; every other byte of the UTF-8 text becomes `~` and two
-    capital hexadecimal digits. A leading `_` or `.`, a trailing `.`, and the first letter of a
-    reserved name (a folder or file of the site, a device of Windows) are escaped too; the empty
-    text is `~`. Distinct texts give distinct names and `unescape_name` goes back, except beyond
-    190 bytes: those end in `~~` and 16 digits of their SHA-256.
-
-    Returns:
-        1 to 190 ASCII characters out of `A-Z a-z 0-9 . _ - ~`.
-    """
-    data = name.encode("utf-8", "surrogatepass")
-    if not data:
-        return "~"
-    marked = {0} if data[0] in b"_." or is_reserved(name) else set()
-    if data.endswith(b"."):
-        marked.add(len(data) - 1)
-    escaped = "".join(
-        chr(byte) if byte in PLAIN and at not in marked else f"~{byte:02X}"
-        for at, byte in enumerate(data)
-    )
-    return escaped if len(escaped) <= NAME_BYTES else shorten(escaped, data)
-
-
-def is_reserved(name: str) -> bool:
-    """Whether the site or Windows uses this name, in whatever case."""
-    lower = name.lower()
-    return lower in RESERVED or lower.endswith(RESERVED_ENDINGS) or lower.split(".")[0] in DEVICES
-
-
-def shorten(escaped: str, data: bytes) -> str:
-    """Cut an escaped name to its limit; a digest of the whole keeps it distinct."""
-    digest = sha256_bytes(data)[:16]
-    start = re.sub(r"~.?$", "", escaped[: NAME_BYTES - len(digest) - 2])
-    return f"{start}~~{digest}"
-
-
-def unescape_name(escaped: str) -> str:
-    """The text that `escape_name` was given.
-
-    Raises:
-        ValueError: not an escaped name, or one that was shortened or numbered.
-    """
-    if escaped == "~":
-        return ""
-    if not re.fullmatch(r"(?:[A-Za-z0-9._-]|~[0-9A-F]{2})+", escaped):
-        raise ValueError(f"{escaped!r} is not an escaped name that can be turned back")
-    data = re.sub(
-        rb"~([0-9A-F]{2})", lambda match: bytes.fromhex(match[1].decode()), escaped.encode()
-    )
-    return data.decode("utf-8", "surrogatepass")
-
-
-def folder_names(names: Iterable[str]) -> dict[str, str]:
-    """Folder names for texts that stand side by side, also where `A` and `a` are one folder.
-
-    The first of several that differ in case only keeps its escaped name, later ones get `~c2`,
-    `~c3` and so on (in small letters, so that they are no escapes).
-
-    Returns:
-        text → folder name, in the order given; no two are equal when case is ignored.
-    """
-    folders: dict[str, str] = {}
-    taken: set[str] = set()
-    for name in dict.fromkeys(names):
-        folder = plain = escape_name(name)
-        number = 2
-        while folder.lower() in taken:
-            folder = f"{plain}~c{number}"
-            number += 1
-        folders[name] = folder
-        taken.add(folder.lower())
-    return folders
-
-
-# --- one run at a time ---------------------------------------------------------------------------
-
-
-def this_process() -> str:
-    """Who holds a lock: `process 4711 on host since 2026-01-31 12:00:00 UTC`."""
-    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"process {os.getpid()} on {socket.gethostname()} since {now}"
-
-
-@contextmanager
-def lock(path: Path, holder_text: str) -> Iterator[None]:
-    """Hold a lock file for the length of a `with` block; the system frees it if we die.
-
-    The file is never deleted: a second process could lock the deleted one and a third the new one.
-
-    Args:
-        path: the lock file; its folder must exist.
-        holder_text: written into the file for others to read; usually `this_process()`.
-
-    Raises:
-        CacheError: another process holds it (the message names it), or it cannot be written.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise cannot("lock", path, error) from error
-    try:
-        take_lock(descriptor, path, holder_text)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def take_lock(descriptor: int, path: Path, holder_text: str) -> None:
-    """Lock an open file without waiting and write the holder into it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, holder_text.encode("utf-8", "replace"), 0)
-    except BlockingIOError as error:
-        holder = os.pread(descriptor, 400, 0).decode("utf-8", "replace") or "another process"
-        raise CacheError(
-            f"{shown(path.parent)} is in use by {holder}; wait until it is done, stop it, or "
-            "choose another folder"
-        ) from error
-    except OSError as error:
-        raise cannot("lock", path, error) from error
-
-
-def require_writable(folder: Path) -> None:
-    """Make a folder if need be and prove that a file can be written in it.
-
-    Raises:
-        CacheError: it cannot; nothing is left behind.
-    """
-    make_folder(folder)
-    probe = folder / temporary_name()
-    try:
-        probe.touch(exist_ok=False)
-        probe.unlink()
-    except OSError as error:
-        raise cannot("write in", folder, error) from error

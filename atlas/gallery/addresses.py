@@ -7,7 +7,7 @@ in a URL and never leaves the site. An address is a path relative to the site, w
 import re
 from collections.abc import Iterable
 
-from ..files.files import escape_name, folder_names
+from ..files.names import escape_name, folder_names
 
 CLASSES = "classes"
 """Folder of the pages of classes inside a model's folder; no layer's folder has this name."""

@@ -2,7 +2,7 @@
 
 import math
 
-from ..records import Scores
+from ..records.units import Scores
 from .sentences import reach_sentence
 from .text import number, percent, plural
 

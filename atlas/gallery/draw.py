@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ..ranking.classes import class_name
-from ..records import CLASSES, LayerAtlas, ModelAtlas, Pictures, Rendering, Unit
+from ..records.atlas import LayerAtlas, ModelAtlas, Pictures
+from ..records.network import CLASSES
+from ..records.units import Rendering, Unit
 from ..shapes import Size
 from . import addresses, sheets
 from .sheets import Pixels

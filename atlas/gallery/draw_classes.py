@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..ranking.classes import class_probabilities
-from ..records import LayerAtlas, Sample
+from ..records.atlas import LayerAtlas
+from ..records.samples import Sample
 from . import addresses
 from .draw import Studio
 from .views import ClassesView, ClassImage, ClassView, LayerView, UnitView, Voter

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ..images.bands import shown_picture
 from ..ranking.classes import class_name
-from ..records import FeatureMaps, FoolingImage, Lens, ModelAtlas, Prediction
+from ..records.atlas import ModelAtlas
+from ..records.lens import FeatureMaps, FoolingImage, Lens, Prediction
 from ..shapes import Shape
 from . import addresses, heatmaps, sheets
 from .draw import Files, shot

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from ..records import ModelAtlas, Unit
+from ..records.atlas import ModelAtlas
+from ..records.units import Unit
 
 
 def chosen_units(atlas: ModelAtlas) -> set[Unit]:

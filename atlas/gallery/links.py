@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
-from ..files.files import is_temporary, shown
+from ..files.files import is_temporary
+from ..files.names import shown
 
 LINK = re.compile(r'\b(?:href|src|srcset)="([^"]*)"')
 

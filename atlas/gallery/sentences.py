@@ -6,7 +6,8 @@ beforehand.
 
 import math
 
-from ..records import CentralCrop, Scores
+from ..records.samples import CentralCrop
+from ..records.units import Scores
 from ..shapes import Size
 from .text import BEYOND, number, plural
 

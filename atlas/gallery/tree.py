@@ -22,9 +22,9 @@ from ..files.files import (
     has_content,
     is_temporary,
     make_folder,
-    shown,
     temporary_name,
 )
+from ..files.names import shown
 from .links import link_targets, walk
 
 BUDGET = 900_000_000

@@ -7,7 +7,9 @@ read the same values, so that they cannot disagree.
 import math
 from dataclasses import dataclass
 
-from ..records import CLASSES, LayerAtlas, Rendering
+from ..records.atlas import LayerAtlas
+from ..records.network import CLASSES
+from ..records.units import Rendering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

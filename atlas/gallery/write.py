@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CacheError, UsageError
-from ..files.files import escape_name, has_content, is_temporary, write_if_changed
-from ..records import ModelAtlas, Pictures
+from ..files.files import has_content, is_temporary, write_if_changed
+from ..files.names import escape_name
+from ..records.atlas import ModelAtlas, Pictures
 from . import addresses, sheets
 from .data.encode import Json, plain, to_json
 from .data.models import model_file, search_table, site_file

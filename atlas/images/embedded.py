@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 
 from ..errors import INSTALL, InputError
-from ..files.files import atomic_write, shown
-from ..records import SkippedFile
+from ..files.files import atomic_write
+from ..files.names import shown
+from ..records.samples import SkippedFile
 from .folder import nothing_usable, read_file
 from .headers import read_header
 from .imageset import ImageItem, ImageSet

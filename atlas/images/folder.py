@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import InputError
-from ..files.files import shown
-from ..records import SkippedFile
+from ..files.names import shown
+from ..records.samples import SkippedFile
 from .headers import looks_like_picture
 
 MAX_BYTES = 1 << 28

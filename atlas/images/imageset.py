@@ -4,10 +4,11 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..config import MAX_PIXELS, fingerprint
+from ..config import MAX_PIXELS
 from ..errors import InputError
-from ..files.files import shown
-from ..records import USUAL_CROP, CentralCrop, SkippedFile
+from ..files.digests import fingerprint
+from ..files.names import shown
+from ..records.samples import USUAL_CROP, CentralCrop, SkippedFile
 from .bands import COLOUR, Bands
 from .folder import check_folder, list_images, nothing_usable, read_file, shown_name
 from .squares import Crop

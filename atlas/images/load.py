@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..config import MAX_PIXELS
-from ..records import USUAL_CROP, CentralCrop, Sample, SkippedFile
+from ..records.samples import USUAL_CROP, CentralCrop, Sample, SkippedFile
 from ..shapes import Picture, Size, pair
 from .decode import decode
 from .embedded import find_photographs, imagenette_folder

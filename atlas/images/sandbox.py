@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import InputError
-from ..records import CentralCrop
+from ..records.samples import CentralCrop
 from ..shapes import Picture, Shape
 from .bands import COLOUR, Bands, holds_bands, read_bands
 from .decode import Pixels, decode

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import shapes
-from ..records import USUAL_SHARE, CentralCrop
+from ..records.samples import USUAL_SHARE, CentralCrop
 from ..shapes import Picture, Shape, Size, T, pair
 from .bands import shown_picture
 from .decode import REDUCED, Pixels

@@ -16,7 +16,8 @@ from torch import Tensor
 from ..images.tensors import to_tensor
 from ..network.network import Network, Run
 from ..ranking.classes import compete, probabilities, spread_classes
-from ..records import CLASSES, FoolingImage, Outputs, Prediction
+from ..records.lens import FoolingImage, Prediction
+from ..records.network import CLASSES, Outputs
 from ..shapes import Picture, white_of
 
 STEP = 1.0

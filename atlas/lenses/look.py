@@ -13,11 +13,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..config import fingerprint
+from ..files.digests import fingerprint
 from ..images.tensors import to_tensor
 from ..network.network import Network, spatial_mean
 from ..network.tapping import Reduce
-from ..records import CLASSES, FeatureMaps, FoolingImage, Lens
+from ..records.lens import FeatureMaps, FoolingImage, Lens
+from ..records.network import CLASSES
 from ..shapes import Picture
 from .fooling import choose_target, fool, top_predictions
 from .saliency import saliency, smoothgrad

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..network.network import Run
-from ..records import CLASSES
+from ..records.network import CLASSES
 
 COPIES = 24
 NOISE = 0.15

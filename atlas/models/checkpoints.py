@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 
 from ..errors import InputError
-from ..files.files import shown
+from ..files.names import shown
 
 State = Mapping[str, object]
 """A state_dict: nearly always tensors, but modules may keep other things in it."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files.files import shown
+from ..files.names import shown
 
 NAME_COLUMNS = ("name", "class_name", "label", "class")
 INDEX_COLUMNS = ("index", "idx", "id", "class_id", "class_index")

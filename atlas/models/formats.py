@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 from ..errors import InputError
-from ..files.files import shown
+from ..files.names import shown
 
 TORCH, SAFETENSORS = "torch", "safetensors"
 """The forms that are read."""

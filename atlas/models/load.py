@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from ..config import EMBEDDED_MODEL, Config
 from ..errors import InputError, UsageError
-from ..files.files import sha256_file
-from ..records import USUAL_CROP, CentralCrop, LayerInfo, ModelInfo, Outputs
+from ..files.digests import sha256_file
+from ..records.network import LayerInfo, ModelInfo, Outputs
+from ..records.samples import USUAL_CROP, CentralCrop
 from ..shapes import Size, pair
 from .behaviour import describe_behaviour
 from .blueprint import DEFAULT_INPUT_SIZE, Blueprint, set_evaluating

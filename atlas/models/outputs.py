@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..records import Outputs
+from ..records.network import Outputs
 from .calling import Habits, call
 from .hooks import hooked
 from .scores import find_scores

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from ..config import MOST_CHANNELS
 from ..errors import InputError, closest, one_line
+from ..options import MOST_CHANNELS
 from ..shapes import Size, pair
 from .blueprint import NORMALISATION, Blueprint, set_evaluating
 from .calling import Habits, call

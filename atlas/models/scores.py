@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from ..records import Outputs
+from ..records.network import Outputs
 
 LEAST, MOST = torch.finfo(torch.float32).tiny, 1 - 2**-24
 """Probabilities are held between these before a logarithm is taken of them."""

@@ -4,7 +4,7 @@ import fnmatch
 from collections.abc import Sequence
 
 from ..errors import UsageError, closest
-from ..records import LayerInfo
+from ..records.network import LayerInfo
 
 GROUPS = ("blocks", "children", "all")
 """Selections of layers that have a name of their own."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..config import EMBEDDED_MODEL
 from ..errors import InputError, one_line
-from ..files.files import shown
+from ..files.names import shown
 from .checkpoints import (
     COUNTER,
     Copy,

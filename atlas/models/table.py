@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, one_line
-from ..records import CLASSES, LayerInfo
+from ..records.network import CLASSES, LayerInfo
 from .axes import Look, find_axes
 from .blocks import ends_of_runs, find_blocks
 from .calling import Habits, call

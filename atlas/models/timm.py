@@ -7,7 +7,7 @@ from typing import Any
 
 from ..config import EMBEDDED_MODEL
 from ..errors import INSTALL, InputError, closest
-from ..records import USUAL_CROP, CentralCrop
+from ..records.samples import USUAL_CROP, CentralCrop
 from .blueprint import Blueprint, imagenet_names
 from .weights import no_download
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from ..config import EMBEDDED_MODEL
 from ..errors import InputError, closest
-from ..records import CentralCrop
+from ..records.samples import CentralCrop
 from .blueprint import DEFAULT_INPUT_SIZE, Blueprint
 
 ZERO_EPS = (

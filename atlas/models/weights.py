@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ..config import EMBEDDED_MODEL
 from ..errors import INSTALL, InputError, one_line
-from ..files.files import sha256_file, shown
+from ..files.digests import sha256_file
+from ..files.names import shown
 from .checkpoints import DictStandIn, Held, StandIn, open_wrappers
 from .formats import TORCH, damaged, listed, recognise
 

@@ -21,7 +21,7 @@ from ..models.load import Model
 from ..models.probes import as_planes, probe_images
 from ..models.scores import LastStep
 from ..models.trace import described, only_map
-from ..records import CLASSES, LayerInfo
+from ..records.network import CLASSES, LayerInfo
 from ..shapes import Shape, Size, in_proportion, pair
 from .folding import shared_copy
 from .habits import Answers, ask, differing, find_gradients, find_habits, refuses

@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..models.calling import Habits, call
 from ..models.hooks import hooked
 from ..models.scores import LastStep
-from ..records import CLASSES
+from ..records.network import CLASSES
 
 Reduce = Callable[[Tensor], Tensor]
 AsMaps = Callable[[str, object], Tensor]

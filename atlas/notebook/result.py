@@ -21,16 +21,9 @@ from ..gallery.draw import box_of
 from ..gallery.sheets import Pixels, Views, cut_patch, encode, rows_of_tiles, thumbnail, to_pixels
 from ..gallery.text import plural
 from ..ranking.classes import class_name
-from ..records import (
-    CLASSES,
-    LayerAtlas,
-    ModelAtlas,
-    ModelInfo,
-    Pictures,
-    Rendering,
-    Scores,
-    Status,
-)
+from ..records.atlas import LayerAtlas, ModelAtlas, Pictures
+from ..records.network import CLASSES, ModelInfo
+from ..records.units import Rendering, Scores, Status
 
 COLUMNS = 10
 """Units in a row of a contact sheet at most."""

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from ..errors import AtlasError, InputError, one_line
 from ..images.tensors import to_tensor
 from ..network.network import Network, Run
-from ..records import LayerInfo, LayerStats, Readout
+from ..records.network import LayerInfo
+from ..records.statistics import LayerStats, Readout
 from ..shapes import Picture
 from .ranking import channel_statistics
 

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError, closest
-from ..records import LayerStats, Outputs, Sample
+from ..records.network import Outputs
+from ..records.samples import Sample
+from ..records.statistics import LayerStats
 
 
 def class_name(names: Sequence[str], index: int) -> str:

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..records import LayerAtlas, LayerStats, ModelAtlas, Unit
+from ..records.atlas import LayerAtlas, ModelAtlas
+from ..records.statistics import LayerStats
+from ..records.units import Unit
 
 FEWEST = 3
 """Images below which a correlation means nothing."""

@@ -18,7 +18,8 @@ from torch import Tensor
 from ..images.tensors import to_tensor
 from ..models.layouts import UNKNOWN, read_layout
 from ..network.network import Network, keep
-from ..records import LayerInfo, LayerStats
+from ..records.network import LayerInfo
+from ..records.statistics import LayerStats
 from ..shapes import Picture
 from .ranking import boxes_around, patch_shape
 

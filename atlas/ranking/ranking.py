@@ -6,7 +6,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records import EXAMPLES, NEIGHBOURS, LayerInfo, LayerStats
+from ..records.network import LayerInfo
+from ..records.statistics import EXAMPLES, NEIGHBOURS, LayerStats
 from ..shapes import Shape, Size, pair
 
 SMALLEST_PATCH = 1 / 7

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..images.tensors import to_pixels
 from ..network.network import Network
-from ..records import Rendering, Scores, Status, Unit
+from ..records.units import Rendering, Scores, Status, Unit
 from ..shapes import in_proportion, resize
 from .engine import render_finite
 from .job import Draft, Job

@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..config import fingerprint
+from ..files.digests import fingerprint
 from ..images.tensors import decode_view
-from ..records import LayerStats, Start, Unit
+from ..records.statistics import LayerStats
+from ..records.units import Start, Unit
 from ..shapes import Picture, in_proportion, resize
 from .kinds import Recipe, digest
 

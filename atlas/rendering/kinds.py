@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import ClassVar, Literal
 
-from ..config import fingerprint
+from ..files.digests import fingerprint
 
 COMPANY_MINIMUM = 100
 """Distinct images that have to stand behind the statistics before company means anything: with 14

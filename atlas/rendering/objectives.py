@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..records import LayerStats
+from ..records.statistics import LayerStats
 
 Objective = Callable[[Mapping[str, Tensor]], Tensor]
 

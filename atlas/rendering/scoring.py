@@ -16,7 +16,9 @@ from torch import Tensor
 from ..images.tensors import fit, to_tensor
 from ..network.network import Network, spatial_mean
 from ..ranking.classes import compete, probabilities
-from ..records import CLASSES, LayerStats, Outputs, Scores, Status
+from ..records.network import CLASSES, Outputs
+from ..records.statistics import LayerStats
+from ..records.units import Scores, Status
 from ..shapes import Picture, white_of
 from .objectives import standardise
 from .transforms import affine, apply_geometry

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..gallery.tree import BUDGET
-from ..records import CLASSES, LayerInfo
+from ..records.network import CLASSES, LayerInfo
 from ..rendering.kinds import Recipe
 from ..workers.schedule import Block
+from .choose import choose_units, wanted_layers
 from .look import lens_fingerprint, lens_images
-from .rank import choose_units, has_samples, unranked_layers, wanted_layers
+from .rank import has_samples, unranked_layers
 from .recipes import recipes_for
 from .render import missing_blocks, picture_numbers
 from .run import Work

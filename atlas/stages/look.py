@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 
-from ..config import fingerprint
 from ..errors import CacheError, InputError, one_line
-from ..files.files import require_free, shown
+from ..files.digests import fingerprint
+from ..files.files import require_free
+from ..files.names import shown
 from ..lenses.look import look
 from ..models.selection import class_layer
 from ..network import tuning
 from ..network.network import Network
 from ..ranking.classes import find_classes, varied_samples
-from ..records import CLASSES, LayerInfo, Lens
+from ..records.lens import Lens
+from ..records.network import CLASSES, LayerInfo
 from ..shapes import Picture, Shape
 from .rank import read_again
 from .run import Work, target_words

@@ -10,20 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..cache.audit import key_folders, read_key
+from ..cache.blocks import read_bytes
+from ..cache.folder import key_folders, read_key
 from ..cache.keys import known_key
+from ..cache.merge import merge_store
 from ..cache.selection import SELECTION, read_selection, selection_path
-from ..cache.store import Store, read_bytes
-from ..config import fingerprint
+from ..cache.store import Store
 from ..errors import CacheError
-from ..files.files import (
-    atomic_write,
-    escape_name,
-    require_free,
-    require_writable,
-    shown,
-    unescape_name,
-)
+from ..files.digests import fingerprint
+from ..files.files import atomic_write, require_free, require_writable
+from ..files.names import escape_name, shown, unescape_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +69,7 @@ def merge_cache(folder: Path, cache: Path) -> Merged:
     with ExitStack() as stack:
         sources = [open_source(path, stack) for path in find_keys(folder, cache)]
         suited, left_out = suited_sources(sources, cache)
-        size = sum(path.stat().st_size for one in suited for path in one.store.paths)
+        size = sum(path.stat().st_size for one in suited for path in one.store.index.blocks)
         require_writable(cache)
         require_free(cache, size)
         targets = [
@@ -81,12 +77,12 @@ def merge_cache(folder: Path, cache: Path) -> Merged:
             for source in sorted(suited, key=lambda one: not target_of(one, cache).exists())
         ]
         by_folder = {target.folder: target for target in targets}
-        copied = sum(by_folder[target_of(one, cache)].merge(one.store) for one in suited)
+        copied = sum(merge_store(by_folder[target_of(one, cache)], one.store) for one in suited)
         for source in suited:
             copy_selection(source, cache)
     return Merged(
         copied=copied,
-        present=sum(len(one.store.paths) for one in suited) - copied,
+        present=sum(len(one.store.index.blocks) for one in suited) - copied,
         damaged=tuple(line for one in sources for line in one.store.quarantined),
         left_out=tuple(left_out),
     )

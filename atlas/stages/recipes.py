@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from ..config import fingerprint
 from ..errors import InputError
-from ..records import CLASSES, LayerInfo
+from ..files.digests import fingerprint
+from ..records.network import CLASSES, LayerInfo
 from ..rendering.kinds import COMPANY_MINIMUM, Recipe, digest
 from ..rendering.recipes import find_recipes
-from .rank import companions, distinct_images
+from .choose import companions, distinct_images
 from .run import Work
 
 RENDERING_VERSION = 2

@@ -23,7 +23,9 @@ from ..files.files import require_free
 from ..images.tensors import fit, to_pixels, to_tensor
 from ..network import tuning
 from ..network.network import Network
-from ..records import LayerInfo, LayerStats, Rendering
+from ..records.network import LayerInfo
+from ..records.statistics import LayerStats
+from ..records.units import Rendering
 from ..rendering.job import Nature
 from ..rendering.kinds import Recipe
 from ..rendering.parameterization import mean_magnitude
@@ -32,7 +34,8 @@ from ..workers.pool import LostError
 from ..workers.ray import open_pool, require_cluster
 from ..workers.renderer import Rendered, Renderer, load_renderer
 from ..workers.schedule import Block, plan_blocks, shard_blocks, unit_cost
-from .rank import natural_samples, natural_stats, read_again, seen_pictures
+from .choose import natural_samples, natural_stats
+from .rank import read_again, seen_pictures
 from .recipes import find_base, recipes_for, rendering_fingerprint
 from .run import Work, run_info
 

@@ -19,9 +19,11 @@ from .. import __version__
 from ..cache.keys import BEHAVIOUR, known_key
 from ..cache.reference import Reference, check_reference, packaged_reference, read_reference
 from ..cache.store import Store
-from ..config import Config, check_shown, command_line, fingerprint, source_date_epoch
+from ..config import Config, command_line, source_date_epoch
 from ..errors import InputError, UsageError
-from ..files.files import escape_name, require_writable
+from ..files.digests import fingerprint
+from ..files.files import require_writable
+from ..files.names import escape_name
 from ..images.bands import COLOUR, Bands
 from ..images.imageset import ImageSet
 from ..images.load import find_images
@@ -31,9 +33,12 @@ from ..models.load import Identity, Model, central_crop, identify, load_model
 from ..models.own import is_own
 from ..models.selection import class_layer, left_out, select_layers
 from ..network import tuning
+from ..options import check_shown
 from ..progress import Progress
 from ..ranking.classes import find_classes
-from ..records import USUAL_CROP, LayerInfo, RunInfo
+from ..records.atlas import RunInfo
+from ..records.network import LayerInfo
+from ..records.samples import USUAL_CROP
 from ..rendering.recipes import find_recipes
 
 RANKING_VERSION = 3
@@ -154,7 +159,7 @@ class Plain:
         return Work(
             config=self.config,
             images=self.images,
-            reference=checked_reference(reference, self.config, store),
+            reference=reference and require_layers(reference, self.config, store),
             store=store,
             class_names=self.class_names(store),
             model=self.model,
@@ -255,39 +260,34 @@ def find_reference(config: Config, identity: Identity) -> Reference | None:
     "auto" is the one that comes with the package, if it was measured on the same weights and the
     images are the embedded photographs, which alone are too few to measure against.
     """
-    if config.reference == "none":
-        return None
-    if config.reference != "auto":
+    if config.reference not in ("auto", "none"):
         return read_reference(Path(config.reference))
     path = packaged_reference(config.model)
-    if path is None or config.images != "sample" or config.mean or config.std or config.input_size:
+    own_input = config.mean or config.std or config.input_size
+    if config.reference == "none" or path is None or config.images != "sample" or own_input:
         return None
     reference = read_reference(path)
     return reference if reference.weights_sha256 == identity.weights_sha256 else None
 
 
-def checked_reference(
-    reference: Reference | None, config: Config, store: Store
-) -> Reference | None:
+def require_layers(reference: Reference, config: Config, store: Store) -> Reference | None:
     """The reference, if it knows the network and all layers of --layers; "auto" gives way.
 
     Raises:
         InputError: the reference given was measured on another network, or lacks a layer.
     """
-    if reference is None:
-        return None
     model, table = store.read_network()
     check_reference(reference, model)
     layers = select_layers(table, config.layers)
     missing = [layer.name for layer in layers if layer.name not in reference.stats]
-    if missing and config.reference == "auto":
+    if not missing:
+        return reference
+    if config.reference == "auto":
         return None
-    if missing:
-        raise InputError(
-            f"{reference.path} has no layer {missing[0]}; make a reference that has with "
-            "`rank --save-reference`, or use --reference none"
-        )
-    return reference
+    raise InputError(
+        f"{reference.path} has no layer {missing[0]}; make a reference that has with "
+        "`rank --save-reference`, or use --reference none"
+    )
 
 
 def choose_layers(work: Work) -> tuple[LayerInfo, ...]:
@@ -298,8 +298,7 @@ def choose_layers(work: Work) -> tuple[LayerInfo, ...]:
     """
     model, table = work.store.read_network()
     layers, classes = select_layers(table, work.config.layers), class_layer(table)
-    missing = left_out(table, work.config.layers)
-    if missing:
+    if missing := left_out(table, work.config.layers):
         work.progress.say(missing)
     if classes is None:
         if work.config.classes or work.config.lenses:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..cache.audit import read_key
+from ..cache.folder import read_key
 from ..cache.selection import (
     SELECTION,
     Selection,
@@ -16,8 +16,8 @@ from ..cache.selection import (
 )
 from ..config import Config
 from ..errors import InputError, UsageError, closest
-from ..files.files import escape_name, shown
-from ..records import CLASSES, LayerInfo
+from ..files.names import escape_name, shown
+from ..records.network import CLASSES, LayerInfo
 from ..rendering.kinds import Recipe, digest
 from .look import lens_fingerprint, lens_images
 from .recipes import recipes_for, rendering_fingerprint

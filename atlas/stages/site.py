@@ -19,7 +19,7 @@ from ..cache.selection import SELECTION, Selection, atlas_name, read_selection, 
 from ..cache.store import Store
 from ..config import Config
 from ..errors import AtlasError, InputError, one_line
-from ..files.files import escape_name, shown
+from ..files.names import escape_name, shown
 from ..gallery.addresses import comparison_page
 from ..gallery.links import link_targets
 from ..gallery.pages.compare import Other
@@ -28,7 +28,9 @@ from ..gallery.write import SiteReport, write_site
 from ..progress import Progress
 from ..ranking.matching import check_comparable
 from ..ranking.ranking import rank_channels
-from ..records import CLASSES, LayerAtlas, LayerInfo, ModelAtlas, Pictures, Rendering
+from ..records.atlas import LayerAtlas, ModelAtlas, Pictures
+from ..records.network import CLASSES, LayerInfo
+from ..records.units import Rendering
 
 LABELS = "labels.toml"
 

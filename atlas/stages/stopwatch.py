@@ -16,14 +16,16 @@ from ..network import tuning
 from ..network.network import Network, spatial_mean
 from ..ranking.activations import PASS_BATCH, measure_layers
 from ..ranking.ranking import channel_statistics
-from ..records import LayerInfo, LayerStats
+from ..records.network import LayerInfo
+from ..records.statistics import LayerStats
 from ..rendering.engine import render
 from ..rendering.job import Job, Nature
 from ..rendering.kinds import FourierRecipe, Octave, Recipe
 from ..rendering.parameterization import half_spectrum
 from ..rendering.scoring import score_images
 from ..shapes import Picture, Shape
-from .rank import view_shape, wanted_layers
+from .choose import wanted_layers
+from .rank import view_shape
 from .run import Work
 
 DEPTHS = 4

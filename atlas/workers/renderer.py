@@ -12,7 +12,7 @@ from ..errors import AtlasError, InputError, one_line
 from ..models.load import load_model
 from ..network import tuning
 from ..network.network import Network
-from ..records import Rendering
+from ..records.units import Rendering
 from ..rendering.attempts import render_best
 from ..rendering.job import Job, Nature
 from ..rendering.kinds import Recipe

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records import LayerInfo, Rendering, Unit
+from ..records.network import LayerInfo
+from ..records.units import Rendering, Unit
 from ..rendering.attempts import failed_rendering
 from ..rendering.kinds import Recipe
 from ..shapes import Picture

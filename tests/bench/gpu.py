@@ -21,7 +21,7 @@ from atlas.config import Config
 from atlas.models.load import load_model
 from atlas.network.network import Network
 from atlas.network.tuning import choose_device, choose_precision, describe_device
-from atlas.records import LayerInfo
+from atlas.records.network import LayerInfo
 from atlas.stages.stopwatch import made_up, time_step
 from tests.bench.speed import octaves_of
 

@@ -27,7 +27,9 @@ from atlas.network.network import Network
 from atlas.network.tuning import CPU_BATCH
 from atlas.ranking.activations import measure_layers
 from atlas.ranking.ranking import rank_channels
-from atlas.records import LayerInfo, LayerStats, Rendering
+from atlas.records.network import LayerInfo
+from atlas.records.statistics import LayerStats
+from atlas.records.units import Rendering
 from atlas.rendering.attempts import render_best
 from atlas.rendering.job import Job, Nature
 from atlas.rendering.kinds import FourierRecipe, Recipe, facet, negative

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from atlas.gallery.write import SiteReport, write_site
-from atlas.records import ModelAtlas
+from atlas.records.atlas import ModelAtlas
 from tests.browser import sites
 from tests.synthetic import SyntheticPictures, make_atlas
 

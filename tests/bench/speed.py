@@ -44,7 +44,9 @@ from atlas.models.table import layer_table
 from atlas.network.network import Network
 from atlas.network.tuning import CPU_BATCH, describe_device
 from atlas.ranking.ranking import rank_channels
-from atlas.records import LayerStats, ModelInfo, Rendering
+from atlas.records.network import ModelInfo
+from atlas.records.statistics import LayerStats
+from atlas.records.units import Rendering
 from atlas.rendering.attempts import render_best
 from atlas.rendering.job import Job, Nature
 from atlas.rendering.kinds import PixelRecipe

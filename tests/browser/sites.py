@@ -17,7 +17,8 @@ import pytest
 from atlas.gallery.pages.compare import Other
 from atlas.gallery.serve import PREFIX, Handler, Server
 from atlas.gallery.write import write_site
-from atlas.records import LayerAtlas, ModelAtlas, SkippedFile
+from atlas.records.atlas import LayerAtlas, ModelAtlas
+from atlas.records.samples import SkippedFile
 from tests import tools
 from tests.synthetic import SyntheticPictures, make_atlas
 

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from playwright.sync_api import Page
 
-from atlas.records import ModelAtlas, Rendering
+from atlas.records.atlas import ModelAtlas
+from atlas.records.units import Rendering
 from tests.browser import sites
 from tests.browser.sites import FIRST, Site, marks
 from tests.synthetic import SyntheticPictures, make_atlas

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from atlas.cache import codec, store
+from atlas.cache import hdf5, store
 from atlas.cache.audit import check
 from atlas.cache.store import Store
 from atlas.errors import CacheError
-from atlas.files import files
+from atlas.files.digests import sha256_bytes
+from atlas.files.files import atomic_write
+from atlas.files.lock import lock
 from tests.store_records import KEY, MODEL, block_paths, damage_flip, fill, reopen, stats, tree
 
 
@@ -53,12 +55,12 @@ def test_a_damaged_file_is_quarantined_and_only_that_one_is_gone(filled, damage,
         assert len(opened.quarantined) == 1
         assert str(hurt) in opened.quarantined[0]
         assert not hurt.exists()
-        assert set(opened._blocks) == set(blocks) - {hurt}
+        assert set(opened.index.blocks) == set(blocks) - {hurt}
         notes = list((filled / "quarantine").glob("*.txt"))
         assert len(notes) == 1
         assert notes[0].read_text().startswith(hurt.relative_to(filled).as_posix())
         fill(opened)
-        assert set(opened._blocks) == set(blocks)
+        assert set(opened.index.blocks) == set(blocks)
     with reopen(filled) as opened:
         assert opened.quarantined == []
     assert check(filled) == []
@@ -87,7 +89,7 @@ def test_a_block_in_the_place_of_another_kind_is_moved_away(filled):
 
 def test_something_else_with_the_right_digest_is_moved_away(filled):
     for name, data in [("ranking/x.{}.h5", b"not HDF5"), ("network.{}.json", b"[1")]:
-        (filled / name.format(files.sha256_bytes(data)[:12])).write_bytes(data)
+        (filled / name.format(sha256_bytes(data)[:12])).write_bytes(data)
     with reopen(filled) as opened:
         assert len(opened.quarantined) == 2
         assert opened.read_network()[0] == MODEL
@@ -113,18 +115,18 @@ def test_an_unreadable_file_is_quarantined(filled, monkeypatch):
 def test_a_newer_schema_is_refused_and_left_alone(filled, kind, monkeypatch):
     with monkeypatch.context() as patch, reopen(filled) as opened:
         patch.setattr(store, "SCHEMA", 2)
-        patch.setattr(codec, "SCHEMA", 2)
+        patch.setattr(hdf5, "SCHEMA", 2)
         if kind == "h5":
             opened.write_stats(stats("new"))
         elif kind == "json":
             opened.write_network(replace(MODEL, title="New"), [])
         else:
-            store.atomic_write(filled / "key.json", json.dumps({"schema": 2, "key": KEY}).encode())
+            atomic_write(filled / "key.json", json.dumps({"schema": 2, "key": KEY}).encode())
     before = tree(filled)
     for way in (reopen, Store.read):
         with pytest.raises(CacheError, match=r"schema 2.* reads schema 1"):
             way(filled)
     assert len(check(filled)) == 1
     assert tree(filled) == before
-    with files.lock(filled / ".lock", "free again"):
+    with lock(filled / ".lock"):
         pass

@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 
 from atlas.cache.store import Store
-from atlas.files import files
-from atlas.records import Unit
+from atlas.files.digests import sha256_file
+from atlas.records.units import Unit
 from tests.store_records import FINGERPRINT, KEY, RUN, block_paths, rendering, same, tree
 
 
@@ -65,7 +65,7 @@ def test_every_block_is_named_by_its_digest_and_checksummed(filled):
     paths = [path for path in block_paths(filled) if path.suffix == ".h5"]
     assert len(paths) == 8
     for path in paths:
-        assert path.name.split(".")[-2] == files.sha256_file(path)[:12]
+        assert path.name.split(".")[-2] == sha256_file(path)[:12]
         with h5py.File(path, "r") as file:
             assert file.attrs["schema"] == 1
             found: list[h5py.Dataset] = []

@@ -17,12 +17,13 @@ import h5py
 import numpy as np
 import pytest
 
-from atlas.cache import export
+from atlas.cache import export, export_contents
 from atlas.cache.export import write_export
 from atlas.errors import CacheError
-from atlas.files.files import unescape_name
+from atlas.files.names import unescape_name
 from atlas.gallery import sheets
-from atlas.records import ModelAtlas, Rendering, Unit
+from atlas.records.atlas import ModelAtlas
+from atlas.records.units import Rendering, Unit
 from tests.synthetic import SyntheticPictures, make_atlas
 
 SIZE = 16
@@ -423,8 +424,10 @@ def test_pictures_are_read_and_written_one_at_a_time(tmp_path, monkeypatch):
             order.append("read")
             return super().rendering(unit, recipe)
 
-    check = export.Writer.check
-    monkeypatch.setattr(export.Writer, "check", lambda self: (order.append("safe"), check(self)))
+    check = export_contents.Writer.check
+    monkeypatch.setattr(
+        export_contents.Writer, "check", lambda self: (order.append("safe"), check(self))
+    )
     write_export(tmp_path / "atlas.h5", atlas, Watched(atlas), "1")
     reads = [place for place, what in enumerate(order) if what == "read"]
     assert len(reads) == 12

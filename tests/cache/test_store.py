@@ -13,12 +13,15 @@ import h5py
 import numpy as np
 import pytest
 
-from atlas.cache import store
-from atlas.cache.audit import check, key_folders
+from atlas.cache import blocks
+from atlas.cache.audit import check
+from atlas.cache.folder import key_folders
+from atlas.cache.merge import merge_store
+from atlas.cache.opened import OPEN_FILES
 from atlas.cache.store import Store
 from atlas.errors import CacheError
-from atlas.files import files
-from atlas.records import Unit
+from atlas.files.digests import sha256_bytes
+from atlas.records.units import Unit
 from tests.store_records import (
     FINGERPRINT,
     KEY,
@@ -87,14 +90,14 @@ def test_finished_units_come_without_pixels(filled):
 
 
 def test_more_blocks_than_stay_open_are_all_read(tmp_path):
-    count = store.OPEN_FILES + 3
+    count = OPEN_FILES + 3
     with Store.open(tmp_path, "tiny", KEY) as opened:
         for channel in range(count):
             opened.write_renderings(channel, channel, FINGERPRINT, [rendering(channel)], RUN)
         for channel in [*range(count), *range(count)]:
             unit = Unit(layer="conv", channel=channel)
             assert same(opened.rendering(unit, FINGERPRINT), rendering(channel))
-            assert len(opened._opened) <= store.OPEN_FILES
+            assert len(opened.opened.files) <= OPEN_FILES
 
 
 def test_hostile_layer_names_stay_inside_the_folder_and_come_back(tmp_path):
@@ -144,8 +147,8 @@ def test_of_two_blocks_with_one_unit_the_greater_name_counts(tmp_path):
     with Store.open(tmp_path, "tiny", KEY) as opened:
         for made in (one, two):
             opened.write_renderings(0, 0, FINGERPRINT, [made], RUN)
-            by_name[max(map(str, opened._blocks), key=os.path.getmtime)] = made
-        held = {path.name for path in opened._blocks}
+            by_name[max(map(str, opened.index.blocks), key=os.path.getmtime)] = made
+        held = {path.name for path in opened.index.blocks}
     assert len(held) == 2
     winner = max(held)
     with h5py.File(next(tmp_path.rglob(winner)), "r") as file:
@@ -183,7 +186,7 @@ def test_no_result_is_written_twice(filled, monkeypatch):
         raise AssertionError(args)
 
     with reopen(filled) as opened:
-        monkeypatch.setattr(store, "atomic_write", refuse)
+        monkeypatch.setattr(blocks, "atomic_write", refuse)
         opened.write_stats(stats("conv"))
         opened.write_views(3, [b"jpeg 3"])
         opened.write_network(MODEL, [LAYER])
@@ -214,7 +217,7 @@ def test_leftovers_of_interrupted_writes_are_deleted(filled):
 def test_the_folder_is_named_by_model_and_key(tmp_path):
     with Store.open(tmp_path, "timm/x", KEY) as opened:
         text = '{"model":"tiny","schema":1,"seed":0}'
-        assert opened.folder == tmp_path / "timm~2Fx" / files.sha256_bytes(text.encode())[:16]
+        assert opened.folder == tmp_path / "timm~2Fx" / sha256_bytes(text.encode())[:16]
     assert key_folders(tmp_path) == [opened.folder]
     assert json.loads((opened.folder / "key.json").read_text())["key"] == KEY
 
@@ -366,8 +369,8 @@ def test_merging_copies_what_is_missing(filled, tmp_path):
     with Store.open(tmp_path / "two", "tiny", KEY) as here, Store.read(filled) as there:
         here.write_stats(stats("conv"))
         here.write_network(replace(MODEL, title="Mine"), [])
-        assert here.merge(there) == 8  # neither the statistics nor the network it has
-        assert here.merge(there) == 0
+        assert merge_store(here, there) == 8  # neither the statistics nor the network it has
+        assert merge_store(here, there) == 0
         assert here.read_network()[0].title == "Mine"
         assert same(here.rendering(Unit(layer="conv", channel=3), FINGERPRINT), rendering(3))
         assert here.finished(FINGERPRINT)["conv"][3].seconds == 3.1
@@ -380,7 +383,7 @@ def test_merging_another_key_is_refused(filled, tmp_path):
         Store.read(filled) as there,
         pytest.raises(CacheError, match="different keys"),
     ):
-        here.merge(there)
+        merge_store(here, there)
 
 
 def test_what_is_recorded_of_the_run_lies_beside_the_block(filled):

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from atlas.cache.audit import inspect
 from atlas.cache.store import Store
-from atlas.gallery.tree import Tree, broken_links, remove_temporaries
+from atlas.gallery.links import broken_links
+from atlas.gallery.tree import Tree, remove_temporaries
 from tests.faults.shim import FAULTS, KILL, NO_ROOM, UNTOUCHED, Fault, in_child, is_acceptable
 from tests.store_records import FINGERPRINT, KEY, MODEL, RUN, fill, rendering, stats
 

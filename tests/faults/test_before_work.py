@@ -12,9 +12,9 @@ import torch
 
 from atlas import pipeline
 from atlas.cache.store import Store
-from atlas.config import Config, canonical_json
+from atlas.config import Config
 from atlas.errors import CacheError
-from atlas.files.files import sha256_bytes
+from atlas.files.digests import canonical_json, sha256_bytes
 from atlas.progress import Progress
 from tests.faults.exhaust import read_tree
 from tests.faults.shim import CREATE, OTHER, READ_ONLY, RENAME, SYNC, run

@@ -13,7 +13,7 @@ from atlas import pipeline
 from atlas.cache.audit import check
 from atlas.cache.store import Store
 from atlas.config import Config
-from atlas.files.files import sha256_bytes
+from atlas.files.digests import sha256_bytes
 from atlas.progress import Progress
 from tests.faults.conftest import SOAK
 from tests.faults.exhaust import read_tree

@@ -13,7 +13,7 @@ from atlas.cache.store import Store
 from atlas.config import Config
 from atlas.errors import AtlasError
 from atlas.progress import Progress
-from atlas.records import LayerStats
+from atlas.records.statistics import LayerStats
 from tests.faults.exhaust import read_tree
 
 HERE = "tests.faults.networks"

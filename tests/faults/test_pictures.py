@@ -18,11 +18,11 @@ from PIL import Image
 from atlas import pipeline
 from atlas.config import Config
 from atlas.errors import InputError
-from atlas.files.files import escape_name
+from atlas.files.names import escape_name
 from atlas.images.decode import decode
 from atlas.images.load import TIME_LIMIT, Loaded, find_images, load
 from atlas.progress import Progress
-from atlas.records import SkippedFile
+from atlas.records.samples import SkippedFile
 from tests.faults.conftest import SOAK
 from tests.faults.shim import run
 from tests.images.test_headers import bombs

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from atlas.config import Config
 from atlas.errors import InputError
-from atlas.files.files import sha256_file
+from atlas.files.digests import sha256_file
 from atlas.models.load import identify, load_model
 from atlas.models.state_dict import digest_tensors
 from tests.faults.conftest import SOAK

@@ -11,7 +11,8 @@ import pytest
 from atlas.gallery import sheets
 from atlas.gallery.draw import Source, Studio, draw_unit
 from atlas.gallery.tree import Tree
-from atlas.records import ModelAtlas, Rendering, Unit
+from atlas.records.atlas import ModelAtlas
+from atlas.records.units import Rendering, Unit
 from tests.synthetic import SyntheticPictures, make_atlas
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from atlas.gallery import sentences as captions
 from atlas.gallery.text import reach
-from atlas.records import Scores
+from atlas.records.units import Scores
 
 
 def scores(**given: float) -> Scores:

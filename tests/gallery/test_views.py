@@ -6,7 +6,7 @@ from pathlib import Path
 
 from atlas.gallery.pages.frame import TEMPLATES
 from atlas.gallery.views import LayerView, Picture, Shot, UnitView
-from atlas.records import LayerAtlas
+from atlas.records.atlas import LayerAtlas
 from tests.synthetic import make_atlas
 
 LAYER: LayerAtlas = make_atlas(layers=1, units=6, images=3, plain=True).layers[0]

@@ -24,7 +24,9 @@ from atlas.errors import CacheError, CheckError, UsageError
 from atlas.gallery import tree as sitetree
 from atlas.gallery import write as gallery
 from atlas.gallery.write import SiteReport, check_site, write_site
-from atlas.records import ModelAtlas, SkippedFile, Unit
+from atlas.records.atlas import ModelAtlas
+from atlas.records.samples import SkippedFile
+from atlas.records.units import Unit
 from tests.schemas import problems
 from tests.synthetic import SyntheticPictures, make_atlas
 

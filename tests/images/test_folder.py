@@ -8,7 +8,7 @@ import pytest
 from atlas.errors import InputError
 from atlas.images.folder import MAX_BYTES, read_file
 from atlas.images.load import find_images, load
-from atlas.records import SkippedFile
+from atlas.records.samples import SkippedFile
 from tests.picture_files import encode, fill, flat, reds, save
 
 

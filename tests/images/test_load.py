@@ -14,7 +14,7 @@ from atlas.images import load as images
 from atlas.images.decode import decode
 from atlas.images.load import Loaded, find_images, load
 from atlas.images.sandbox import LOOKAHEAD
-from atlas.records import SkippedFile
+from atlas.records.samples import SkippedFile
 from tests.picture_files import encode, fill, flat, reds, save
 
 

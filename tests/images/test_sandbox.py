@@ -14,7 +14,7 @@ from atlas.images import sandbox as decoders
 from atlas.images.decode import decode
 from atlas.images.load import find_images, load
 from atlas.images.squares import cut, spare_factor
-from atlas.records import USUAL_CROP
+from atlas.records.samples import USUAL_CROP
 from tests.picture_files import fill, reds
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from atlas.images.squares import centre_box, cut, encode_view, resize
-from atlas.records import USUAL_CROP, CentralCrop
+from atlas.records.samples import USUAL_CROP, CentralCrop
 
 OWN = CentralCrop(share=1, prepared=True)
 

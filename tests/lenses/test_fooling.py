@@ -9,7 +9,8 @@ from torch import nn
 from atlas.lenses import fooling
 from atlas.lenses.fooling import choose_target, fool, is_taken_for, top_predictions
 from atlas.network.network import spatial_mean
-from atlas.records import CLASSES, FoolingImage
+from atlas.records.lens import FoolingImage
+from atlas.records.network import CLASSES
 from tests.classifiers import MEAN, STD, classifier, conv_network, normalised, pictures
 
 

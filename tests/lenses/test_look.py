@@ -12,7 +12,8 @@ from atlas.lenses import look as lenses
 from atlas.lenses.look import averaged_down, look, most_active
 from atlas.models.load import load_model
 from atlas.network.network import Network
-from atlas.records import CLASSES, Lens
+from atlas.records.lens import Lens
+from atlas.records.network import CLASSES
 from tests.classifiers import classifier, conv_network, normalised, pictures
 from tests.helpers import network_of, tiny_network
 

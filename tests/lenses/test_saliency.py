@@ -10,7 +10,7 @@ from atlas.images.tensors import to_tensor
 from atlas.lenses import saliency as module
 from atlas.lenses.saliency import class_gradients, saliency, smoothgrad, strongest_colour
 from atlas.network.network import spatial_mean
-from atlas.records import CLASSES
+from atlas.records.network import CLASSES
 from tests.classifiers import MEAN, STD, classifier, conv_network, normalised, pictures
 
 

@@ -12,7 +12,7 @@ from atlas.models.answer import BANDS, ideal, moved, spread
 from atlas.models.axes import changed_images, sketch
 from atlas.models.probes import probe_images
 from atlas.models.table import layer_table
-from atlas.records import LayerInfo
+from atlas.records.network import LayerInfo
 from tests.layer_tables import Small, names, row
 
 SIDE = 64

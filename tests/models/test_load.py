@@ -26,7 +26,7 @@ from atlas.models.selection import class_layer, select_layers
 from atlas.models.state_dict import digest_tensors
 from atlas.models.torchvision import classifier, torchvision_network, torchvision_title
 from atlas.progress import Progress
-from atlas.records import USUAL_CROP, CentralCrop
+from atlas.records.samples import USUAL_CROP, CentralCrop
 from tests.helpers import calibrated_googlenet, tiny_network
 from tests.layer_tables import message, names
 

@@ -22,7 +22,7 @@ from atlas.models.outputs import (
 from atlas.models.probes import probe_images
 from atlas.network.network import Network, spatial_mean
 from atlas.ranking.activations import measure_layers
-from atlas.records import CLASSES, Outputs
+from atlas.records.network import CLASSES, Outputs
 from atlas.rendering.engine import render
 from atlas.rendering.recipes import find_recipes
 from atlas.rendering.scoring import score_images

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from atlas.models.scores import find_scores, is_made_of, to_scores
 from atlas.ranking.classes import probabilities
-from atlas.records import Outputs
+from atlas.records.network import Outputs
 
 
 @dataclass

@@ -12,7 +12,7 @@ from atlas.models.probes import probe_images
 from atlas.models.selection import class_layer
 from atlas.models.table import layer_table
 from atlas.models.trace import described, only_map
-from atlas.records import LayerInfo
+from atlas.records.network import LayerInfo
 from tests.layer_tables import Small, names, random_layers, row, table_of
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from atlas.ranking import activations
 from atlas.ranking.activations import batches, measure_layers, summarise
-from atlas.records import LayerStats
+from atlas.records.statistics import LayerStats
 from tests.helpers import layer_info, natural_stats, network_of, smooth_images, tiny_network
 
 LAYERS = [layer_info("relu1", 4, 16), layer_info("relu2", 3, 8)]

@@ -14,7 +14,9 @@ from atlas.ranking.classes import (
     varied_samples,
 )
 from atlas.ranking.ranking import channel_statistics
-from atlas.records import CLASSES, LayerStats, Sample
+from atlas.records.network import CLASSES
+from atlas.records.samples import Sample
+from atlas.records.statistics import LayerStats
 from tests.helpers import layer_info
 
 NAMES = ("tabby", "crane", "Tiger Cat", "crane")

@@ -8,7 +8,8 @@ import pytest
 from atlas.errors import InputError
 from atlas.ranking.matching import match_units
 from atlas.ranking.ranking import channel_statistics
-from atlas.records import LayerAtlas, ModelAtlas, Unit
+from atlas.records.atlas import LayerAtlas, ModelAtlas
+from atlas.records.units import Unit
 from tests.helpers import layer_info
 from tests.synthetic import make_atlas
 

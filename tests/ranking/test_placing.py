@@ -18,7 +18,8 @@ from atlas.network.network import Network
 from atlas.ranking.activations import measure_layers
 from atlas.ranking.placing import boxes_of, place_by_gradient, unplaced
 from atlas.ranking.ranking import patch_boxes, patch_shape
-from atlas.records import LayerInfo, LayerStats
+from atlas.records.network import LayerInfo
+from atlas.records.statistics import LayerStats
 from tests.helpers import layer_info, network_of
 from tests.layer_tables import Small, row
 

@@ -13,7 +13,7 @@ from atlas.ranking.ranking import (
     patch_boxes,
     rank_channels,
 )
-from atlas.records import EXAMPLES, NEIGHBOURS, LayerStats
+from atlas.records.statistics import EXAMPLES, NEIGHBOURS, LayerStats
 from tests.helpers import layer_info
 
 

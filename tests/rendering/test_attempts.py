@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from atlas.network.network import Network
-from atlas.records import LayerStats, Rendering, Scores, Unit
+from atlas.records.statistics import LayerStats
+from atlas.records.units import Rendering, Scores, Unit
 from atlas.rendering import attempts, engine
 from atlas.rendering.attempts import even_chunks, failed_rendering, render_best
 from atlas.rendering.engine import is_out_of_memory, render

@@ -20,7 +20,7 @@ from atlas.config import Config
 from atlas.images.tensors import to_tensor
 from atlas.models.load import load_model
 from atlas.network.network import Network
-from atlas.records import LayerStats
+from atlas.records.statistics import LayerStats
 from atlas.rendering.engine import in_grey, render
 from atlas.rendering.job import Draft, Nature
 from atlas.rendering.kinds import (

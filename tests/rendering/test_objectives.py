@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from atlas.ranking.ranking import channel_statistics
-from atlas.records import LayerStats
+from atlas.records.statistics import LayerStats
 from atlas.rendering.objectives import (
     COMPANIONS,
     company_objective,

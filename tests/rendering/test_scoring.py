@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from atlas.network.network import Network
 from atlas.ranking.ranking import channel_statistics
-from atlas.records import CLASSES, LayerStats, Scores
+from atlas.records.network import CLASSES
+from atlas.records.statistics import LayerStats
+from atlas.records.units import Scores
 from atlas.rendering.scoring import (
     high_frequency,
     judge,

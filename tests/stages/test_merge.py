@@ -11,9 +11,9 @@ import pytest
 from atlas.cache.audit import check
 from atlas.cache.selection import write_selection
 from atlas.cache.store import Store
-from atlas.config import fingerprint
 from atlas.errors import CacheError
-from atlas.records import Unit
+from atlas.files.digests import fingerprint
+from atlas.records.units import Unit
 from atlas.stages.merge import Merged, differences, find_keys, merge_cache
 from tests.store_records import FINGERPRINT, KEY, RUN, SELECTED, fill, rendering
 
@@ -100,7 +100,7 @@ def test_a_damaged_block_is_named_and_all_others_are_copied(
     there: Path, here: Path, index: int
 ) -> None:
     with Store.read(there) as store:
-        path = sorted(store.paths)[index]
+        path = sorted(store.index.blocks)[index]
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ...records import ModelAtlas
+from ...records.atlas import ModelAtlas
 from ..views import ClassesView, ClassImage, ClassView
 from .encode import Address, Double, Single, record
 from .units import (

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ...records import ModelAtlas
+from ...records.atlas import ModelAtlas
 from ..addresses import IMAGES
 from ..image_views import Fooled, Heat, ImageView, OnImage
 from .encode import Address, Double, Single, record

@@ -7,7 +7,9 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from ...ranking.matching import Match
-from ...records import CentralCrop, ModelAtlas, Outputs, SkippedFile
+from ...records.atlas import ModelAtlas
+from ...records.network import Outputs
+from ...records.samples import CentralCrop, SkippedFile
 from ..addresses import IMAGES
 from ..image_views import ImageView
 from ..text import shown

@@ -13,7 +13,8 @@ from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta
 
-from ...records import CHANGES, ModelAtlas, Start, Status
+from ...records.atlas import ModelAtlas
+from ...records.units import CHANGES, Start, Status
 from ..text import shown
 from ..views import Example, Picture, UnitView
 from .encode import SCHEMA, Address, Double, Schema, Single, Singles, plain, record

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from markupsafe import Markup
 
 from ...ranking.classes import compete
-from ...records import Rendering
+from ...records.units import Rendering
 from .. import class_sentences, sentences
 from ..data.classes import class_file
 from ..data.encode import single, to_json

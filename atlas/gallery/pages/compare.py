@@ -14,9 +14,11 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from ...files.files import escape_name
+from ...files.names import escape_name
 from ...ranking.matching import Match, Twin, match_units
-from ...records import ModelAtlas, ModelInfo, Pictures, Rendering, Unit
+from ...records.atlas import ModelAtlas, Pictures
+from ...records.network import ModelInfo
+from ...records.units import Rendering, Unit
 from .. import addresses, charts
 from ..data.encode import to_json
 from ..data.models import comparison_file

@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from ...errors import UsageError
-from ...records import ModelAtlas
+from ...records.atlas import ModelAtlas
 from .. import addresses, sentences
 from ..data.encode import Json
 from ..data.units import ProvenanceData, UnitData

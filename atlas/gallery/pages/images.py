@@ -6,7 +6,7 @@ a megabyte, so one is read at a time; what is kept of it are numbers and address
 
 from collections.abc import Sequence
 
-from ...records import Pictures
+from ...records.atlas import Pictures
 from .. import addresses, class_sentences, heatmaps, sheets
 from ..data.encode import to_json
 from ..data.images import image_file

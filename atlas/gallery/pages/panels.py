@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ...records import Rendering
+from ...records.units import Rendering
 from .. import charts
 from ..recipes import recipe_title
 from ..views import LayerView, Picture, Shot, UnitView

@@ -30,7 +30,10 @@ from atlas.gallery.tree import Tree
 from atlas.gallery.views import ClassesView
 from atlas.gallery.write import check_site
 from atlas.ranking.classes import class_probabilities
-from atlas.records import CLASSES, LayerAtlas, ModelAtlas, Sample, Scores
+from atlas.records.atlas import LayerAtlas, ModelAtlas
+from atlas.records.network import CLASSES
+from atlas.records.samples import Sample
+from atlas.records.units import Scores
 from tests.gallery.test_write import HOSTILE, Parsed, build, snapshot
 from tests.synthetic import SyntheticPictures, make_atlas
 

@@ -18,7 +18,8 @@ from atlas.gallery import tree as sitetree
 from atlas.gallery.pages.compare import Other, chance, correlation_histogram
 from atlas.gallery.write import SiteReport, check_site, write_site
 from atlas.progress import Progress
-from atlas.records import LayerAtlas, ModelAtlas, Unit
+from atlas.records.atlas import LayerAtlas, ModelAtlas
+from atlas.records.units import Unit
 from atlas.stages.select import check_compare
 from tests.gallery.test_write import HOSTILE, Parsed, digest, small, snapshot
 from tests.schemas import problems

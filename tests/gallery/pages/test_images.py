@@ -16,7 +16,9 @@ from atlas.gallery.image_views import Fooled, Guess
 from atlas.gallery.pages.images import outcome
 from atlas.gallery.views import LayerView, Shot, UnitView
 from atlas.gallery.write import check_site, write_site
-from atlas.records import FeatureMaps, Lens, ModelAtlas, SkippedFile
+from atlas.records.atlas import ModelAtlas
+from atlas.records.lens import FeatureMaps, Lens
+from atlas.records.samples import SkippedFile
 from tests.gallery.test_write import HOSTILE, Parsed, build, digest, pages, small, snapshot
 from tests.schemas import problems
 from tests.synthetic import SyntheticPictures, make_atlas

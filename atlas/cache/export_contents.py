@@ -1,0 +1,245 @@
+"""What an export holds: `write_atlas` puts the records into an open file, group by group."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import CacheError, one_line
+from ..files.names import escape_name, shown
+from ..gallery import sheets
+from ..gallery.sheets import Pixels
+from ..records.atlas import LayerAtlas, ModelAtlas, Pictures
+from ..records.samples import SampleSet
+from ..records.units import CHANGES, Rendering
+from ..shapes import Shape
+from .codec import lenses_to_datasets
+from .export_hdf5 import (
+    add_group,
+    add_pictures,
+    digest_array,
+    encode_visible,
+    start_digest,
+    visible_text,
+)
+from .hdf5 import Array, add_dataset
+from .stream import Stream
+
+SCHEMA = 1
+"""Version of the file's format, raised when a name, shape or meaning changes."""
+
+STATISTICS = ("mean", "std", "max", "p99")
+SCORES = ("activation", "reach", "select", "robust", "hf", "confidence")
+
+
+def shown_layers(atlas: ModelAtlas) -> list[tuple[LayerAtlas, tuple[str, ...]]]:
+    """The layers in forward order, each with its recipes; the classes, if any, come last."""
+    layers = [(layer, atlas.recipes) for layer in atlas.layers]
+    return layers if atlas.classes is None else [*layers, (atlas.classes, atlas.class_recipes)]
+
+
+@dataclass(slots=True, kw_only=True)
+class Writer:
+    """Puts groups, columns and pictures into an open file and remembers what it should read as.
+
+    Attributes:
+        file: the HDF5 file.
+        stream: what it is written through.
+        act: does what signals that came meanwhile were to do.
+        written: what `read_back` is to find.
+        pictures: renderings with pixels that were written.
+    """
+
+    file: Any
+    stream: Stream
+    act: Callable[[], None]
+    written: dict[str, str] = field(default_factory=dict)
+    pictures: int = 0
+
+    def group(self, path: str, attributes: Mapping[str, str | int], ordered: bool = False) -> None:
+        """Make a group with attributes."""
+        add_group(self.file, path, ordered)
+        self.attributes(path, attributes)
+
+    def attributes(self, path: str, values: Mapping[str, str | int]) -> None:
+        """Give a group attributes: texts that any reader takes, 64-bit integers."""
+        item = self.file[path or "/"]
+        for name, value in values.items():
+            kept = visible_text(value) if isinstance(value, str) else np.int64(value)
+            item.attrs[name] = kept
+            self.written[f"{path}@{name}"] = str(kept)
+
+    def check(self) -> None:
+        """Stop here, between two calls of the library, if a write failed or a signal came."""
+        self.stream.check()
+        self.act()
+
+    def column(self, path: str, array: Array) -> None:
+        """Write a small array."""
+        add_dataset(self.file, path, array)
+        self.written[path] = digest_array(array)
+        self.check()
+
+    def images(self, path: str, count: int, size: Shape, drawn: Iterable[Pixels | None]) -> None:
+        """Write a stack of pictures, one in memory at a time; None stands for a black one."""
+        dataset = add_pictures(self.file, path, count, size)
+        digest = start_digest(dataset.shape, dataset.dtype)
+        for row, pixels in enumerate(drawn):
+            self.pictures += pixels is not None
+            picture = np.zeros((*size, 3), np.uint8) if pixels is None else pixels
+            dataset[row] = picture
+            digest.update(picture.tobytes())
+            self.check()
+        self.written[path] = digest.hexdigest()
+
+
+def write_atlas(writer: Writer, atlas: ModelAtlas, pictures: Pictures, version: str) -> None:
+    """Write the attributes of the root, the layers in forward order and the sample images."""
+    root: dict[str, str | int] = {
+        "schema": SCHEMA,
+        "atlas_version": version,
+        "model": atlas.model.name,
+        "weights_sha256": atlas.model.weights_sha256,
+        "images_sha256": atlas.samples.sha256,
+        "n_images": len(atlas.samples.samples),
+        "recipe": atlas.recipes[0],
+        "seed": atlas.seed,
+        "created": atlas.run.created,
+    }
+    writer.attributes("", root)
+    writer.group("layers", {}, ordered=True)
+    for layer, recipes in shown_layers(atlas):
+        write_layer(writer, layer, recipes, atlas, pictures)
+    write_lenses(writer, atlas.lenses, pictures)
+    write_samples(writer, atlas.samples)
+
+
+def write_layer(
+    writer: Writer,
+    layer: LayerAtlas,
+    recipes: Sequence[str],
+    atlas: ModelAtlas,
+    pictures: Pictures,
+) -> None:
+    """Write the statistics of all channels of a layer and everything of its chosen units.
+
+    Layers of one's own network and recipes may be called anything; an escaped name keeps each in
+    its group, and the attribute `name` says what it was.
+    """
+    path = f"layers/{escape_name(layer.info.name)}"
+    names = ("name", "index", "channels", "height", "width", "type")
+    writer.group(path, {name: getattr(layer.info, name) for name in names})
+    for name in STATISTICS:
+        writer.column(f"{path}/{name}", getattr(layer.stats, name).astype(np.float32))
+    writer.column(f"{path}/ranking", padded(layer.ranking, layer.stats.channels))
+    write_units(writer, f"{path}/units", recipes[0], atlas, layer, pictures)
+    write_examples(writer, f"{path}/examples", layer)
+    if recipes[1:]:
+        writer.group(f"{path}/recipes", {}, ordered=True)
+    for recipe in recipes[1:]:
+        place = f"{path}/recipes/{escape_name(recipe)}"
+        write_units(writer, place, recipe, atlas, layer, pictures)
+
+
+def write_examples(writer: Writer, path: str, layer: LayerAtlas) -> None:
+    """Write the dataset examples of the chosen units, (U, K), best first."""
+    stats, chosen = layer.stats, list(layer.chosen)
+    writer.group(path, {})
+    writer.column(f"{path}/image_index", stats.example_image[chosen].astype(np.int32))
+    writer.column(f"{path}/activation", stats.example_activation[chosen].astype(np.float32))
+    writer.column(f"{path}/box", stats.example_box[chosen].astype(np.int32))
+
+
+def padded(ranking: Array, channels: int) -> Array:
+    """The ranking at its full length (C,) int32; −1 where channels were not finite, at the end."""
+    full = np.full(channels, -1, np.int32)
+    full[: len(ranking)] = ranking
+    return full
+
+
+def write_units(
+    writer: Writer,
+    path: str,
+    recipe: str,
+    atlas: ModelAtlas,
+    layer: LayerAtlas,
+    pictures: Pictures,
+) -> None:
+    """Write the chosen units of a layer as one recipe shows them, in order of rank."""
+    writer.group(path, {"name": recipe})
+    records = {one.unit.channel: one for one in layer.renderings if one.recipe == recipe}
+    rows = [records.get(channel) for channel in layer.chosen]
+    writer.column(f"{path}/channel", np.array(layer.chosen, np.int32))
+    drawn = (draw_unit(row, pictures, atlas) for row in rows)
+    writer.images(f"{path}/image", len(rows), atlas.shape, drawn)
+    for name, array in unit_columns(rows).items():
+        writer.column(f"{path}/{name}", array)
+
+
+def draw_unit(record: Rendering | None, pictures: Pictures, atlas: ModelAtlas) -> Pixels | None:
+    """The 8-bit picture of a unit (H, W, 3), or None where there is none.
+
+    Pictures of one atlas differ in size where `pyramid` is among its recipes, which goes by sides
+    of its own; a dataset has one size.
+
+    Raises:
+        CacheError: the picture cannot be read.
+    """
+    if record is None or record.status == "failed":
+        return None
+    with reading(f"the picture of {shown(str(record.unit))} by {record.recipe}"):
+        image = pictures.rendering(record.unit, record.recipe).image
+    return sheets.fit(sheets.to_pixels(image, atlas.shown), *atlas.shape) if image.size else None
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Say what cannot be read; an OSError here would be taken for one of the new file.
+
+    Raises:
+        CacheError: an OSError was raised in the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise CacheError(
+            f"cannot read {what} ({one_line(error)}); run `build_atlas.py check`"
+        ) from error
+
+
+def unit_columns(rows: Sequence[Rendering | None]) -> dict[str, Array]:
+    """Status, scores, seconds and seed of units, (U,) each; None stands for one not rendered."""
+    columns: dict[str, Array] = {
+        "status": encode_visible(["unrendered" if row is None else row.status for row in rows])
+    }
+    for name in SCORES:
+        values = [math.nan if row is None else getattr(row.scores, name) for row in rows]
+        columns[name] = np.array(values, np.float32)
+    ranks = [(0,) * CHANGES if row is None else row.scores.ranks for row in rows]
+    columns["ranks"] = np.array(ranks, np.int32).reshape(-1, CHANGES)
+    columns["seconds"] = np.array([math.nan if row is None else row.seconds for row in rows], "f4")
+    columns["seed"] = np.array([-1 if row is None else row.seed for row in rows], np.int64)
+    return columns
+
+
+def write_lenses(writer: Writer, images: Sequence[int], pictures: Pictures) -> None:
+    """Write what the network makes of each image that has a page, one in memory at a time."""
+    writer.group("lenses", {}, ordered=True)
+    for image in images:
+        with reading(f"the lenses of image {image}"):
+            lens = pictures.lens(image)
+        datasets = lenses_to_datasets([lens])
+        del datasets["image"]  # the name of the group says it
+        writer.group(f"lenses/{image}", {"image_index": image})
+        for name, array in datasets.items():
+            writer.column(f"lenses/{name}", array)
+
+
+def write_samples(writer: Writer, samples: SampleSet) -> None:
+    """Write names and digests of the sample images, in the order of `image_index`."""
+    writer.group("images", {})
+    writer.column("images/path", encode_visible([sample.name for sample in samples.samples]))
+    writer.column("images/sha256", encode_visible([sample.sha256 for sample in samples.samples]))

@@ -1,0 +1,49 @@
+"""Another key folder with the same key → this one: verified blocks are copied."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import CacheError
+from ..files.digests import sha256_bytes
+from ..files.files import atomic_write, make_folder
+from ..files.names import shown
+from .audit import Block
+from .blocks import Blocks, read_bytes
+
+
+def merge_store(here: Blocks, other: Blocks) -> int:
+    """Copy the blocks of another store with the same key whose results are not here yet.
+
+    What is here stays as it is, also where the bytes of the other one differ.
+
+    Returns:
+        How many were copied.
+
+    Raises:
+        CacheError: the keys differ, or a block cannot be read or written.
+    """
+    if other.key != here.key:
+        raise CacheError(f"{shown(other.folder)} and {shown(here.folder)} have different keys")
+    copied = 0
+    for block in other.index.blocks.values():
+        if not here.index.holds(block):
+            path = here.folder / block.path.relative_to(other.folder)
+            copy_block(block, path)
+            here.index.add(replace(block, path=path))
+            copied += 1
+    return copied
+
+
+def copy_block(block: Block, path: Path) -> None:
+    """Copy one verified file, its sidecar first.
+
+    Raises:
+        CacheError: it cannot be read or written, or has changed since it was verified.
+    """
+    data, sidecar = read_bytes(block.path), block.path.with_suffix(".json")
+    if sha256_bytes(data)[:12] not in path.name:
+        raise CacheError(f"{shown(block.path)} changed while it was copied; merge again")
+    make_folder(path.parent)
+    if block.kind == "renderings" and sidecar.exists():
+        atomic_write(path.with_suffix(".json"), read_bytes(sidecar))
+    atomic_write(path, data)

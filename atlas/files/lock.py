@@ -1,0 +1,54 @@
+"""One run at a time in a folder: `with lock(folder / ".lock"):`."""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..errors import CacheError
+from .files import cannot
+from .names import shown
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold a lock file for the length of a `with` block; the system frees it if we die.
+
+    The file is never deleted: a second process could lock the deleted one and a third the new one.
+
+    Args:
+        path: the lock file; its folder must exist. Who holds it is written into it.
+
+    Raises:
+        CacheError: another process holds it (the message names it), or it cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise cannot("lock", path, error) from error
+    try:
+        take_lock(descriptor, path)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def take_lock(descriptor: int, path: Path) -> None:
+    """Lock an open file without waiting and write into it who holds it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        holder = f"process {os.getpid()} on {socket.gethostname()} since {now}"
+        os.pwrite(descriptor, holder.encode("utf-8", "replace"), 0)
+    except BlockingIOError as error:
+        holder = os.pread(descriptor, 400, 0).decode("utf-8", "replace") or "another process"
+        raise CacheError(
+            f"{shown(path.parent)} is in use by {holder}; wait until it is done, stop it, or "
+            "choose another folder"
+        ) from error
+    except OSError as error:
+        raise cannot("lock", path, error) from error

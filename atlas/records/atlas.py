@@ -1,0 +1,125 @@
+"""All that pages show of one model; the values in it have files of their own beside this one."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..shapes import Shape, in_proportion
+from .lens import Lens
+from .network import LayerInfo, ModelInfo
+from .samples import SampleSet
+from .statistics import LayerStats, Readout
+from .units import Rendering, Unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    """What is recorded of a run but does not change its result's identity.
+
+    Attributes:
+        versions: (name, version) of this package, Python and the libraries that compute.
+        device: e.g. `cpu (AMD EPYC, 2 threads)` or `cuda (NVIDIA H100)`.
+        command: the command that reproduces it.
+        created: ISO date and time, UTC, or that of SOURCE_DATE_EPOCH.
+    """
+
+    versions: tuple[tuple[str, str], ...]
+    device: str
+    command: str
+    created: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerAtlas:
+    """Everything the pages show of one layer, without the pictures' pixels.
+
+    Attributes:
+        info: the row of the layer table.
+        stats: statistics of all its channels over the sample images.
+        natural: the statistics that scores are measured against: those of a reference set, or
+            `stats` itself.
+        ranking: (C',) int32, channels by descending score; non-finite channels are left out.
+        chosen: channels that this atlas is to show, in order of rank.
+        renderings: those finished; a chosen channel may have several recipes, or none yet. Their
+            `image` is (3, 0, 0): pixels are read through `Pictures`.
+    """
+
+    info: LayerInfo
+    stats: LayerStats
+    natural: LayerStats
+    ranking: NDArray[np.int32]
+    chosen: tuple[int, ...]
+    renderings: tuple[Rendering, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAtlas:
+    """Everything the site shows of one model, without the pictures' pixels.
+
+    Attributes:
+        model: the network.
+        samples: the sample images.
+        natural: the images behind the statistics that scores are measured against: a reference
+            set, or `samples` itself.
+        layers: in forward order.
+        classes: the classifier's output as a layer, its chosen channels are the classes to show;
+            None where the network has none or no class was asked for.
+        class_recipes, class_recipe_digests: the recipes that classes are rendered by.
+        readout: which channels raise each class; None where the classifier reads no layer's means.
+        lenses: sample images that have a page of their own.
+        recipes: names of the recipes asked for, the first one is the default picture.
+        recipe_digests: SHA-256 of the constants of each recipe, in the same order.
+        rank: how units are ranked: "mean", "max" or "contrast".
+        size: longer side of the renderings in pixels.
+        seed: the seed of the whole atlas.
+        key: the 16 hexadecimal digits of the cache key.
+        run: versions, device, command, date.
+        shown: the channels that pages show, counted from 0; () where they are colours.
+    """
+
+    model: ModelInfo
+    samples: SampleSet
+    natural: SampleSet
+    layers: tuple[LayerAtlas, ...]
+    recipes: tuple[str, ...]
+    recipe_digests: tuple[str, ...]
+    rank: str
+    size: int
+    seed: int
+    key: str
+    run: RunInfo
+    classes: LayerAtlas | None = None
+    class_recipes: tuple[str, ...] = ()
+    class_recipe_digests: tuple[str, ...] = ()
+    readout: Readout | None = None
+    lenses: tuple[int, ...] = ()
+    shown: tuple[int, ...] = ()
+
+    @property
+    def shape(self) -> Shape:
+        """Height and width of a rendering."""
+        return in_proportion(self.size, self.model.shape)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Recipe → SHA-256 of its constants, of units and classes."""
+        classes = zip(self.class_recipes, self.class_recipe_digests, strict=True)
+        return dict(zip(self.recipes, self.recipe_digests, strict=True)) | dict(classes)
+
+
+class Pictures(Protocol):
+    """Where the gallery reads pixels from; `store.Store` is one."""
+
+    def rendering(self, unit: Unit, recipe: str) -> Rendering:
+        """The rendering of a unit with its pixels."""
+        ...
+
+    def sample(self, index: int) -> bytes:
+        """The view of a sample image, a JPEG of the part the network sees."""
+        ...
+
+    def lens(self, image: int) -> Lens:
+        """What the network makes of a sample image."""
+        ...
