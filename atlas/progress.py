@@ -34,9 +34,9 @@ class Progress:
         """One line that --quiet does not hide."""
         tqdm.write(f"warning: {text}", file=sys.stderr)
 
-    def images(self, images: Iterable[T], total: int) -> Iterator[T]:
+    def images(self, images: Iterable[T], total: int, name: str = "images") -> Iterator[T]:
         """Pass images through and show how many have gone by."""
-        yield from tqdm(images, total=total, desc="images", unit="image", disable=not self.terminal)
+        yield from tqdm(images, total=total, desc=name, unit="image", disable=not self.terminal)
 
     @contextmanager
     def lenses(self, total: int) -> Iterator[Callable[[int], None]]:

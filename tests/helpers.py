@@ -5,7 +5,7 @@ their BatchNorm layers from images, which keeps every layer alive without any tr
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -195,8 +195,20 @@ def job_of(
         "weights": "0" * 64,
         "batch": 8,
         "precision": "fp32",
-        "nature": Nature(stats={layer: stats}, hf=0.05, magnitude=magnitude),
+        "nature": nature_of({layer: stats}, hf=0.05, magnitude=magnitude),
         "examples": {},
         "earlier": {},
     }
     return SeededJob(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def nature_of(stats: Mapping[str, LayerStats], hf: float, magnitude: NDArray[np.float32]) -> Nature:
+    """What nature says where every image may be used and every layer is company."""
+    images = max([len(one.activations) for one in stats.values() if one], default=0)
+    return Nature(
+        stats=stats,
+        companions=tuple(stats),
+        training=np.ones(images, np.bool_),
+        hf=hf,
+        magnitude=magnitude,
+    )

@@ -78,6 +78,8 @@ def stats(layer="conv", channels=4, images=3, seed=0):
     return LayerStats(
         layer=layer,
         activations=random.normal(size=(images, channels)).astype(np.float16),
+        deviations=random.normal(size=(images, channels)).astype(np.float16),
+        peaks=random.normal(size=(images, channels)).astype(np.float16),
         scale=floats(channels),
         mean=mean,
         std=floats(channels),

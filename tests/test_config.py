@@ -33,6 +33,7 @@ GOOD: dict[str, tuple[str, object]] = {
     "outputs": ("multilabel", "multilabel"),
     "class_names": ("names.txt", "names.txt"),
     "compare": ("epoch 1", "epoch 1"),
+    "observer": ("timm/resnet18", "timm/resnet18"),
     "reference": ("none", "none"),
     "save_reference": ("out.h5", "out.h5"),
     "size": ("128", 128),

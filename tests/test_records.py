@@ -15,7 +15,7 @@ from tests.helpers import layer_info
 def stats(means: np.ndarray) -> LayerStats:
     table = means.astype(np.float32)
     places = np.zeros(table.shape, np.int32)
-    return channel_statistics(layer_info("a", table.shape[1], 2), 8, table, table, places)
+    return channel_statistics(layer_info("a", table.shape[1], 2), 8, table, table, places, table)
 
 
 def test_unit_is_written_layer_colon_channel() -> None:

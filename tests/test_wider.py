@@ -175,11 +175,11 @@ def test_every_recipe_renders_tall_pictures(
     tmp_path: Path, photographs: Path, recipe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("atlas.stages.recipes.COMPANY_MINIMUM", 1)
-    monkeypatch.setattr("atlas.stages.rank.COMPANY_MINIMUM", 1)
+    monkeypatch.setattr("atlas.stages.choose.COMPANY_MINIMUM", 1)
     config = tall_config(tmp_path, photographs, recipe=(recipe,), layers=("0",), facets=1)
     build(config)
     with Store.read(only_key(config)) as store:
-        assert store._units
+        assert store.index.units
         for mark, unit in store.index.units:
             height, width = store.rendering(unit, mark).image.shape[1:]
             assert height == 2 * width
@@ -346,7 +346,7 @@ def test_every_recipe_renders_five_channels(tmp_path: Path, spectra: Path, recip
     config = five_config(tmp_path, spectra, recipe=(recipe,), layers=("0",), lenses=0)
     build(config)
     with Store.read(only_key(config)) as store:
-        shapes = [store.rendering(unit, mark).image.shape[0] for mark, unit in store._units]
+        shapes = [store.rendering(unit, mark).image.shape[0] for mark, unit in store.index.units]
     assert {*shapes} == {5}
 
 

@@ -18,7 +18,9 @@ from ..files.names import shown
 from .folder import QUARANTINE, Problem, read_key
 from .hdf5 import SCHEMA, open_block
 
-Kind = Literal["network", "samples", "images", "ranking", "renderings", "readout", "lenses"]
+Kind = Literal[
+    "network", "samples", "images", "ranking", "renderings", "readout", "lenses", "features"
+]
 
 PLACES: dict[Kind, re.Pattern[str]] = {
     "network": re.compile(r"network\.([0-9a-f]{12})\.json"),
@@ -28,15 +30,19 @@ PLACES: dict[Kind, re.Pattern[str]] = {
     "renderings": re.compile(r"renderings/[^/]+/\d+-\d+\.([0-9a-f]{12})\.h5"),
     "readout": re.compile(r"readout\.([0-9a-f]{12})\.h5"),
     "lenses": re.compile(r"lenses/\d+-\d+\.([0-9a-f]{12})\.h5"),
+    "features": re.compile(r"features/[^/]+/\d+-\d+\.([0-9a-f]{12})\.h5"),
 }
 """Where a file of each kind lies, relative to the key folder, and the digest in its name."""
 
-FOLDERS = ("images", "ranking", "renderings", "lenses")
+FOLDERS = ("images", "ranking", "renderings", "lenses", "features")
 """Folders of results inside a key folder."""
+
+NESTED = ("renderings", "features")
+"""Those with a folder for each layer."""
 
 SIDECAR = re.compile(r"renderings/[^/]+/\d+-\d+\.[0-9a-f]{12}\.json")
 NOTE = re.compile(r"[a-z]+\.json")
-ROWS: dict[Kind, str] = {"renderings": "channel", "lenses": "image"}
+ROWS: dict[Kind, str] = {"renderings": "channel", "lenses": "image", "features": "row"}
 """The column that says what each row of a block is about."""
 
 
@@ -47,9 +53,10 @@ class Block:
     Attributes:
         path: its name, which ends in the digest of its bytes.
         kind: what it holds.
-        layer, fingerprint: of rankings, renderings and lenses, else "".
+        layer, fingerprint: of rankings, renderings, lenses and features, else "".
         first, last: sample indices or rank positions, else 0.
-        channels: of a rendering block, by row; of a block of lenses, the images.
+        channels: of a rendering block, by row; of a block of lenses, the images; of features, the
+            channels or images that they are of.
     """
 
     path: Path
@@ -88,7 +95,7 @@ def walk(folder: Path) -> Iterator[Path]:
     try:
         for path in sorted(folder.iterdir()):
             if path in roots and path.is_dir() and not path.is_symlink():
-                yield from walk_results(path, 2 if path.name == "renderings" else 1)
+                yield from walk_results(path, 2 if path.name in NESTED else 1)
             elif path.name != QUARANTINE:
                 yield path
     except OSError as error:

@@ -12,6 +12,7 @@ bytes: what differs between runs (seconds, device, versions) lies in a sidecar b
     ranking/<layer>.<sha12>.h5                          statistics of all channels of a layer
     readout.<sha12>.h5                                  which channels raise which class
     renderings/<layer>/<first>-<last>.<sha12>.h5        renderings of some ranks, and .json sidecars
+    features/<layer>/<first>-<last>.<sha12>.h5          what an observer sees of pictures or images
     lenses/<first>-<last>.<sha12>.h5                    what the network makes of some sample images
     quarantine/                                         what was damaged or foreign
 """

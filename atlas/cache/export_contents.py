@@ -13,6 +13,7 @@ from ..files.names import escape_name, shown
 from ..gallery import sheets
 from ..gallery.sheets import Pixels
 from ..records.atlas import LayerAtlas, ModelAtlas, Pictures
+from ..records.evidence import NOWHERE
 from ..records.samples import SampleSet
 from ..records.units import CHANGES, Rendering
 from ..shapes import Shape
@@ -175,7 +176,7 @@ def write_units(
     writer.column(f"{path}/channel", np.array(layer.chosen, np.int32))
     drawn = (draw_unit(row, pictures, atlas) for row in rows)
     writer.images(f"{path}/image", len(rows), atlas.shape, drawn)
-    for name, array in unit_columns(rows).items():
+    for name, array in (unit_columns(rows) | evidence_columns(layer, recipe)).items():
         writer.column(f"{path}/{name}", array)
 
 
@@ -223,6 +224,22 @@ def unit_columns(rows: Sequence[Rendering | None]) -> dict[str, Array]:
     columns["seconds"] = np.array([math.nan if row is None else row.seconds for row in rows], "f4")
     columns["seed"] = np.array([-1 if row is None else row.seed for row in rows], np.int64)
     return columns
+
+
+def evidence_columns(layer: LayerAtlas, recipe: str) -> dict[str, Array]:
+    """What an observer recognises of the chosen units, (U,) each: NaN, 0 and False without one."""
+    evidence = layer.evidence
+    places = evidence.pictures.get(recipe, {}) if evidence else {}
+    photographs = evidence.photographs if evidence else {}
+    own = [places.get(channel, NOWHERE) for channel in layer.chosen]
+    nine = [photographs.get(channel, NOWHERE) for channel in layer.chosen]
+    lost = [evidence is not None and evidence.unidentified(place) for place in own]
+    return {
+        "predict": np.array([place.predict for place in own], np.float32),
+        "ident": np.array([place.ident for place in own], np.int32),
+        "ident_photographs": np.array([place.ident for place in nine], np.int32),
+        "unidentified": np.array(lost, np.bool_),
+    }
 
 
 def write_lenses(writer: Writer, images: Sequence[int], pictures: Pictures) -> None:

@@ -1,6 +1,6 @@
 """HDF5 blocks as bytes: `build_block` makes them in memory, `open_block` opens a file of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,11 @@ CHUNK_BYTES = 1 << 18
 Array = NDArray[Any]
 
 
-def build_block(attributes: Mapping[str, str | int], datasets: Mapping[str, Array]) -> bytes:
+def build_block(
+    attributes: Mapping[str, str | int],
+    datasets: Mapping[str, Array],
+    packed: Collection[str] = (),
+) -> bytes:
     """The bytes of an HDF5 file, made in memory; equal arguments give equal bytes.
 
     Built in memory because a full disk inside the HDF5 library ends the process (16 of 20 points
@@ -26,6 +30,7 @@ def build_block(attributes: Mapping[str, str | int], datasets: Mapping[str, Arra
     Args:
         attributes: of the root group.
         datasets: name → array of numbers, truth values or byte strings, written in this order.
+        packed: names of those that deflate makes smaller.
     """
     memory = {"driver": "core", "backing_store": False, "libver": ("v110", "v110")}
     with h5py.File("block", "w", **memory) as file:
@@ -33,17 +38,18 @@ def build_block(attributes: Mapping[str, str | int], datasets: Mapping[str, Arra
         for name, value in attributes.items():
             file.attrs[name] = value
         for name, array in datasets.items():
-            add_dataset(file, name, array)
+            add_dataset(file, name, array, name in packed)
         file.flush()
         return cast(bytes, file.id.get_file_image())
 
 
-def add_dataset(file: Any, name: str, array: Array) -> None:
+def add_dataset(file: Any, name: str, array: Array, packed: bool = False) -> None:
     """Write one array with checksums; an empty one has no chunks to check."""
     options: dict[str, Any] = {"data": array, "track_times": False}
     if array.size:
         rows = max(1, CHUNK_BYTES // (array[:1].nbytes or 1))
         options |= {"chunks": (min(rows, len(array)), *array.shape[1:]), "fletcher32": True}
+        options |= {"compression": "gzip", "shuffle": True} if packed else {}
     file.create_dataset(name, **options)
 
 

@@ -1,8 +1,9 @@
 """Reference statistics: mean activations over a larger image set than the one that is shown.
 
-A reference file holds the matrix of mean activations (images × channels of each layer) and where it
-comes from, but no picture. REACH, SELECT, HF and the natural company of a unit are then measured
-against it, while ranking and patches stay with the sample images of the atlas.
+A reference file holds the matrices of mean activations, deviations and peaks (images × channels of
+each layer), what an observer makes of the images, and where it comes from, but no picture. REACH,
+SELECT, HF, IDENT and the natural company of a unit are then measured against it, while ranking and
+patches stay with the sample images of the atlas.
 """
 
 import json
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, one_line
 from ..files.digests import canonical_json, sha256_file
 from ..files.files import atomic_write
+from ..records.evidence import Observation
 from ..records.network import CLASSES, ModelInfo
 from ..records.samples import SampleSet
 from ..records.statistics import EXAMPLES, NEIGHBOURS, LayerStats
@@ -25,8 +27,19 @@ from .codec import samples_from_json, stats_to_datasets
 from .hdf5 import SCHEMA, build_block, open_block
 
 KIND = "reference"
-KEPT = ("activations", "scale", "mean", "std", "max", "p99", "active", "finite")
+REFERENCE_SCHEMA = 2
+"""Version of these files; the first knew means only."""
+
+MATRICES = ("activations", "deviations", "peaks")
+KEPT = ("scale", "mean", "std", "max", "p99", "active", "finite")
 """Fields of LayerStats that say how active a channel is, not where; the others are left out."""
+
+FEATURES = "features of the observer"
+"""Name of a dataset that no layer has."""
+
+LEVELS = 1023
+"""Steps of a matrix, for each channel from its least to its largest value: correlations between
+channels change by less than .001; 255 steps change them by up to .0023 (500 photographs)."""
 
 PACKAGED = Path(__file__).parents[1] / "data"
 """References that come with the package, `<model>.reference.h5`."""
@@ -43,6 +56,7 @@ class Reference:
             where it is no square.
         samples: the images behind it; their names and digests are its provenance.
         stats: layer → statistics, without dataset examples and neighbours.
+        observed: what an observer makes of the images; None where none was there.
     """
 
     path: Path
@@ -52,10 +66,15 @@ class Reference:
     outputs: str
     samples: SampleSet
     stats: Mapping[str, LayerStats]
+    observed: Observation | None
 
 
 def write_reference(
-    path: Path, model: ModelInfo, samples: SampleSet, stats: Sequence[LayerStats]
+    path: Path,
+    model: ModelInfo,
+    samples: SampleSet,
+    stats: Sequence[LayerStats],
+    observed: Observation | None,
 ) -> None:
     """Write a reference file, whole or not at all.
 
@@ -66,8 +85,11 @@ def write_reference(
     for one in stats:
         arrays = stats_to_datasets(one)
         datasets |= {f"{one.layer}/{name}": arrays[name] for name in KEPT}
+        for name in MATRICES:
+            datasets |= in_steps(f"{one.layer}/{name}", arrays[name])
     attributes: dict[str, str | int] = {
         "kind": KIND,
+        "reference_schema": REFERENCE_SCHEMA,
         "weights_sha256": model.weights_sha256,
         "input_size": model.input_size,
         "outputs": model.outputs,
@@ -76,7 +98,13 @@ def write_reference(
     }
     if model.input_shape:
         attributes["input_shape"] = typed(model.input_shape)
-    atomic_write(path, build_block(attributes, datasets))
+    if observed is not None:
+        datasets[FEATURES] = observed.features.astype(np.float16)
+        attributes["observer"] = observed.observer
+        attributes["observer_sha256"] = observed.weights_sha256
+        attributes["observer_widths"] = canonical_json(list(observed.widths))
+    packed = [name for name in datasets if name.endswith("/steps")]
+    atomic_write(path, build_block(attributes, datasets, packed))
 
 
 def read_reference(path: Path) -> Reference:
@@ -93,10 +121,17 @@ def read_reference(path: Path) -> Reference:
                 raise InputError(
                     f"{path} has schema {file.attrs['schema']}, this version reads up to {SCHEMA}"
                 )
+            schema = int(file.attrs.get("reference_schema", 1))
+            if schema != REFERENCE_SCHEMA:
+                raise InputError(
+                    f"{path} is a reference of schema {schema}, this version reads "
+                    f"{REFERENCE_SCHEMA}; make it anew with `rank --save-reference`"
+                )
             stats = {}
             for layer in json.loads(file.attrs["layers"]):
                 arrays = {name: file[layer][name][...] for name in KEPT}
-                stats[layer] = without_places(layer, arrays)
+                matrices = {name: from_steps(file[layer][name]) for name in MATRICES}
+                stats[layer] = without_places(layer, arrays | matrices)
             return Reference(
                 path=path,
                 sha256=sha256_file(path),
@@ -105,11 +140,40 @@ def read_reference(path: Path) -> Reference:
                 outputs=str(file.attrs.get("outputs", "logits")),
                 samples=samples_from_json(json.loads(file.attrs["samples"])),
                 stats=stats,
+                observed=read_observed(file),
             )
     except FileNotFoundError:
         raise InputError(f"there is no reference file {path}") from None
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path} cannot be read as a reference: {one_line(error)}") from error
+
+
+def in_steps(name: str, matrix: NDArray[np.float16]) -> dict[str, NDArray[Any]]:
+    """A matrix (N, C) in 10 bits: the steps, and beside them where each channel begins and ends."""
+    wide = matrix.astype(np.float32)
+    low, high = wide.min(0), wide.max(0)
+    span = np.where(high > low, high - low, 1)
+    steps = np.round((wide - low) / span * LEVELS).astype(np.uint16)
+    return {f"{name}/steps": steps, f"{name}/low": low, f"{name}/high": high}
+
+
+def from_steps(group: Any) -> NDArray[np.float16]:
+    """The matrix of `in_steps`, as near as its steps are fine."""
+    low, high = group["low"][...], group["high"][...]
+    matrix: NDArray[np.float16] = (low + group["steps"][...] * ((high - low) / LEVELS)).astype("f2")
+    return matrix
+
+
+def read_observed(file: Any) -> Observation | None:
+    """What an observer makes of the images behind a reference."""
+    if FEATURES not in file:
+        return None
+    return Observation(
+        observer=str(file.attrs["observer"]),
+        weights_sha256=str(file.attrs["observer_sha256"]),
+        widths=tuple(json.loads(file.attrs["observer_widths"])),
+        features=file[FEATURES][...].astype(np.float32),
+    )
 
 
 def measured_size(attributes: Mapping[str, Any]) -> Size:

@@ -37,6 +37,8 @@ class Selection:
         lenses, lens_fingerprint: sample images that have pages; SHA-256 of what these depend on.
         class_names: of the classes, where they are not the network's own.
         reference: file of the images that scores are measured against; "" for the sample images.
+        observer, observer_sha256: title and weights of the network that judges the pictures; ""
+            where none does.
         rank, size, seed, compare: the options of these names.
         shown: the channels that pages show, counted from 0; () where they are colours.
         run: the first one that asked for exactly this.
@@ -55,6 +57,8 @@ class Selection:
     seed: int
     run: RunInfo
     reference: str = ""
+    observer: str = ""
+    observer_sha256: str = ""
     compare: str = ""
     class_names: tuple[str, ...] = ()
     shown: tuple[int, ...] = ()

@@ -10,10 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..files.digests import canonical_json
 from ..files.names import escape_name
 from ..records.atlas import Pictures, RunInfo
+from ..records.evidence import Observation
 from ..records.lens import Lens
 from ..records.network import LayerInfo, ModelInfo
 from ..records.samples import SampleSet
@@ -24,6 +26,9 @@ from .audit import Block
 from .blocks import Blocks, read_bytes
 from .hdf5 import SCHEMA, Array
 from .opened import encode_sidecar, read_seconds
+
+SAMPLES = "sample images"
+"""Folder of what an observer sees of them."""
 
 
 class Store(Blocks):
@@ -180,6 +185,64 @@ class Store(Blocks):
         )
         block = self.need(found, f"lenses of image {image}")
         return codec.lens_from_file(self.opened.file(block.path), image)
+
+    # --- what an observer sees
+
+    def write_features(
+        self, layer: str, fingerprint: str, rows: Sequence[int], seen: Observation
+    ) -> None:
+        """Keep what an observer makes of pictures of one layer, or of sample images.
+
+        Args:
+            layer: of the units; "" for sample images.
+            fingerprint: of the observer and of what it looked at.
+            rows: the channels or images, at least one.
+            seen: one row of features each.
+        """
+        datasets: dict[str, Array] = {
+            "row": np.array(rows, np.int32),
+            "features": seen.features,
+            "widths": np.array(seen.widths, np.int32),
+        }
+        place = f"features/{escape_name(layer or SAMPLES)}/{min(rows)}-{max(rows)}"
+        self.write(
+            place,
+            datasets,
+            kind="features",
+            layer=layer,
+            fingerprint=fingerprint,
+            observer=seen.observer,
+            weights_sha256=seen.weights_sha256,
+        )
+
+    def features(self, layer: str, fingerprint: str) -> dict[int, NDArray[np.float32]]:
+        """Channel or image → (D,) what the observer makes of it; empty where it never looked."""
+        found: dict[int, NDArray[np.float32]] = {}
+        for block in self._seen(layer, fingerprint):
+            features = self.opened.file(block.path)["features"][...]
+            found |= dict(zip(block.channels, features, strict=True))
+        return found
+
+    def observation(self, count: int, fingerprint: str) -> Observation | None:
+        """What the observer makes of all sample images; None where it has not seen every one.
+
+        Args:
+            count: of the sample images.
+            fingerprint: as written.
+        """
+        found = self.features("", fingerprint)
+        if set(found) < set(range(count)):
+            return None
+        file = self.opened.file(self._seen("", fingerprint)[0].path)
+        return Observation(
+            observer=str(file.attrs["observer"]),
+            weights_sha256=str(file.attrs["weights_sha256"]),
+            widths=tuple(file["widths"][...].tolist()),
+            features=np.stack([found[image] for image in range(count)]),
+        )
+
+    def _seen(self, layer: str, fingerprint: str) -> list[Block]:
+        return [one for one in self.index.select("features", fingerprint) if one.layer == layer]
 
     # --- renderings
 

@@ -5,11 +5,12 @@ releases Python's lock), and their files go into the tree before the next ones a
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from ..ranking.classes import class_name
 from ..records.atlas import LayerAtlas, ModelAtlas, Pictures
+from ..records.evidence import LayerEvidence
 from ..records.network import CLASSES
 from ..records.units import Rendering, Unit
 from ..shapes import Size
@@ -43,7 +44,7 @@ class Source:
 
     Attributes:
         channel: which.
-        renderings: of each its record, and the same with pixels; the default recipe first.
+        renderings: of each its record, and the same with pixels; the one that leads first.
         images, boxes, views: where it is excited most, best first: indices of sample images, the
             parts of them that excite it, and the images.
     """
@@ -214,10 +215,11 @@ class Studio:
         """
         is_classes = layer.info.name == CLASSES
         recipes = self.atlas.class_recipes if is_classes else self.atlas.recipes
+        order = self.atlas.recipes_of(layer)
         units: list[UnitView] = []
         tiles: list[Tiles] = []
         pairs: list[Pair] = []
-        for source, drawing in self.draw_units(layer, recipes):
+        for source, drawing in self.draw_units(layer, recipes, order):
             self.put(folder, drawing.files)
             units.append(self.unit_view(layer, source, drawing))
             tiles.append(drawing.tiles)
@@ -236,16 +238,22 @@ class Studio:
             self.tree.put(f"{folder}/{file}", data)
 
     def draw_units(
-        self, layer: LayerAtlas, recipes: tuple[str, ...]
+        self, layer: LayerAtlas, recipes: tuple[str, ...], order: Sequence[str]
     ) -> Iterator[tuple[Source, Drawing]]:
-        """Every unit of a layer as it is read, and drawn."""
+        """Every unit of a layer as it is read, and drawn.
+
+        Args:
+            layer: of the units.
+            recipes: as asked for: the first has the plain file names.
+            order: in which pictures are shown.
+        """
         draw = partial(
             draw_unit, recipes=recipes, shown=self.atlas.shown, size=self.atlas.model.shape
         )
         records = {(one.unit.channel, one.recipe): one for one in layer.renderings}
         for start in range(0, len(layer.chosen), BATCH):
             sources = [
-                self.read(layer, channel, [records.get((channel, name)) for name in recipes])
+                self.read(layer, channel, [records.get((channel, name)) for name in order])
                 for channel in layer.chosen[start : start + BATCH]
             ]
             yield from zip(sources, self.tree.pool.map(draw, sources), strict=True)
@@ -284,7 +292,8 @@ class Studio:
             active=float(stats.active[channel]),
             natural_mean=float(layer.natural.mean[channel]),
             natural_max=float(layer.natural.max[channel]),
-            pictures=drawing.pictures,
+            pictures=tuple(judged(one, layer.evidence) for one in drawing.pictures),
+            photographs=layer.evidence.photographs.get(channel) if layer.evidence else None,
             examples=self.examples(layer, source, drawing.patches),
             neighbours=neighbours(layer, channel),
             page=addresses.unit_page(channel),
@@ -319,6 +328,16 @@ class Studio:
             return class_name(names, channel)
         is_output = layer is self.atlas.layers[-1] and layer.stats.channels == len(names)
         return names[channel] if is_output else ""
+
+
+def judged(picture: Picture, evidence: LayerEvidence | None) -> Picture:
+    """A picture with the place at which the observer puts its unit by it."""
+    made = picture.rendering
+    places = evidence.pictures.get(made.recipe, {}) if evidence else {}
+    place = places.get(made.unit.channel)
+    if evidence is None or place is None:
+        return picture
+    return replace(picture, place=place, unidentified=evidence.unidentified(place))
 
 
 def box_of(layer: LayerAtlas, channel: int, place: int) -> Box:

@@ -3,11 +3,14 @@
 import re
 
 RECIPES = {
-    "octaves": ("Rendering", "an image optimised to excite this unit as much as it can"),
+    "octaves": (
+        "Rendering",
+        "an image optimised to excite this unit as much as it can, with nothing natural to hold it",
+    ),
     "company": (
         "In natural company",
-        "optimised with the layer’s other channels held to what natural images make of them when "
-        "this unit fires; so natural images guided it",
+        "optimised together with everything that goes with this unit on natural images, in its "
+        "layer and in those before it; so natural images guided it",
     ),
     "phase": (
         "Under natural magnitudes",

@@ -9,6 +9,7 @@ import math
 from ..records.samples import CentralCrop
 from ..records.units import Scores
 from ..shapes import Size
+from .evidence_sentences import EXPLAINED
 from .text import BEYOND, number, plural
 
 FEW_IMAGES = 100
@@ -33,6 +34,7 @@ SCORES = {
     "rotation, blur, JPEG); near 1 means that the picture does not hang on single pixels.",
     "hf": "Share of energy above .25 cycles per pixel, divided by the median of the natural "
     "images; far above 1 means adversarial-looking mesh.",
+    **EXPLAINED,
 }
 
 

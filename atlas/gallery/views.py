@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 from ..records.atlas import LayerAtlas
+from ..records.evidence import Place
 from ..records.network import CLASSES
 from ..records.units import Rendering
 
@@ -29,12 +30,26 @@ class Picture:
         rendering: its record, without pixels.
         image, thumb: the picture and its thumbnail; None where the rendering has no pixels.
         snapshots: the picture after each octave, first to last.
+        place: where the unit comes out when the observer is shown it; None where none judges.
+        unidentified: whether that is behind the first quarter of the layer.
     """
 
     rendering: Rendering
     image: Shot | None
     thumb: Shot | None
     snapshots: tuple[Shot, ...]
+    place: Place | None = None
+    unidentified: bool = False
+
+    @property
+    def ident(self) -> int | None:
+        """IDENT; None where there is none."""
+        return self.place.ident or None if self.place else None
+
+    @property
+    def predict(self) -> float:
+        """PREDICT; NaN where there is none."""
+        return self.place.predict if self.place else math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +92,8 @@ class UnitView:
         mean, std, max, p99, contrast: over the sample images.
         natural_mean, natural_max: over the images that scores are measured against.
         active: share of sample images where it is above zero anywhere.
-        pictures: by recipe, in the order of the atlas.
+        pictures: by recipe, in the order of the layer.
+        photographs: where the unit comes out by its nine best photographs; None where none judges.
         examples: best first.
         neighbours: most correlated first.
         page: its address inside the layer's folder.
@@ -100,6 +116,12 @@ class UnitView:
     examples: tuple[Example, ...]
     neighbours: tuple[Neighbour, ...]
     page: str
+    photographs: Place | None = None
+
+    @property
+    def ident_photographs(self) -> int | None:
+        """IDENT of its nine best photographs; None where there is none."""
+        return self.photographs.ident or None if self.photographs else None
 
     @property
     def lead(self) -> Picture | None:
@@ -168,6 +190,14 @@ class LayerView:
     def with_status(self, *statuses: str) -> list[UnitView]:
         """The units of these statuses, by rank."""
         return [unit for unit in self.units if unit.status in statuses]
+
+    @property
+    def median_ident(self) -> str:
+        """Median IDENT of the lead pictures, "" where nothing is measured."""
+        evidence, leads = self.atlas.evidence, [unit.lead for unit in self.units if unit.lead]
+        places = {one.rendering.unit.channel: one.place for one in leads if one.place}
+        median = evidence.median(places) if evidence else math.nan
+        return "" if math.isnan(median) else f"{median:g}"
 
     @property
     def median_reach(self) -> float:

@@ -1,6 +1,6 @@
 """Pictures as people have them ((H, W, C) of whole numbers) and as networks take them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -59,3 +59,15 @@ def decode_view(view: bytes) -> NDArray[np.uint8]:
     """(H, W, 3) RGB of a view, a JPEG that this program made."""
     pixels = cv2.imdecode(np.frombuffer(view, np.uint8), cv2.IMREAD_COLOR)
     return np.ascontiguousarray(np.asarray(pixels, np.uint8)[..., ::-1])
+
+
+def batches(images: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
+    """Group images into lists of `size`, the last one shorter."""
+    batch: list[Picture] = []
+    for image in images:
+        batch.append(image)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

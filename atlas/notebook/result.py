@@ -238,8 +238,8 @@ def show(atlas: ModelAtlas, pictures: Pictures, site: Path, complete: bool) -> R
     return Result(
         site=site,
         model=atlas.model,
-        layers=tuple(show_layer(one, atlas.recipes, (), source) for one in atlas.layers),
-        classes=show_layer(classes, atlas.class_recipes, names, source) if classes else None,
+        layers=tuple(show_layer(one, atlas.recipes_of(one), (), source) for one in atlas.layers),
+        classes=show_layer(classes, atlas.recipes_of(classes), names, source) if classes else None,
         failures={
             f"{one.unit} by {one.recipe}": one.reason
             for layer in layers

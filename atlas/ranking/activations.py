@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import AtlasError, InputError, one_line
-from ..images.tensors import to_tensor
+from ..images.tensors import batches, to_tensor
 from ..network.network import Network, Run
 from ..records.network import LayerInfo
 from ..records.statistics import LayerStats, Readout
@@ -24,18 +24,24 @@ VOTES = 12
 """Channels kept per class: those that raise its score most."""
 
 
+SUMMARY = ("mean", "peak", "place", "deviation")
+"""What is kept of the map of a channel on an image."""
+
+
 def summarise(activations: Tensor) -> Tensor:
-    """(N, C, H, W) → (N, C, 3) float64: spatial mean, spatial maximum, flat place of the maximum.
+    """(N, C, H, W) → (N, C, 4) float64: mean, maximum, its flat place and standard deviation.
 
     NaN is the maximum of whatever holds one, so that it cannot hide.
     """
     flat = activations.flatten(2)
+    wide = flat.double()
     peak, place = flat.max(2)
-    return torch.stack([flat.double().mean(2), peak.double(), place.double()], 2)
+    deviation = wide.std(2, correction=0)
+    return torch.stack([wide.mean(2), peak.double(), place.double(), deviation], 2)
 
 
 Tables = Mapping[str, NDArray[np.float32]]
-"""Layer → (N, C, 3): mean, maximum and its place of every channel on every image."""
+"""Layer → (N, C, 4): the `SUMMARY` of every channel on every image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +78,14 @@ def statistics(
 ) -> Iterator[LayerStats]:
     """The statistics of each layer, in the order of `layers`, from the tables of a pass."""
     for layer in layers:
-        table = tables[layer.name]  # (N, C, 3)
+        table = tables[layer.name]  # (N, C, 4)
         yield channel_statistics(
             layer,
             network.info.shape,
             means=table[..., 0],
             peaks=table[..., 1],
             places=np.nan_to_num(table[..., 2]).astype(np.int32),
+            deviations=table[..., 3],
         )
 
 
@@ -114,7 +121,7 @@ def answered(
     """What a batch shows; where the network fails on it, what each image does.
 
     Returns:
-        Layer → (N, C, 3), NaN for images on which the network fails; which these are, and why.
+        Layer → (N, C, 4), NaN for images on which the network fails; which these are, and why.
     """
     try:
         return run(images), {}
@@ -122,7 +129,8 @@ def answered(
         raise
     except Exception as error:  # anything may happen in somebody's network
         if len(images) == 1:
-            nothing = {one.name: torch.full((1, one.channels, 3), torch.nan) for one in layers}
+            kept = len(SUMMARY)
+            nothing = {one.name: torch.full((1, one.channels, kept), torch.nan) for one in layers}
             return nothing, {0: f"the network fails on it with {one_line(error)}"}
     found = [answered(run, layers, images[one : one + 1]) for one in range(len(images))]
     reasons = {place: reason for place, (_, why) in enumerate(found) for reason in why.values()}
@@ -140,18 +148,6 @@ def not_finite(tables: Tables, failed: Mapping[int, str]) -> dict[int, str]:
             found.setdefault(image, f"gives values that are not finite in layer {name}")
     most = len(found) > len(next(iter(tables.values()), [])) / 2
     return {} if most else {one: why for one, why in found.items() if one not in failed}
-
-
-def batches(images: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
-    """Group images into lists of `size`, the last one shorter."""
-    batch: list[Picture] = []
-    for image in images:
-        batch.append(image)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def read_readout(network: nn.Module, stats: LayerStats, classes: int) -> Readout | None:

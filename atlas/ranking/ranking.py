@@ -24,6 +24,7 @@ def channel_statistics(
     means: NDArray[np.float32],
     peaks: NDArray[np.float32],
     places: NDArray[np.int32],
+    deviations: NDArray[np.float32],
 ) -> LayerStats:
     """Summarise one pass over N images.
 
@@ -33,17 +34,22 @@ def channel_statistics(
         means: (N, C) spatial mean of every channel on every image.
         peaks: (N, C) spatial maximum.
         places: (N, C) flat index of the maximum in the H × W map.
+        deviations: (N, C) spatial standard deviation.
     """
     finite = np.asarray(np.isfinite(means).all(0) & np.isfinite(peaks).all(0))
-    clean = np.where(finite, means, 0)
-    scale = np.maximum(np.abs(clean).max(0), np.finfo(np.float32).tiny).astype(np.float32)
-    matrix = (clean / scale).astype(np.float16)
+    kept = [np.where(finite, matrix, 0) for matrix in (means, deviations, peaks)]
+    clean = kept[0]
+    largest = np.abs(np.stack(kept)).max((0, 1))
+    scale = np.maximum(largest, np.finfo(np.float32).tiny).astype(np.float32)
+    matrices = [(matrix / scale).astype(np.float16) for matrix in kept]
     image, activation, box = dataset_examples(info, input_size, peaks, places, finite)
     neighbours, correlation = correlated_channels(clean, finite)
     wide = clean.astype(np.float64)
     return LayerStats(
         layer=info.name,
-        activations=matrix,
+        activations=matrices[0],
+        deviations=matrices[1],
+        peaks=matrices[2],
         scale=scale,
         mean=wide.mean(0).astype(np.float32),
         std=wide.std(0).astype(np.float32),

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..shapes import Shape, in_proportion
+from .evidence import LayerEvidence
 from .lens import Lens
-from .network import LayerInfo, ModelInfo
+from .network import CLASSES, LayerInfo, ModelInfo
 from .samples import SampleSet
 from .statistics import LayerStats, Readout
 from .units import Rendering, Unit
@@ -42,6 +43,9 @@ class LayerAtlas:
             `stats` itself.
         ranking: (C',) int32, channels by descending score; non-finite channels are left out.
         chosen: channels that this atlas is to show, in order of rank.
+        recipes: in the order in which their pictures are shown, the one that identifies its units
+            best first; () for the order of the atlas.
+        evidence: what the observer recognises of the chosen units; None where there is none.
         renderings: those finished; a chosen channel may have several recipes, or none yet. Their
             `image` is (3, 0, 0): pixels are read through `Pictures`.
     """
@@ -52,6 +56,8 @@ class LayerAtlas:
     ranking: NDArray[np.int32]
     chosen: tuple[int, ...]
     renderings: tuple[Rendering, ...]
+    recipes: tuple[str, ...] = ()
+    evidence: LayerEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +107,10 @@ class ModelAtlas:
     def shape(self) -> Shape:
         """Height and width of a rendering."""
         return in_proportion(self.size, self.model.shape)
+
+    def recipes_of(self, layer: LayerAtlas) -> tuple[str, ...]:
+        """The recipes of a layer in the order in which their pictures are shown."""
+        return layer.recipes or (self.class_recipes if layer.info.name == CLASSES else self.recipes)
 
     @property
     def digests(self) -> dict[str, str]:

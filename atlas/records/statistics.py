@@ -19,6 +19,8 @@ class LayerStats:
     Attributes:
         layer: its name.
         activations: (N, C) float16, activation of each channel on each image, over `scale`.
+        deviations: (N, C) float16, spatial standard deviation of its map there, over `scale`.
+        peaks: (N, C) float16, spatial maximum of its map there, over `scale`.
         scale: (C,) float32, so that float16 neither overflows nor loses precision.
         mean, std, max, p99: (C,) float32, of the activation over the images (population std).
         active: (C,) float32, share of images where the channel is above zero anywhere.
@@ -33,6 +35,8 @@ class LayerStats:
 
     layer: str
     activations: NDArray[np.float16]
+    deviations: NDArray[np.float16]
+    peaks: NDArray[np.float16]
     scale: NDArray[np.float32]
     mean: NDArray[np.float32]
     std: NDArray[np.float32]

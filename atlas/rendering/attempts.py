@@ -19,7 +19,7 @@ from ..shapes import in_proportion, resize
 from .engine import render_finite
 from .job import Draft, Job
 from .kinds import Recipe
-from .scoring import judge, score_images, select_gate
+from .scoring import LARGEST_HF, judge, score_images, select_gate
 
 NO_SNAPSHOTS = np.zeros((0, 3, 0, 0), np.float16)
 SNAPSHOT_SIDE = 112
@@ -38,12 +38,18 @@ def render_best(network: Network, job: Job[Recipe]) -> tuple[Rendering, ...]:
     tries: dict[int, list[Rendering]] = {channel: [] for channel in job.channels}
     recipe = job.recipe
     for attempt in range(recipe.seeds):
-        pending = tuple(c for c in job.channels if not any(map(settled, tries[c])))
-        for one in attempt_units(network, replace(job, channels=pending, attempt=attempt)):
-            tries[one.unit.channel].append(one)
+        pending = [c for c in job.channels if not any(map(settled, tries[c]))]
+        missed = {c: sum(map(unreached, tries[c])) for c in pending}
+        for loosened in sorted({*missed.values()}):
+            part = tuple(c for c in pending if missed[c] == loosened)
+            again = replace(job, channels=part, attempt=attempt, loosened=loosened)
+            for one in attempt_units(network, again):
+                tries[one.unit.channel].append(one)
     if recipe.takes_example:
         below = tuple(c for c in job.channels if all(map(unreached, tries[c])))
-        last = replace(job, channels=below, attempt=recipe.seeds, start="example")
+        last = replace(
+            job, channels=below, attempt=recipe.seeds, loosened=recipe.seeds, start="example"
+        )
         for one in attempt_units(network, last):
             tries[one.unit.channel].append(one)
     return tuple(choose_best(tries[channel]) for channel in job.channels)
@@ -61,10 +67,18 @@ def unreached(attempt: Rendering) -> bool:
 
 def choose_best(attempts: Sequence[Rendering]) -> Rendering:
     """The best attempt at a unit, with the number and the time of all."""
-    order: dict[Status, int] = {"ok": 2, "weak": 1, "dead": 0, "nonfinite": 0, "failed": 0}
-    best = max(attempts, key=lambda one: (order[one.status], one.scores.reach))
+    best = max(attempts, key=quality)
     seconds = sum(one.seconds for one in attempts)
     return replace(best, attempts=len(attempts), seconds=seconds)
+
+
+def quality(attempt: Rendering) -> tuple[int, bool, float]:
+    """Sort attempts, best last: by status, then those that reach, the smoothest of them."""
+    order: dict[Status, int] = {"ok": 2, "weak": 1, "dead": 0, "nonfinite": 0, "failed": 0}
+    scores, rank = attempt.scores, order[attempt.status]
+    if attempt.status == "weak" and scores.reach >= 1 and scores.hf > LARGEST_HF:
+        return rank, True, -scores.hf
+    return rank, attempt.status == "weak" and scores.reach >= 1, scores.reach
 
 
 def attempt_units(network: Network, job: Job[Recipe]) -> Iterator[Rendering]:

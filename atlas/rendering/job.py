@@ -34,12 +34,17 @@ class Nature:
 
     Attributes:
         stats: statistics of the layers to be rendered and of their companions, in forward order.
+        companions: names of the building blocks, whose company a unit keeps.
+        training: (N,) which of the images behind the statistics pictures may be made with; the
+            others judge them.
         hf: median share of high-frequency energy.
         magnitude: (C, H, W//2+1) float32, mean magnitude of the sample images' spectra at contrast
             1 and the size of the pictures; empty where no recipe needs it.
     """
 
     stats: Mapping[str, LayerStats]
+    companions: tuple[str, ...]
+    training: NDArray[np.bool_]
     hf: float
     magnitude: NDArray[np.float32]
 
@@ -64,6 +69,8 @@ class Job(Generic[R]):
         snapshots: keep the picture after each octave.
         attempt: how often the units were tried before, from 0; later ones are steeper in spectrum
             and less diverse.
+        loosened: how many of these times real images excited them more than the picture did: each
+            time they keep less company instead of being steeper.
         start: from noise, or from the `examples`.
         rate: factor on the learning rate; below 1 after values that were not finite.
     """
@@ -81,6 +88,7 @@ class Job(Generic[R]):
     earlier: Mapping[int, Sequence[NDArray[np.uint8]]]
     snapshots: bool = False
     attempt: int = 0
+    loosened: int = 0
     start: Start = "noise"
     rate: float = 1.0
 
@@ -97,7 +105,9 @@ class Job(Generic[R]):
     @property
     def natural(self) -> dict[str, LayerStats]:
         """Statistics of all layers that the recipe reads, in forward order."""
-        names = self.recipe.layers_read(self.layer, list(self.nature.stats))
+        counted = {*self.nature.companions, self.layer}
+        order = [name for name in self.nature.stats if name in counted]
+        names = self.recipe.layers_read(self.layer, order)
         return {name: self.nature.stats[name] for name in names}
 
     @property

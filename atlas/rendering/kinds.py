@@ -8,9 +8,10 @@ ask of a recipe is a method of `Recipe`. The named ones are in `recipes.py`.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from ..files.digests import fingerprint
+from ..records.network import LayerInfo
 
 COMPANY_MINIMUM = 100
 """Distinct images that have to stand behind the statistics before company means anything: with 14
@@ -44,6 +45,10 @@ class Recipe(ABC):
     def sides(self, size: int) -> tuple[int, ...]:
         """Longer side in pixels of each pass, coarse to fine; the last is the picture's."""
         return (size,)
+
+    def suited_to(self, layer: LayerInfo) -> Self:
+        """The recipe as units of a layer are rendered by it."""
+        return self
 
     def layers_read(self, layer: str, layers: Sequence[str]) -> Sequence[str]:
         """The layers whose statistics rendering a unit of `layer` needs, out of all in order."""
@@ -107,6 +112,8 @@ class FourierRecipe(Recipe):
 
     Attributes:
         octaves: coarse to fine; the last share is 1.
+        near_octaves, near_rate: octaves and learning rate for units that see at most half of the
+            picture, which come out with fine noise otherwise; () and 0 where they are the same.
         exponent: p of the spectrum scale 1 / max(f, 1/size)^p.
         exponent_step: added to it at each further attempt: units that answer to the finest mesh
             come out with a picture one can see.
@@ -121,6 +128,8 @@ class FourierRecipe(Recipe):
         objective: "unit", "company" (the unit among its natural neighbours), or "facet" (the unit
             in a picture unlike earlier ones).
         company_weight: weight of the company term.
+        loosening: factor on it for each attempt at which real images still excited the unit more:
+            where there are few channels, the company can win over the unit.
         diversity: weight of the likeness to earlier pictures, halved at each further attempt.
         parameterization: "spectrum", or "phase" under the magnitudes of natural images.
         sign: −1 to show what the unit dislikes.
@@ -131,6 +140,8 @@ class FourierRecipe(Recipe):
     repeated: ClassVar[bool] = False
 
     octaves: tuple[Octave, ...]
+    near_octaves: tuple[Octave, ...] = ()
+    near_rate: float = 0.0
     exponent: float = 1.2
     exponent_step: float = 0.4
     learning_rate: float = 0.05
@@ -142,6 +153,7 @@ class FourierRecipe(Recipe):
     rotation: float = 10.0
     objective: Literal["unit", "company", "facet"] = "unit"
     company_weight: float = 0.0
+    loosening: float = 0.25
     diversity: float = 0.0
     parameterization: Literal["spectrum", "phase"] = "spectrum"
     sign: int = 1
@@ -155,6 +167,14 @@ class FourierRecipe(Recipe):
     def sides(self, size: int) -> tuple[int, ...]:
         """The even longer side in pixels of each octave of a picture of `size`."""
         return tuple(max(8, 2 * round(octave.share * size / 2)) for octave in self.octaves)
+
+    def suited_to(self, layer: LayerInfo) -> Self:
+        """With the octaves for what its units see of the picture."""
+        side = layer.stride * max(layer.height, layer.width)
+        suited = replace(self, near_octaves=(), near_rate=0.0)
+        if not self.near_octaves or not 0 < layer.receptive_field <= side / 2:
+            return suited
+        return replace(suited, octaves=self.near_octaves, learning_rate=self.near_rate)
 
     def layers_read(self, layer: str, layers: Sequence[str]) -> Sequence[str]:
         """The layer; for company also those before it."""

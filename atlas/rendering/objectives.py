@@ -6,18 +6,17 @@ fits every layer of every model.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..records.statistics import LayerStats
 
 Objective = Callable[[Mapping[str, Tensor]], Tensor]
-
-COMPANIONS = 9
-"""Best natural images whose mean standardised activations are a unit's natural company."""
 
 
 def standardise(means: Tensor, stats: LayerStats) -> Tensor:
@@ -49,37 +48,93 @@ def unit_objective(
 
 
 def company_objective(
-    layer: str, channels: Sequence[int], natural: Mapping[str, LayerStats], weight: float
+    layer: str,
+    channels: Sequence[int],
+    natural: Mapping[str, LayerStats],
+    training: NDArray[np.bool_],
+    weight: float,
 ) -> Objective:
-    """Maximise a unit while the other channels keep the company they keep in nature.
+    """Maximise a unit together with everything that goes with it in nature.
 
-    z_u + weight · mean over the layers of cos(z, t), with z the standardised channel means of a
-    layer and t the mean of z over the unit's best natural images. `natural` holds the layer itself
-    and those before it.
+    z_u + weight · mean over the layers, and over their spatial means and deviations, of cos(S, t):
+    S are the standardised statistics of a layer on the picture, t how they correlate with the unit
+    over the natural images. Reads (N, C, 2) of every layer, see `mean_and_deviation`.
+
+    Args:
+        layer: of the units.
+        channels: one an image.
+        natural: statistics of the layer and of those before it that count.
+        training: (N,) which of the natural images may be used; the others judge the picture.
+        weight: of the company.
     """
-    unit = unit_objective(layer, channels, natural[layer])
-    company = {name: natural_company(natural[layer], channels, natural[name]) for name in natural}
+    scales = {name: natural_scales(stats, training) for name, stats in natural.items()}
+    rows, columns = torch.arange(len(channels)), torch.tensor(channels)
+    answers = scales[layer].standardise(statistics_of(natural[layer], training))[:, columns, 0]
+    targets = {
+        name: company_of(answers, scales[name].standardise(statistics_of(stats, training)))
+        for name, stats in natural.items()
+    }
 
-    def value(means: Mapping[str, Tensor]) -> Tensor:
+    def value(statistics: Mapping[str, Tensor]) -> Tensor:
         agreement = []
-        for name, stats in natural.items():
-            direction = F.normalize(standardise(means[name], stats), dim=1)
-            agreement.append((direction * company[name].to(direction.device)).sum(1))  # (N,)
-        return unit(means) + weight * torch.stack(agreement).mean(0)
+        for name, scale in scales.items():
+            direction = F.normalize(scale.standardise(statistics[name]), dim=1)
+            agreement.append((direction * targets[name].to(direction.device)).sum(1))  # (N, 2)
+            if name == layer:
+                unit = scale.standardise(statistics[name])[rows, columns, 0]
+        return unit + weight * torch.stack(agreement).mean((0, 2))
 
     return value
 
 
-def natural_company(unit_stats: LayerStats, channels: Sequence[int], stats: LayerStats) -> Tensor:
-    """(len(channels), C) unit vectors: mean standardised activations of `stats`' layer over the
-    natural images on which each unit of `unit_stats`' layer is most active."""
-    mean, spread = (value.numpy() for value in natural_scale(stats))
-    rows = []
-    for channel in channels:
-        best = np.argsort(-unit_stats.over_images(channel), kind="stable")[:COMPANIONS]
-        activations = stats.activations[best].astype(np.float32) * stats.scale
-        rows.append(((activations - mean) / spread).mean(0))
-    return F.normalize(torch.from_numpy(np.stack(rows).astype(np.float32)), dim=1)
+def mean_and_deviation(activations: Tensor) -> Tensor:
+    """(N, C, H, W) → (N, C, 2) float32: spatial mean and standard deviation.
+
+    The deviation of a map of one position, or of a flat one, is 0 and has the gradient 0.
+    """
+    maps = activations.float().flatten(2)
+    variance = maps.var(2, correction=0)
+    flat = variance <= 0
+    deviation = torch.where(flat, 0.0, torch.where(flat, 1.0, variance).sqrt())
+    return torch.stack([maps.mean(2), deviation], 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Mean and spread (C, 2) of the statistics of a layer over images; a spread of 0 is 1."""
+
+    mean: Tensor
+    spread: Tensor
+
+    def standardise(self, statistics: Tensor) -> Tensor:
+        """(N, C, 2) statistics as distances from the mean in spreads."""
+        device = statistics.device
+        return (statistics - self.mean.to(device)) / self.spread.to(device)
+
+
+def statistics_of(stats: LayerStats, chosen: NDArray[np.bool_]) -> Tensor:
+    """(N, C, 2): mean and deviation of every channel on the chosen natural images."""
+    both = np.stack([stats.activations[chosen], stats.deviations[chosen]], 2).astype(np.float32)
+    return torch.from_numpy(both * np.where(stats.finite, stats.scale, 0)[:, None])
+
+
+def natural_scales(stats: LayerStats, chosen: NDArray[np.bool_]) -> Scale:
+    """The scale of a layer over the chosen natural images."""
+    statistics = statistics_of(stats, chosen)
+    spread = statistics.std(0, correction=0)
+    return Scale(statistics.mean(0), torch.where(spread > 0, spread, 1.0))
+
+
+def company_of(answers: Tensor, statistics: Tensor) -> Tensor:
+    """(U, C, 2) of length 1 over the channels: how statistics go with units over the images.
+
+    Args:
+        answers: (N, U) standardised activations of the units.
+        statistics: (N, C, 2) standardised statistics of a layer.
+    """
+    flat = statistics.flatten(1)
+    sums = [answers[:, unit] @ flat for unit in range(answers.shape[1])]  # alone as in a crowd
+    return F.normalize(torch.stack(sums).reshape(-1, *statistics.shape[1:]), dim=1)
 
 
 def facet_objective(

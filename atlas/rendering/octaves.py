@@ -15,7 +15,14 @@ from ..shapes import Shape
 from .adam import Adam
 from .job import Draft, Job, Log, has_gradient
 from .kinds import FourierRecipe
-from .objectives import Objective, company_objective, facet_objective, gram_matrix, unit_objective
+from .objectives import (
+    Objective,
+    company_objective,
+    facet_objective,
+    gram_matrix,
+    mean_and_deviation,
+    unit_objective,
+)
 from .parameterization import (
     Parameterization,
     Phase,
@@ -58,14 +65,17 @@ def taps(job: Job[FourierRecipe]) -> dict[str, Reduce]:
     """What the objective reads: layer → how its activations are reduced."""
     if job.recipe.objective == "facet":
         return {job.layer: keep}
-    return dict.fromkeys(job.natural, spatial_mean)
+    reduce = mean_and_deviation if job.recipe.objective == "company" else spatial_mean
+    return dict.fromkeys(job.natural, reduce)
 
 
 def make_objective(job: Job[FourierRecipe], network: Network) -> Objective:
     """The objective of every unit of the job."""
     recipe = job.recipe
     if recipe.objective == "company":
-        return company_objective(job.layer, job.channels, job.natural, recipe.company_weight)
+        weight = recipe.company_weight * recipe.loosening**job.loosened
+        training = job.nature.training
+        return company_objective(job.layer, job.channels, job.natural, training, weight)
     if recipe.objective == "facet":
         weight = recipe.diversity * 0.5**job.attempt
         return facet_objective(job.layer, job.channels, job.stats, grams(network, job), weight)
@@ -111,7 +121,8 @@ def first_images(
 
 def steepness(job: Job[FourierRecipe]) -> float:
     """Exponent of the spectrum scale at this attempt."""
-    return job.recipe.exponent + job.recipe.exponent_step * job.attempt
+    steeper = job.attempt - (job.loosened if job.recipe.needs_company else 0)
+    return job.recipe.exponent + job.recipe.exponent_step * steeper
 
 
 def start_spectrum(job: Job[FourierRecipe], shape: Shape, full_shape: Shape) -> Tensor:

@@ -15,6 +15,10 @@ HALF_SCHEDULE = (
     Octave(share=1.0, steps=16),
 )
 
+COMPANY_SCHEDULE = (Octave(share=0.5, steps=40), Octave(share=1.0, steps=24))
+"""Steps at full size make a picture recognisable, and a higher rate makes few of them do
+(docs/rendering.md)."""
+
 PYRAMID = PixelRecipe(
     name="pyramid",
     first_size=28,
@@ -30,7 +34,14 @@ RECIPES: dict[str, Recipe] = {
     for recipe in (
         FourierRecipe(name="octaves", octaves=HALF_SCHEDULE),
         FourierRecipe(
-            name="company", octaves=HALF_SCHEDULE, objective="company", company_weight=40.0
+            name="company",
+            octaves=COMPANY_SCHEDULE,
+            near_octaves=HALF_SCHEDULE,
+            near_rate=0.05,
+            learning_rate=0.1,
+            seeds=4,
+            objective="company",
+            company_weight=100.0,
         ),
         FourierRecipe(
             name="phase", octaves=HALF_SCHEDULE, parameterization="phase", learning_rate=0.2

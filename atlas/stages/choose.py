@@ -24,12 +24,12 @@ def companions(work: Work) -> tuple[LayerInfo, ...]:
     They do not depend on --layers, so that a picture does not either. None where too few images
     stand behind the statistics.
     """
-    if work.reference is not None:
-        known = work.reference.stats
-        return tuple(layer for layer in work.store.read_network()[1] if layer.name in known)
     if distinct_images(work) < COMPANY_MINIMUM:
         return ()
-    return tuple(layer for layer in work.store.read_network()[1] if "blocks" in layer.groups)
+    blocks = [layer for layer in work.store.read_network()[1] if "blocks" in layer.groups]
+    if work.reference is not None:
+        blocks = [layer for layer in blocks if layer.name in work.reference.stats]
+    return tuple(blocks)
 
 
 def classifier(work: Work) -> tuple[LayerInfo, ...]:

@@ -3,11 +3,9 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
-from ..cache.reference import write_reference
 from ..errors import InputError
 from ..files.files import require_free
 from ..images.imageset import ImageSet
@@ -23,7 +21,7 @@ from ..records.samples import Sample, SampleSet, SkippedFile
 from ..records.statistics import LayerStats
 from ..rendering.scoring import high_frequency
 from ..shapes import Picture, Shape, Size
-from .choose import classifier, companions, wanted_layers
+from .choose import wanted_layers
 from .run import Work
 
 VIEW_SHARE = 1.5
@@ -63,15 +61,6 @@ def has_samples(work: Work) -> bool:
 def shown_channels(work: Work) -> tuple[int, ...]:
     """The channels that the kept views show; where it was never noted, those that it is about."""
     return tuple(work.store.read_note(SHOWN) or work.images.bands.shown)
-
-
-def save_reference(work: Work, layers: Sequence[LayerInfo], path: Path) -> None:
-    """Write the statistics of this image set as a reference file for other atlases."""
-    model, table = work.store.read_network()
-    wanted = {layer.name for layer in (*layers, *companions(work), *classifier(work))}
-    stats = [work.store.read_stats(layer.name) for layer in table if layer.name in wanted]
-    write_reference(path, model, work.store.read_samples(), stats)
-    work.progress.say(f"{path}: {len(stats)} layers over {len(stats[0].activations)} images")
 
 
 def measure(work: Work, layers: Sequence[LayerInfo]) -> None:

@@ -23,6 +23,7 @@ from ..files.files import require_free
 from ..images.tensors import fit, to_pixels, to_tensor
 from ..network import tuning
 from ..network.network import Network
+from ..ranking.evidence import judging_images
 from ..records.network import LayerInfo
 from ..records.statistics import LayerStats
 from ..records.units import Rendering
@@ -34,7 +35,7 @@ from ..workers.pool import LostError
 from ..workers.ray import open_pool, require_cluster
 from ..workers.renderer import Rendered, Renderer, load_renderer
 from ..workers.schedule import Block, plan_blocks, shard_blocks, unit_cost
-from .choose import natural_samples, natural_stats
+from .choose import companions, natural_samples, natural_stats
 from .rank import read_again, seen_pictures
 from .recipes import find_base, recipes_for, rendering_fingerprint
 from .run import Work, run_info
@@ -155,12 +156,27 @@ def with_pictures(
 def best_images(
     work: Work, stats: LayerStats, channels: Sequence[int]
 ) -> dict[int, bytes | Picture]:
-    """Channel → the sample image that excites it most."""
-    best = {channel: int(np.argmax(stats.over_images(channel))) for channel in channels}
+    """Channel → the sample image that excites it most, of those that do not judge."""
+    usable = usable_images(work)
+    best = {
+        channel: int(usable[np.argmax(stats.over_images(channel)[usable])]) for channel in channels
+    }
     if not work.images.bands.many:
         return {channel: work.store.sample(image) for channel, image in best.items()}
     pictures = read_again(work, list(best.values()), rendered_shape(work))
     return {channel: pictures[image] for channel, image in best.items()}
+
+
+def usable_images(work: Work) -> NDArray[np.int64]:
+    """Indices of the sample images that do not judge, not as part of the reference either.
+
+    Of all where every one of them does.
+    """
+    natural, own = natural_samples(work), work.store.read_samples().samples
+    judging = zip(natural.samples, judging_images(natural), strict=True)
+    judges = {sample.sha256 for sample, judges in judging if judges}
+    usable = [place for place, sample in enumerate(own) if sample.sha256 not in judges]
+    return np.array(usable or range(len(own)))
 
 
 def earlier_pictures(
@@ -218,6 +234,8 @@ def gather_nature(
     """What all blocks of a run take from real images."""
     return Nature(
         stats=natural_stats(work, stats),
+        companions=tuple(layer.name for layer in companions(work)),
+        training=~judging_images(natural_samples(work)),
         hf=max(natural_samples(work).hf_median, LEAST_NATURAL_HF),
         magnitude=measure_magnitude(work, recipes),
     )
@@ -228,8 +246,9 @@ def measure_magnitude(work: Work, recipes: Sequence[Recipe]) -> NDArray[np.float
     recipe = next((one for one in recipes if one.needs_magnitude), None)
     if recipe is None:
         return np.zeros((3, 0, 0), np.float32)
-    count = len(work.store.read_samples().samples)
-    picks = np.linspace(0, count - 1, min(count, MAGNITUDE_IMAGES)).astype(int).tolist()
+    usable = usable_images(work)
+    places = np.linspace(0, len(usable) - 1, min(len(usable), MAGNITUDE_IMAGES)).astype(int)
+    picks = usable[places].tolist()
     shape = rendered_shape(work, recipe.sides(work.config.size)[-1])
     pictures = seen_pictures(work, sorted(set(picks)), shape)
     return np.asarray(mean_magnitude(to_tensor(pictures)).to(torch.float32).numpy())

@@ -41,7 +41,7 @@ from ..records.network import LayerInfo
 from ..records.samples import USUAL_CROP
 from ..rendering.recipes import find_recipes
 
-RANKING_VERSION = 3
+RANKING_VERSION = 4
 """Raised whenever the same images and weights would give other statistics."""
 
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "h5py", "jinja2")

@@ -17,6 +17,7 @@ from ..cache.selection import (
 from ..config import Config
 from ..errors import InputError, UsageError, closest
 from ..files.names import escape_name, shown
+from ..models.observers import ChosenObserver
 from ..records.network import CLASSES, LayerInfo
 from ..rendering.kinds import Recipe, digest
 from .look import lens_fingerprint, lens_images
@@ -29,6 +30,7 @@ def select(
     recipes: Sequence[Recipe],
     layers: Sequence[LayerInfo],
     chosen: Mapping[str, Sequence[int]],
+    observer: ChosenObserver | None,
 ) -> Selection:
     """Remember what the pages of this model are to show; the run changes only with the rest.
 
@@ -37,7 +39,7 @@ def select(
     """
     check_images(work)
     path = work.store.folder.parent / SELECTION
-    selection = selection_of(work, recipes, layers, chosen)
+    selection = selection_of(work, recipes, layers, chosen, observer)
     before = earlier_selection(path) if path.exists() else None
     if before:
         for line in changes(before, selection, path.parent):
@@ -53,6 +55,7 @@ def selection_of(
     recipes: Sequence[Recipe],
     layers: Sequence[LayerInfo],
     chosen: Mapping[str, Sequence[int]],
+    observer: ChosenObserver | None,
 ) -> Selection:
     """What this run is asked to show."""
     config, own = work.config, work.store.read_network()[0].class_names
@@ -74,6 +77,8 @@ def selection_of(
         seed=config.seed,
         run=run_info(config),
         reference="" if work.reference is None else str(work.reference.path),
+        observer=observer.title if observer else "",
+        observer_sha256=observer.weights_sha256 if observer else "",
         compare=config.compare,
         class_names=() if work.class_names == own else tuple(work.class_names),
         shown=tuple(work.images.bands.shown),
@@ -94,6 +99,7 @@ def changes(before: Selection, now: Selection, folder: Path) -> list[str]:
             ("rank", before.rank, now.rank),
             ("size", before.size, now.size),
             ("seed", before.seed, now.seed),
+            ("observer", before.observer, now.observer),
             ("compare", before.compare, now.compare),
         )
         if old != new

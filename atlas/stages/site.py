@@ -31,6 +31,7 @@ from ..ranking.ranking import rank_channels
 from ..records.atlas import LayerAtlas, ModelAtlas, Pictures
 from ..records.network import CLASSES, LayerInfo
 from ..records.units import Rendering
+from .evidence import Evidence, order_recipes
 
 LABELS = "labels.toml"
 
@@ -58,7 +59,8 @@ def gather(store: Store, selection: Selection, failures: Sequence[Rendering]) ->
     model, table = store.read_network()
     reference = read_reference(Path(selection.reference)) if selection.reference else None
     samples = store.read_samples()
-    found = gather_layers(store, selection, table, reference, failures)
+    evidence = Evidence(store, selection, reference, samples)
+    found = gather_layers(store, selection, table, reference, evidence, failures)
     return ModelAtlas(
         model=replace(model, class_names=selection.class_names or model.class_names),
         samples=samples,
@@ -87,6 +89,7 @@ def gather_layers(
     selection: Selection,
     table: Sequence[LayerInfo],
     reference: Reference | None,
+    evidence: Evidence,
     failures: Sequence[Rendering],
 ) -> list[LayerAtlas]:
     """The layers that the pages show, in forward order."""
@@ -98,11 +101,16 @@ def gather_layers(
         made = [one.get(info.name, {}) for one in finished]
         done = [of_recipe[c] for of_recipe in made for c in channels if c in of_recipe]
         failed = [one for one in failures if one.unit.layer == info.name]
+        natural = stats if reference is None else reference.stats.get(info.name, stats)
+        judged = evidence.of_layer(natural, channels)
+        asked = selection.class_recipes if info.name == CLASSES else selection.recipes
         layers.append(
             LayerAtlas(
                 info=info,
                 stats=stats,
-                natural=stats if reference is None else reference.stats.get(info.name, stats),
+                natural=natural,
+                recipes=order_recipes(asked, judged),
+                evidence=judged,
                 ranking=rank_channels(stats, selection.rank),
                 chosen=channels,
                 renderings=(*done, *failed),

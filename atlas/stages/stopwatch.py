@@ -93,6 +93,7 @@ class Stopwatch:
     def steps(self, recipe: Recipe, layer: LayerInfo, channels: tuple[int, ...]) -> float:
         """Seconds of all steps of a batch: a few are timed, at each side for Fourier recipes."""
         config = self.work.config
+        recipe = recipe.suited_to(layer)
         passes = recipe.single_passes()
         if not passes:
             step = time_step(self.network, layer.name, config.size, "fp32", len(channels))
@@ -118,7 +119,13 @@ class Stopwatch:
             weights=network.weights_sha256,
             batch=len(channels),
             precision=tuning.choose_precision(config.precision, network.device),
-            nature=Nature(stats=self.stats, hf=1.0, magnitude=magnitude),
+            nature=Nature(
+                stats=self.stats,
+                companions=tuple(self.stats),
+                training=np.ones(len(self.stats[layer.name].activations), np.bool_),
+                hf=1.0,
+                magnitude=magnitude,
+            ),
             examples={},
             earlier={},
         )
@@ -188,4 +195,4 @@ def made_up(layer: LayerInfo) -> LayerStats:
     random = np.random.default_rng(0)
     means = random.normal(size=(10, layer.channels)).astype(np.float32)
     places = np.zeros(means.shape, np.int32)
-    return channel_statistics(layer, 224, means=means, peaks=means, places=places)
+    return channel_statistics(layer, 224, means=means, peaks=means, places=places, deviations=means)

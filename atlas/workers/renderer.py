@@ -72,7 +72,7 @@ class Renderer:
         asked = "fp32" if block.recipe.repeated else config.precision
         precision = tuning.choose_precision(asked, network.device)
         return Job(
-            recipe=block.recipe,
+            recipe=block.recipe.suited_to(block.layer),
             layer=layer,
             channels=block.channels,
             size=config.size,

@@ -64,7 +64,7 @@ class Block:
 def unit_cost(recipe: Recipe, layer: LayerInfo) -> float:
     """Relative time of a unit: multiply-adds up to the layer, and what every picture costs."""
     overhead = 60e6  # measured: resampling and FFT are worth 60 M multiply-adds a step
-    return recipe.steps_at_full_size() * (layer.multiply_adds + overhead)
+    return recipe.suited_to(layer).steps_at_full_size() * (layer.multiply_adds + overhead)
 
 
 def plan_blocks(

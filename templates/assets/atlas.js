@@ -149,16 +149,18 @@
   };
 
   // Layer page: sort, filter, recipe, size. `data-v` holds rank, channel, mean, max, contrast (for
-  // a class also its place by name), then status, REACH, SELECT, ROBUST and HF of each recipe.
+  // a class also its place by name), then status, REACH, SELECT, ROBUST, HF, IDENT, PREDICT,
+  // whether there is a picture and the number of its sheet, of each recipe.
   const gridPage = () => {
     const tools = $("#tools"), grid = $("#grid");
     if (!tools) return;
     const cards = all(".card", grid).map((node) => ({ node, v: JSON.parse(node.dataset.v) }));
     const asked = new URLSearchParams(location.search);
     const recipes = tools.recipe ? [...tools.recipe.options].map((option) => option.value) : [""];
+    const suffixOf = (place) => (tools.recipe ? tools.recipe.options[place].dataset.suffix : "");
     const common = { rank: 1, channel: 1, mean: -1, max: -1, contrast: -1, name: 1 };
     const noun = tools.dataset.noun || "units";
-    const scored = { reach: -1, select: 1, robust: -1, hf: 1 };
+    const scored = { reach: -1, select: 1, robust: -1, hf: 1, ident: 1, predict: -1 };
     const valueOf = (card, key, recipe) => key in common ? card.v[0][Object.keys(common).indexOf(key)]
       : (card.v[1 + recipe] || [])[1 + Object.keys(scored).indexOf(key)];
     const observer = new IntersectionObserver((entries) => entries.forEach((entry) => {
@@ -204,13 +206,13 @@
         const made = v[1 + at], channel = v[0][1], tile = $(".made", node), reach = $(".reach", node);
         if (reach) reach.textContent = made && made[1] == null ? "–" : made[1] >= 1000 ? "beyond" : made[1].toPrecision(3);
         flag(node, made ? made[0] : "unrendered");
-        const suffix = tools.recipe ? tools.recipe.selectedOptions[0].dataset.suffix : "";
-        if (!made || !made[5]) { if (at || !tile.firstElementChild) tile.replaceChildren(make("span", { className: "word", textContent: made ? made[0] : "unrendered" })); continue; }
+        const suffix = suffixOf(at);
+        if (!made || !made[7]) { if (at || !tile.firstElementChild) tile.replaceChildren(make("span", { className: "word", textContent: made ? made[0] : "unrendered" })); continue; }
         const was = $("img", tile), spot = $(".real img", node);
         const place = was && !was.classList.contains("full") ? was.className : spot ? spot.className : "";
         const image = make("img", { alt: `Rendering of ${$("h1").textContent}:${channel} by ${recipes[at]}`, width: 896, height: 896, loading: "lazy", className: place });
         image.dataset.full = `img/${channel}${suffix}.jpg`;
-        image.src = `img/sheet${suffix}-${made[6]}.jpg`;
+        image.src = `img/sheet${suffix}-${made[8]}.jpg`;
         tile.replaceChildren(image);
       }
     };
@@ -223,7 +225,7 @@
     }
     for (const { node, v } of cards) {
       const image = $(".made img", node);
-      if (image) image.dataset.full = `img/${v[0][1]}.jpg`;
+      if (image) image.dataset.full = `img/${v[0][1]}${suffixOf(0)}.jpg`;
     }
     if (tools.recipe && tools.recipe.selectedIndex > 0) paint();
     tools.addEventListener("change", (event) => { if (event.target.name === "recipe") paint(); show(); });

@@ -48,11 +48,12 @@ from atlas.records.network import ModelInfo
 from atlas.records.statistics import LayerStats
 from atlas.records.units import Rendering
 from atlas.rendering.attempts import render_best
-from atlas.rendering.job import Job, Nature
+from atlas.rendering.job import Job
 from atlas.rendering.kinds import PixelRecipe
 from atlas.rendering.recipes import RECIPES
 from atlas.rendering.scoring import score_images
 from atlas.stages.stopwatch import time_step
+from tests.helpers import nature_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -194,7 +195,7 @@ def octaves_of(
         weights=network.weights_sha256,
         batch=batch,
         precision=precision,
-        nature=Nature(stats={stats.layer: stats}, hf=hf, magnitude=magnitude),
+        nature=nature_of({stats.layer: stats}, hf=hf, magnitude=magnitude),
         examples=dict.fromkeys(units, np.full((224, 224, 3), 128, np.uint8)),
         earlier={},
     )

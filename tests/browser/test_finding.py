@@ -76,6 +76,7 @@ def test_sorting_is_monotone_and_kept_by_the_address_reload_and_back(
     page.goto(layer)
     columns = {"channel": (0, 1, 1), "mean": (0, 2, -1), "max": (0, 3, -1), "contrast": (0, 4, -1)}
     columns |= {"reach": (1, 1, -1), "select": (1, 2, 1), "robust": (1, 3, -1), "hf": (1, 4, 1)}
+    columns |= {"ident": (1, 5, 1), "predict": (1, 6, -1)}
     for name, (block, place, sign) in columns.items():
         page.locator("[name=sort]").select_option(name)
         rows = page.locator(".card").evaluate_all(DATA)
@@ -83,14 +84,21 @@ def test_sorting_is_monotone_and_kept_by_the_address_reload_and_back(
         values = [sign * value for value in found if value is not None]
         assert values == sorted(values), name
         assert None not in found[: len(values)], name
-    assert page.url == f"{layer}?sort=hf"
+    assert page.url == f"{layer}?sort=predict"
     before = page.locator(".card").evaluate_all(DATA)
     page.reload()
     assert page.locator(".card").evaluate_all(DATA) == before
     page.locator(".card > a").first.click()
     page.go_back()
     assert page.locator(".card").evaluate_all(DATA) == before
-    assert page.locator("[name=sort]").input_value() == "hf"
+    assert page.locator("[name=sort]").input_value() == "predict"
+
+
+def test_a_layer_that_nobody_judges_has_no_order_by_ident(wide: Site, page: Page) -> None:
+    page.goto(f"{wide.http}wide/conv_stem/index.html")
+    orders = page.locator("[name=sort] option").evaluate_all("(all) => all.map((o) => o.value)")
+    assert "hf" in orders
+    assert not {"ident", "predict"} & set(orders)
 
 
 def test_the_status_filter_hides_the_others(site: Site, page: Page) -> None:

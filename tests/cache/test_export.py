@@ -23,8 +23,9 @@ from atlas.errors import CacheError
 from atlas.files.names import unescape_name
 from atlas.gallery import sheets
 from atlas.records.atlas import ModelAtlas
+from atlas.records.evidence import NOWHERE
 from atlas.records.units import Rendering, Unit
-from tests.synthetic import SyntheticPictures, make_atlas
+from tests.synthetic import SyntheticPictures, judged, make_atlas
 
 SIZE = 16
 DOCS = Path(__file__).parents[2] / "docs" / "data.md"
@@ -159,6 +160,29 @@ def test_the_small_atlas_has_units_that_were_not_rendered():
     assert any(len(layer.renderings) < 2 * len(layer.chosen) for layer in layers)
 
 
+@pytest.mark.parametrize("judges", [True, False])
+def test_places_of_the_observer_are_columns_of_every_recipe(tmp_path, judges):
+    """0, NaN and False where there is none."""
+    plain = small(recipes=("octaves", "company"))
+    atlas = judged(plain) if judges else plain
+    with h5py.File(written(tmp_path, atlas)) as file:
+        for layer in atlas.layers:
+            for recipe, group in (("octaves", "units"), ("company", "recipes/company")):
+                evidence = layer.evidence
+                places = evidence.pictures.get(recipe, {}) if evidence else {}
+                own = [places.get(channel, NOWHERE) for channel in layer.chosen]
+                nine = [
+                    evidence.photographs[channel].ident if evidence else 0
+                    for channel in layer.chosen
+                ]
+                found = file[f"layers/{layer.info.name}/{group}"]
+                assert found["ident"][...].tolist() == [one.ident for one in own]
+                assert found["ident_photographs"][...].tolist() == nine
+                assert same_numbers(found["predict"][...], [one.predict for one in own])
+                behind = [evidence is not None and one.ident > evidence.live / 4 for one in own]
+                assert found["unidentified"][...].tolist() == behind
+
+
 def test_attributes_of_root_and_layers_are_those_of_the_format(tmp_path):
     atlas = small(recipes=("octaves", "company"))
     written(tmp_path, atlas)
@@ -256,7 +280,7 @@ def test_pictures_carry_the_attributes_of_the_image_specification(tmp_path):
 def test_every_dataset_is_checksummed_and_none_is_compressed(tmp_path):
     written(tmp_path, small())
     datasets = [one for one in json.loads(read_elsewhere(tmp_path)).values() if "dtype" in one]
-    assert len(datasets) == 3 * (5 + 12 + 3) + 2
+    assert len(datasets) == 3 * (5 + 16 + 3) + 2
     assert {(one["checked"], one["compression"]) for one in datasets} == {(True, None)}
 
 
@@ -652,7 +676,7 @@ def test_a_flipped_bit_in_any_chunk_is_refused(tmp_path):
     good, places = path.read_bytes(), chunk_places(path)
     with h5py.File(path) as file:
         expected = export.read_back(file)
-    assert len(places) == 5 + 11 + 4 + 3 + 2  # the pictures are four chunks
+    assert len(places) == 5 + 15 + 4 + 3 + 2  # the pictures are four chunks
     assert not is_refused(path, expected)
     for at in places:
         flip(path, at)

@@ -66,7 +66,13 @@ def test_files_of_earlier_versions_are_read(path: Path) -> None:
 
 def test_fields_of_earlier_versions_keep_their_names_and_values(path: Path) -> None:
     write_selection(path, SELECTED)
-    assert json.loads(path.read_bytes()) == {**EARLIER, "class_names": [], "shown": []}
+    assert json.loads(path.read_bytes()) == {
+        **EARLIER,
+        "class_names": [],
+        "shown": [],
+        "observer": "",
+        "observer_sha256": "",
+    }
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from atlas.images.tensors import batches
 from atlas.ranking import activations
-from atlas.ranking.activations import batches, measure_layers, summarise
+from atlas.ranking.activations import measure_layers, summarise
 from atlas.records.statistics import LayerStats
 from tests.helpers import layer_info, natural_stats, network_of, smooth_images, tiny_network
 
@@ -109,9 +110,10 @@ def test_nan_in_one_channel_leaves_the_others_right() -> None:
         assert np.array_equal(got.example_image[channel], wanted.example_image[channel])
 
 
-def test_summary_is_mean_maximum_and_its_place() -> None:
+def test_summary_is_mean_maximum_its_place_and_deviation() -> None:
     maps = torch.tensor([[[[1.0, 4.0], [3.0, 0.0]], [[-1.0, -5.0], [-1.0, -5.0]]]])
-    assert summarise(maps).tolist() == [[[2.0, 4.0, 1.0], [-3.0, -1.0, 0.0]]]
+    assert summarise(maps).tolist() == [[[2.0, 4.0, 1.0, 2.5**0.5], [-3.0, -1.0, 0.0, 2.0]]]
+    assert summarise(torch.ones(1, 1, 1, 1)).tolist() == [[[1.0, 1.0, 0.0, 0.0]]]
     maps[0, 0, 1, 1] = torch.nan
     assert summarise(maps)[0, 0, :2].isnan().all(), "NaN cannot hide behind a maximum"
 

@@ -27,7 +27,7 @@ def scores(table: list[list[float]]) -> LayerStats:
     means = np.array(table, np.float32)
     places = np.zeros(means.shape, np.int32)
     info = layer_info(CLASSES, means.shape[1], 1)
-    return channel_statistics(info, 8, means=means, peaks=means, places=places)
+    return channel_statistics(info, 8, means=means, peaks=means, places=places, deviations=means)
 
 
 def sample(index: int, file: str) -> Sample:

@@ -22,7 +22,7 @@ def layer(name: str, columns: np.ndarray, chosen: tuple[int, ...]) -> LayerAtlas
     """A layer whose activations (N, C) are given."""
     means = columns.astype(np.float32)
     info = layer_info(name, means.shape[1], 4)
-    stats = channel_statistics(info, 16, means, means, np.zeros(means.shape, np.int32))
+    stats = channel_statistics(info, 16, means, means, np.zeros(means.shape, np.int32), means)
     return LayerAtlas(
         info=info,
         stats=stats,

@@ -15,11 +15,18 @@ from atlas.records.units import Rendering, Scores, Unit
 from atlas.rendering import attempts, engine
 from atlas.rendering.attempts import even_chunks, failed_rendering, render_best
 from atlas.rendering.engine import is_out_of_memory, render
-from atlas.rendering.job import Draft, Job, Nature
+from atlas.rendering.job import Draft, Job
 from atlas.rendering.kinds import FourierRecipe, Octave, PixelRecipe, Recipe
 from atlas.rendering.recipes import RECIPES
 from atlas.rendering.scoring import score_images
-from tests.helpers import layer_info, natural_stats, network_of, smooth_images, tiny_network
+from tests.helpers import (
+    layer_info,
+    natural_stats,
+    nature_of,
+    network_of,
+    smooth_images,
+    tiny_network,
+)
 
 SIDE = 16
 
@@ -73,8 +80,8 @@ class Workshop:
     def job(
         self, channels: Sequence[int], recipe: Recipe | None = None, **changes: object
     ) -> Job[Recipe]:
-        nature = Nature(
-            stats={self.layer: self.stats}, hf=0.05, magnitude=np.zeros((3, 0, 0), np.float32)
+        nature = nature_of(
+            {self.layer: self.stats}, hf=0.05, magnitude=np.zeros((3, 0, 0), np.float32)
         )
         job: Job[Recipe] = Job(
             recipe=recipe or short(),

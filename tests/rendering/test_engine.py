@@ -20,9 +20,10 @@ from atlas.config import Config
 from atlas.images.tensors import to_tensor
 from atlas.models.load import load_model
 from atlas.network.network import Network
+from atlas.ranking.activations import measure_layers
 from atlas.records.statistics import LayerStats
 from atlas.rendering.engine import in_grey, render
-from atlas.rendering.job import Draft, Nature
+from atlas.rendering.job import Draft
 from atlas.rendering.kinds import (
     AscentRecipe,
     FourierRecipe,
@@ -40,6 +41,7 @@ from tests.helpers import (
     job_of,
     layer_info,
     natural_stats,
+    nature_of,
     network_of,
     smooth_images,
     tiny_network,
@@ -101,7 +103,7 @@ def draw(
     """Render with what each recipe may need."""
     magnitude = mean_magnitude(to_tensor(smooth_images(4, size))).numpy()
     more: dict[str, object] = {
-        "nature": Nature(stats={stats.layer: stats}, hf=0.05, magnitude=magnitude),
+        "nature": nature_of({stats.layer: stats}, hf=0.05, magnitude=magnitude),
         "earlier": {channel: [PHOTOS[channel % 12]] for channel in channels},
     }
     return render(network, job_of(recipe, stats.layer, channels, stats, size, **more | changes))
@@ -202,6 +204,31 @@ def test_one_channel_network_gets_colour_pictures(name: str) -> None:
     assert draft.image.mean() > 0.6, "the unit likes light"
 
 
+def test_company_of_tokens_is_their_mean_and_deviation_over_the_places() -> None:
+    model = load_model(Config(model="tests.faults.networks:Tokens", input_size=SIDE))
+    rows = [one for one in model.layers if one.name in ("patches", "block")]
+    network = Network(model, [one.name for one in rows], torch.device("cpu"))
+    stats = {one.layer: one for one in measure_layers(network, rows, PHOTOS)}
+    with torch.no_grad():
+        images = (to_tensor(PHOTOS) - torch.tensor(model.info.mean).view(3, 1, 1)) / torch.tensor(
+            model.info.std
+        ).view(3, 1, 1)
+        maps = model.network.patches(images)  # type: ignore[operator]
+        tokens = model.network.block(maps.flatten(2).mT)  # type: ignore[operator]
+    for name, values in (("patches", maps.flatten(2).mT), ("block", tokens)):
+        for found, expected in (
+            (stats[name].activations, values.mean(1)),
+            (stats[name].deviations, values.std(1, correction=0)),
+        ):
+            np.testing.assert_allclose(found * stats[name].scale, expected, atol=3e-3)
+    nature = nature_of(stats, hf=0.05, magnitude=np.zeros((3, 0, 0), np.float32))
+    job = job_of(short(fourier("company")), "block", [1, 5], stats["block"], SIDE, nature=nature)
+    for draft in render(network, job):
+        assert draft.finite
+        assert not draft.silent
+        assert draft.objective[-1] > draft.objective[0] + 1
+
+
 def test_negative_picture_is_what_the_unit_likes_least() -> None:
     network, stats = tiny("relu1")
     (liked,) = draw(network, stats, short(fourier()), [0])
@@ -271,6 +298,7 @@ def test_grey_is_what_pil_makes_of_the_colours() -> None:
 
 
 def test_pictures_of_a_grey_network_are_grey() -> None:
+    torch.manual_seed(1)
     plain = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU())
     network = network_of(plain, ["0"], mean=(0.449,), std=(0.226,))
     stats = natural_stats(network, layer_info("0", 2, 16), smooth_images(4))

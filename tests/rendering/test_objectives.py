@@ -1,5 +1,7 @@
 """Objectives: one value per image, each for its own unit, worked out in numpy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,11 +10,11 @@ from numpy.typing import NDArray
 from atlas.ranking.ranking import channel_statistics
 from atlas.records.statistics import LayerStats
 from atlas.rendering.objectives import (
-    COMPANIONS,
+    Objective,
     company_objective,
     facet_objective,
     gram_matrix,
-    natural_company,
+    mean_and_deviation,
     standardise,
     unit_objective,
 )
@@ -21,7 +23,9 @@ from tests.helpers import layer_info
 
 def stats_of(name: str, means: NDArray[np.float32]) -> LayerStats:
     places = np.zeros(means.shape, np.int32)
-    return channel_statistics(layer_info(name, means.shape[1], 4), 16, means, means, places)
+    return channel_statistics(
+        layer_info(name, means.shape[1], 4), 16, means, means, places, np.abs(means)
+    )
 
 
 def table(seed: int, images: int, channels: int) -> NDArray[np.float32]:
@@ -52,38 +56,98 @@ def test_channel_that_never_varies_is_not_divided_by_zero() -> None:
     assert standardise(torch.tensor([[5.0, 3.0]]), stats).tolist() == [[2.0, 0.0]]
 
 
-def test_company_is_the_mean_direction_of_the_best_natural_images() -> None:
-    own, other = table(2, 40, 3), table(3, 40, 6)
-    got = natural_company(stats_of("own", own), [2, 0], stats_of("other", other)).numpy()
-    for row, channel in zip(got, (2, 0), strict=True):
-        best = sorted(range(40), key=lambda i: -own[i, channel])[:COMPANIONS]
-        mean = z(other, other)[best].mean(0)
-        np.testing.assert_allclose(row, mean / np.linalg.norm(mean), atol=2e-3)
+def company_by_loops(
+    statistics: dict[str, NDArray[np.float32]],
+    natural: dict[str, NDArray[np.float32]],
+    training: NDArray[np.bool_],
+    channel: int,
+    image: int,
+) -> float:
+    """z + 100 · mean cosine of one image, written as docs/rendering.md writes it."""
+
+    def scaled(name: str, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        used = natural[name][training][..., k].astype(np.float64)
+        spread = np.where(used.std(0) > 0, used.std(0), 1)
+        picture = (statistics[name][image, :, k] - used.mean(0)) / spread
+        return (used - used.mean(0)) / spread, picture
+
+    answers = scaled("own", 0)[0][:, channel]
+    cosines = []
+    for name in natural:
+        for k in (0, 1):
+            images, picture = scaled(name, k)
+            target = sum(answer * row for answer, row in zip(answers, images, strict=True))
+            cosines.append(target @ picture / np.linalg.norm(target) / np.linalg.norm(picture))
+    return float(scaled("own", 0)[1][channel] + 100 * np.mean(cosines))
 
 
-def test_company_adds_the_weighted_mean_cosine_over_the_layers() -> None:
-    own, other = table(2, 40, 3), table(3, 40, 6)
-    natural = {"other": stats_of("other", other), "own": stats_of("own", own)}
-    seen = {"other": table(4, 2, 6), "own": table(5, 2, 3)}
-    value = company_objective("own", [1, 2], natural, 40.0)
-    got = value({name: torch.tensor(values) for name, values in seen.items()}).numpy()
-    for i, channel in enumerate((1, 2)):
-        cosines = []
-        for name, means in (("other", other), ("own", own)):
-            target = natural_company(natural["own"], [channel], natural[name])[0].numpy()
-            direction = z(seen[name], means)[i]
-            cosines.append(direction @ target / np.linalg.norm(direction))
-        expected = z(seen["own"], own)[i, channel] + 40 * np.mean(cosines)
-        assert got[i] == pytest.approx(expected, rel=1e-4)
+def natural_of(seed: int, channels: int) -> NDArray[np.float32]:
+    """(40, C, 2): means and deviations of a layer on natural images."""
+    return np.stack([table(seed, 40, channels), np.abs(table(seed + 50, 40, channels))], 2)
+
+
+def statistics(name: str, both: NDArray[np.float32]) -> LayerStats:
+    means, deviations = both[..., 0], both[..., 1]
+    info = layer_info(name, means.shape[1], 4)
+    return channel_statistics(info, 16, means, means, np.zeros(means.shape, np.int32), deviations)
+
+
+NATURAL = {"other": natural_of(3, 6), "own": natural_of(2, 3)}
+TRAINING = np.arange(40) % 3 > 0
+
+
+def company(channels: list[int], weight: float = 100.0) -> Objective:
+    stats = {name: statistics(name, both) for name, both in NATURAL.items()}
+    return company_objective("own", channels, stats, TRAINING, weight)
+
+
+def test_company_is_the_unit_and_what_goes_with_it_over_the_images() -> None:
+    seen = {"other": natural_of(4, 6)[:2], "own": natural_of(5, 3)[:2]}
+    got = company([1, 2])({name: torch.tensor(values) for name, values in seen.items()})
+    for image, channel in enumerate((1, 2)):
+        expected = company_by_loops(seen, NATURAL, TRAINING, channel, image)
+        assert float(got[image]) == pytest.approx(expected, rel=2e-3)
+
+
+def test_company_does_not_know_the_judging_images() -> None:
+    stats = {name: statistics(name, both) for name, both in NATURAL.items()}
+    seen = {name: torch.tensor(both[:2]) for name, both in NATURAL.items()}
+    changed = {}
+    for name, one in stats.items():
+        other = one.activations.copy()
+        other[~TRAINING] = 1 - other[~TRAINING]
+        changed[name] = replace(one, activations=other)
+    plain, blind, seeing = (
+        company_objective("own", [1, 2], natural, training, 100.0)(seen)
+        for natural, training in ((stats, TRAINING), (changed, TRAINING), (changed, TRAINING < 2))
+    )
+    assert torch.equal(plain, blind)
+    assert not torch.equal(plain, seeing)
 
 
 def test_value_of_an_image_does_not_depend_on_its_neighbours() -> None:
-    own, other = table(2, 40, 3), table(3, 40, 6)
-    natural = {"other": stats_of("other", other), "own": stats_of("own", own)}
-    seen = {"other": torch.tensor(table(4, 3, 6)), "own": torch.tensor(table(5, 3, 3))}
-    crowd = company_objective("own", [1, 2, 0], natural, 40.0)(seen)
-    alone = company_objective("own", [0], natural, 40.0)({k: v[2:] for k, v in seen.items()})
-    torch.testing.assert_close(alone[0], crowd[2])
+    seen = {"other": torch.tensor(natural_of(4, 6)[:3]), "own": torch.tensor(natural_of(5, 3)[:3])}
+    crowd = company([1, 2, 0])(seen)
+    alone = company([0])({name: values[2:] for name, values in seen.items()})
+    assert torch.equal(alone[0], crowd[2])
+
+
+def test_a_channel_that_is_not_finite_counts_for_nothing_in_the_company() -> None:
+    broken = {name: both.copy() for name, both in NATURAL.items()}
+    broken["other"][3, 2] = np.nan
+    stats = {name: statistics(name, both) for name, both in broken.items()}
+    seen = {name: torch.tensor(both[:2]) for name, both in NATURAL.items()}
+    value = company_objective("own", [1, 2], stats, TRAINING, 100.0)(seen)
+    assert torch.isfinite(value).all()
+
+
+def test_mean_and_deviation_are_those_of_the_map_also_where_it_is_flat() -> None:
+    maps = torch.tensor([[[[1.0, 4.0], [3.0, 0.0]], [[2.0, 2.0], [2.0, 2.0]]]], requires_grad=True)
+    got = mean_and_deviation(maps)
+    assert got.tolist() == [[[2.0, pytest.approx(2.5**0.5)], [2.0, 0.0]]]
+    got.sum().backward()
+    assert maps.grad is not None
+    assert torch.isfinite(maps.grad).all()
 
 
 def test_gram_matrix_is_the_mean_product_of_channels() -> None:

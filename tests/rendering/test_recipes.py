@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from atlas.errors import UsageError
+from atlas.records.network import LayerInfo
 from atlas.rendering.kinds import (
     AscentRecipe,
     FourierRecipe,
@@ -15,6 +16,8 @@ from atlas.rendering.kinds import (
     negative,
 )
 from atlas.rendering.recipes import RECIPES, find_recipes
+from atlas.workers.schedule import unit_cost
+from tests.helpers import layer_info
 
 ARTICLE = (
     *(28, 29, 30, 32, 34, 36, 38, 40, 42, 44, 46, 48, 50, 52, 55, 58, 61, 64, 67, 70, 74, 78, 82),
@@ -196,3 +199,71 @@ def test_single_passes_cost_together_what_the_recipe_costs() -> None:
         assert {one.objective for one in passes} == {"unit"}
         assert sum(one.steps_at_full_size() for one in passes) == recipe.steps_at_full_size()
     assert pyramid().single_passes() == ()
+
+
+# --- schedules of company ------------------------------------------------------------------------
+
+
+def company() -> FourierRecipe:
+    recipe = RECIPES["company"]
+    assert isinstance(recipe, FourierRecipe)
+    return recipe
+
+
+def layer(height: int, width: int, stride: int, receptive_field: int) -> LayerInfo:
+    square = layer_info("a", 8, height, receptive_field)
+    return replace(square, width=width, stride=stride)
+
+
+@pytest.mark.parametrize(
+    ("seen", "near"),
+    [
+        (layer(56, 56, 4, 112), True),
+        (layer(56, 56, 4, 113), False),
+        (layer(56, 56, 4, 0), False),
+        (layer(28, 56, 4, 112), True),
+        (layer(56, 28, 4, 112), True),
+        (layer(28, 28, 4, 112), False),
+        (layer(112, 112, 2, 3), True),
+    ],
+    ids=["half", "more", "unknown", "wide", "tall", "small", "first"],
+)
+def test_units_that_see_at_most_half_of_the_picture_are_coarse_first(
+    seen: LayerInfo, near: bool
+) -> None:
+    suited = company().suited_to(seen)
+    assert suited.octaves == (octaves().octaves if near else company().octaves)
+    rate = 0.05 if near else 0.1
+    same = {"near_octaves": (), "near_rate": 0.0, "learning_rate": rate}
+    assert suited == replace(company(), octaves=suited.octaves, **same)
+    assert suited.suited_to(seen) == suited
+
+
+def test_recipes_without_other_octaves_suit_every_layer_as_they_are() -> None:
+    for recipe in RECIPES.values():
+        if recipe.name != "company":
+            assert recipe.suited_to(layer(112, 112, 2, 3)) == recipe
+
+
+def test_both_schedules_of_company_decide_its_digest() -> None:
+    changed = [
+        company(),
+        replace(company(), near_octaves=()),
+        replace(company(), octaves=octaves().octaves),
+        replace(company(), company_weight=50.0),
+    ]
+    assert len({digest(one) for one in changed}) == 4
+
+
+@pytest.mark.parametrize("receptive_field", [3, 112, 500])
+def test_company_costs_at_most_twice_what_octaves_cost(receptive_field: int) -> None:
+    seen = layer(56, 56, 4, receptive_field)
+    assert unit_cost(company(), seen) <= 2 * unit_cost(octaves(), seen)
+
+
+def test_single_passes_of_company_keep_their_company() -> None:
+    for seen in (layer(56, 56, 4, 3), layer(7, 7, 32, 500)):
+        suited = company().suited_to(seen)
+        passes = suited.single_passes()
+        assert {one.objective for one in passes} == {"company"}
+        assert sum(one.steps_at_full_size() for one in passes) == suited.steps_at_full_size()

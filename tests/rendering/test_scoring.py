@@ -46,7 +46,7 @@ def natural(rows: list[list[float]]) -> LayerStats:
     """Statistics of images whose colour means are given, and of the constant channel."""
     means = np.array([[*row, 7.0] for row in rows], np.float32)
     return channel_statistics(
-        layer_info("0", 4, 16), 16, means, means, np.zeros(means.shape, np.int32)
+        layer_info("0", 4, 16), 16, means, means, np.zeros(means.shape, np.int32), means
     )
 
 
@@ -72,7 +72,7 @@ class Scorer(nn.Module):
 def class_score(picture: NDArray[np.uint8], channel: int) -> Scores:
     means = np.array([[0.9, 0.1, 0.6], [0.5, 0.2, 0.6]], np.float32)
     info = layer_info(CLASSES, 3, 1)
-    stats = channel_statistics(info, 16, means, means, np.zeros(means.shape, np.int32))
+    stats = channel_statistics(info, 16, means, means, np.zeros(means.shape, np.int32), means)
     network = network_of(nn.Sequential(Scorer()), [CLASSES], 16)
     (scores,) = score_images(network, CLASSES, [channel], [picture], stats, 0.5)
     return scores
@@ -170,7 +170,7 @@ def test_robust_is_the_median_over_eight_transforms() -> None:
     network = network_of(nn.Sequential(Corner(), nn.Identity()), ["0"], side)
     means = np.array([[0.1], [0.5]], np.float32)
     stats = channel_statistics(
-        layer_info("0", 1, 2), side, means, means, np.zeros((2, 1), np.int32)
+        layer_info("0", 1, 2), side, means, means, np.zeros((2, 1), np.int32), means
     )
     (scores,) = score_images(network, "0", [0], [picture], stats, 0.5)
     images = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255

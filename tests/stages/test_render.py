@@ -11,7 +11,7 @@ from atlas import pipeline
 from atlas.config import Config
 from atlas.network.network import Network
 from atlas.progress import Progress
-from atlas.rendering.job import Job, Nature
+from atlas.rendering.job import Job
 from atlas.rendering.kinds import FourierRecipe, Octave, Recipe
 from atlas.rendering.recipes import RECIPES
 from atlas.stages import look as looking
@@ -20,7 +20,7 @@ from atlas.workers import renderer, schedule
 from atlas.workers.pool import LostError
 from atlas.workers.renderer import Rendered, Renderer
 from atlas.workers.schedule import Block
-from tests.helpers import layer_info, network_of, tiny_network
+from tests.helpers import layer_info, nature_of, network_of, tiny_network
 
 Tiny = Callable[..., Config]
 
@@ -120,7 +120,7 @@ def test_recipes_that_repeat_others_are_rendered_in_fp32(
     tiny: Tiny, name: str, asked: str, used: str
 ) -> None:
     network = network_of(tiny_network(), ["relu1"])
-    nature = Nature(stats={}, hf=0.05, magnitude=np.zeros((3, 0, 0), np.float32))
+    nature = nature_of({}, hf=0.05, magnitude=np.zeros((3, 0, 0), np.float32))
     recipe, layer = RECIPES[name], layer_info("relu1", 4, 16)
     block = Block(recipe=recipe, layer=layer, first=0, last=1, channels=(3, 1))
     job = Renderer(tiny(precision=asked, seed=5), network, nature).make_job(block)

@@ -16,6 +16,7 @@ from ..text import shown
 from ..views import ClassesView, LayerView, UnitView
 from .classes import ClassRow, class_row
 from .encode import SCHEMA, Address, Double, Integers, Json, Schema, Singles, record
+from .evidence import EvidenceData, evidence_data
 from .images import ImageRow, image_row
 from .units import Count, Head, ProvenanceData, UnitData
 
@@ -48,6 +49,7 @@ class LayerFile(LayerData, Head):
     ranking: Integers
     multiply_adds: int
     units: tuple[UnitData, ...]
+    evidence: EvidenceData | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +177,7 @@ def layer_file(atlas: ModelAtlas, layer: LayerView, rows: Sequence[UnitData]) ->
         layer=layer.name,
         n_images=len(atlas.samples.samples),
         units=rows,
+        evidence=evidence_data(layer.atlas.evidence),
     )
 
 

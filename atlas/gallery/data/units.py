@@ -26,7 +26,7 @@ UnitStatus = Literal[Status, "unrendered"]
 COLUMNS = (
     *("layer", "channel", "rank", "label", "class_name", "status", "recipe", "mean_activation"),
     *("std", "max", "p99", "contrast", "active", "activation", "reach", "select", "robust", "hf"),
-    *("seed", "seconds", "page", "image"),
+    *("seed", "seconds", "page", "image", "predict", "ident", "ident_photographs", "unidentified"),
 )
 """Columns of units.csv, in order."""
 
@@ -81,6 +81,9 @@ class RenderingData:
     precision: str
     image: Address | None
     thumbnail: Address | None
+    predict: Double
+    ident: int | None
+    unidentified: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +151,10 @@ class UnitData:
     natural_mean: Single
     natural_max: Single
     neighbours: Annotated[tuple[NeighbourData, ...], Meta(max_length=5)]
+    predict: Double
+    ident: int | None
+    ident_photographs: int | None
+    unidentified: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,19 +9,20 @@ from markupsafe import Markup
 
 from ...ranking.classes import compete
 from ...records.units import Rendering
-from .. import class_sentences, sentences
+from .. import addresses, class_sentences, sentences
 from ..data.classes import class_file
 from ..data.encode import single, to_json
 from ..recipes import class_recipe_sentence
 from ..text import plural_classes, shown
 from ..views import ClassesView, ClassView, LayerView, Picture, UnitView
 from .frame import Book, ways
-from .layer import first_picture, recipe_row, sort_json
+from .layer import first_picture, orders, recipe_row, sort_json
 from .panels import Panel, card_of, histogram, panel
 
 SORTS = (
     *(("rank", "order of the atlas"), ("name", "name"), ("channel", "number")),
     *(("reach", "REACH"), ("select", "place"), ("robust", "ROBUST"), ("hf", "HF")),
+    ("ident", "IDENT"),
 )
 """Keys and names of the orders of the grid of classes."""
 
@@ -40,7 +41,7 @@ def write_classes(book: Book) -> None:
 
 def write_grid(book: Book, classes: ClassesView) -> None:
     """Write the page that shows all classes."""
-    recipes = book.atlas.class_recipes
+    asked, recipes = book.atlas.class_recipes, book.atlas.recipes_of(classes.layer.atlas)
     book.put(
         "classes",
         f"{classes.folder}/index.html",
@@ -51,13 +52,13 @@ def write_grid(book: Book, classes: ClassesView) -> None:
         card=f"{classes.folder}/card.jpg",
         classes=classes,
         layer=classes.layer,
-        sorts=SORTS,
+        sorts=orders(SORTS, classes.layer),
         shown_recipes=[
-            {**recipe_row(name, recipes), "sentence": class_recipe_sentence(name)}
-            for name in recipes
+            {**recipe_row(name, asked), "sentence": class_recipe_sentence(name)} for name in recipes
         ],
         word=class_sentences.OUTPUTS.get(book.atlas.model.outputs, ""),
         first_picture=first_picture(recipes[0]),
+        suffix=addresses.recipe_suffix(recipes[0], asked),
         sort_values=sort_values(classes, recipes),
         by_name=[one.unit for one in sorted_by_name(classes)],
         sentence=images_sentence(book, classes),

@@ -280,7 +280,10 @@ def link(book: Book, folder: str, file: str) -> str:
 
 def lead_renderings(atlas: ModelAtlas) -> dict[Unit, Rendering]:
     """The record of the picture that stands for each unit: of its first finished recipe."""
-    made = [one for layer in atlas.layers for one in layer.renderings]
-    done = [one for one in made if one.status != "failed" and one.recipe in atlas.recipes]
-    done.sort(key=lambda one: atlas.recipes.index(one.recipe), reverse=True)
-    return {one.unit: one for one in done}
+    leads: dict[Unit, Rendering] = {}
+    for layer in atlas.layers:
+        order = atlas.recipes_of(layer)
+        done = [one for one in layer.renderings if one.status != "failed" and one.recipe in order]
+        done.sort(key=lambda one: order.index(one.recipe), reverse=True)
+        leads |= {one.unit: one for one in done}
+    return leads

@@ -9,6 +9,7 @@ from .. import addresses, charts, sentences, sheets
 from ..data.encode import Json, single, to_json
 from ..data.models import layer_file
 from ..data.units import units_csv
+from ..evidence_sentences import EXPLAINED, found_sentences
 from ..recipes import recipe_sentence, recipe_title
 from ..text import plural
 from ..views import LayerView, Picture, UnitView
@@ -18,7 +19,8 @@ from .unit import write_units
 SORTS = (
     *(("rank", "rank"), ("channel", "channel"), ("mean", "mean activation")),
     *(("max", "maximum"), ("contrast", "contrast"), ("reach", "REACH")),
-    *(("select", "SELECT"), ("robust", "ROBUST"), ("hf", "HF")),
+    *(("select", "SELECT"), ("robust", "ROBUST"), ("hf", "HF"), ("ident", "IDENT")),
+    ("predict", "PREDICT"),
 )
 """Keys and names of the orders of a layer's grid."""
 
@@ -26,7 +28,7 @@ SORTS = (
 def write_layer(book: Book, place: int) -> None:
     """Write a layer's page, its data, and the pages of its units."""
     layer = book.layers[place]
-    info = layer.atlas.info
+    info, recipes = layer.atlas.info, book.atlas.recipes_of(layer.atlas)
     book.put(
         "layer",
         f"{layer.folder}/index.html",
@@ -37,10 +39,13 @@ def write_layer(book: Book, place: int) -> None:
         card=f"{layer.folder}/card.jpg",
         layer=layer,
         ways=ways(book.layers, place, lambda one: (f"../{one.folder}/index.html", one.name)),
-        sorts=SORTS,
-        shown_recipes=[recipe_row(name, book.atlas.recipes) for name in book.atlas.recipes],
-        first_picture=first_picture(book.atlas.recipes[0]),
-        sort_values=sort_values(book.atlas.recipes, layer),
+        sorts=orders(SORTS, layer),
+        shown_recipes=[recipe_row(name, book.atlas.recipes) for name in recipes],
+        first_picture=first_picture(recipes[0]),
+        suffix=addresses.recipe_suffix(recipes[0], book.atlas.recipes),
+        sort_values=sort_values(recipes, layer),
+        found=found_sentences(layer.atlas.evidence, recipes),
+        lost=unidentified(layer),
         troubled=troubled(layer),
         unranked=unranked(layer),
         chart=Markup(charts.reach_histogram(layer.reaches)),
@@ -54,10 +59,17 @@ def write_layer(book: Book, place: int) -> None:
     write_units(book, layer)
 
 
+def orders(known: Sequence[tuple[str, str]], layer: LayerView) -> list[tuple[str, str]]:
+    """The orders of a grid: those by what an observer says only where one judges."""
+    judged = layer.atlas.evidence is not None
+    return [(key, name) for key, name in known if judged or key not in EXPLAINED]
+
+
 def write_excites(book: Book, place: int) -> None:
     """Write the page that sets a layer's best patches against its renderings."""
     layer = book.layers[place]
     others = [one for one in book.layers if one.units]
+    recipes = book.atlas.recipes_of(layer.atlas)
     book.put(
         "excites",
         f"{layer.folder}/{addresses.EXCITES}",
@@ -72,7 +84,8 @@ def write_excites(book: Book, place: int) -> None:
             others.index(layer),
             lambda one: (f"../{one.folder}/{addresses.EXCITES}", one.name),
         ),
-        first_picture=first_picture(book.atlas.recipes[0]),
+        first_picture=first_picture(recipes[0]),
+        suffix=addresses.recipe_suffix(recipes[0], book.atlas.recipes),
         mosaic_side=sheets.MOSAIC * addresses.TILES,
     )
 
@@ -102,7 +115,7 @@ def sort_values(recipes: Sequence[str], layer: LayerView) -> Callable[[UnitView]
 
     Returns:
         A function of the unit: JSON of [rank, channel, mean, max, contrast] and, for each recipe,
-        [status, REACH, SELECT, ROBUST, HF, has a picture, number of its sheet] or null.
+        what `score_values` gives and the number of its sheet, or null.
     """
     places = {unit.channel: place for place, unit in enumerate(layer.units)}
 
@@ -128,12 +141,14 @@ def sort_json(first: Sequence[object], unit: UnitView, recipes: Sequence[str], p
 
 
 def score_values(picture: Picture) -> list[object]:
-    """Status, REACH, SELECT, ROBUST, HF of a picture, and 1 where it has pixels."""
+    """Status, REACH, SELECT, ROBUST, HF, IDENT, PREDICT, and 1 where a picture has pixels."""
     scores = picture.rendering.scores
     numbers = [scores.reach, scores.select, scores.robust, scores.hf]
     return [
         picture.rendering.status,
         *(single(value) for value in numbers),
+        picture.ident,
+        single(picture.predict),
         int(bool(picture.image)),
     ]
 
@@ -146,6 +161,11 @@ def troubled(layer: LayerView) -> list[tuple[str, str, list[UnitView]]]:
         if status != "ok"
     ]
     return [row for row in rows if row[2]]
+
+
+def unidentified(layer: LayerView) -> list[UnitView]:
+    """The units whose lead picture the observer does not recognise, by rank."""
+    return [unit for unit in layer.units if unit.lead and unit.lead.unidentified]
 
 
 def unranked(layer: LayerView) -> list[int]:

@@ -1,5 +1,6 @@
 """Renderings on the page of one thing, a unit or a class: words, curves, scores (panels.html)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ def panel(picture: Picture, sentence: str, said: Mapping[str, str]) -> Panel:
         said: name → sentence of each score, in the order of the page.
     """
     rendering = picture.rendering
-    scores = [(name, getattr(rendering.scores, name), words) for name, words in said.items()]
+    scores = [(name, score(picture, name), words) for name, words in said.items()]
     return Panel(
         rendering=rendering,
         image=picture.image,
@@ -50,6 +51,16 @@ def panel(picture: Picture, sentence: str, said: Mapping[str, str]) -> Panel:
         curve=Markup(charts.octave_curve(rendering.objective, rendering.octave_steps)),
         scores=() if rendering.status == "failed" else tuple(scores),
     )
+
+
+def score(picture: Picture, name: str) -> float:
+    """A score of a picture by its name; NaN where it was not measured."""
+    if name == "ident":
+        return picture.ident or math.nan
+    if name == "predict":
+        return picture.predict
+    value: float = getattr(picture.rendering.scores, name)
+    return value
 
 
 def histogram(unit: UnitView, layer: LayerView, axis_name: str) -> Markup:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from .. import sentences
 from ..data.encode import to_json
 from ..data.units import unit_file
-from ..recipes import dislikes, kind_of, recipe_sentence
+from ..evidence_sentences import ident_sentence, predict_sentence, unidentified_sentence
+from ..recipes import dislikes, recipe_sentence
 from ..views import LayerView, Neighbour, Picture, UnitView
 from .frame import Book, Way, ways
 from .panels import Panel, card_of, histogram, panel
@@ -28,6 +29,7 @@ def write_unit(
 ) -> None:
     """Write the page of the unit at a place of its layer."""
     unit = layer.units[place]
+    pictures = sorted(unit.pictures, key=lambda one: one.image is None)
     called = f" “{unit.called}”" if unit.called else ""
     book.put(
         "unit",
@@ -41,8 +43,9 @@ def write_unit(
         unit=unit,
         panels=[
             unit_panel(picture, unit, layer, len(book.atlas.natural.samples))
-            for picture in sorted(unit.pictures, key=quality)
+            for picture in pictures
         ],
+        said=[said_of(picture, unit, layer) for picture in pictures],
         ways=[*ways(layer.units, place, rank_link), *channel_ways(unit, by_channel)],
         histogram=histogram(unit, layer, "activation on a natural image"),
         natural=natural(unit),
@@ -65,12 +68,15 @@ def channel_ways(unit: UnitView, by_channel: Mapping[int, UnitView]) -> list[Way
     return ways(channels, channels.index(unit.channel), link, "Shift+")
 
 
-def quality(picture: Picture) -> tuple[bool, bool, float]:
-    """Sorts pictures of a unit, best first: what it likes, without a failed gate, by REACH."""
-    made = picture.rendering
-    variant = kind_of(made.recipe) in ("negative", "facet")
-    reach = made.scores.reach if math.isfinite(made.scores.reach) else -math.inf
-    return variant, made.status != "ok", 0.0 if variant else -reach
+def said_of(picture: Picture, unit: UnitView, layer: LayerView) -> tuple[str, str]:
+    """What the observer recognises by a picture, and why that is nothing; "" without one."""
+    evidence = layer.atlas.evidence
+    if evidence is None or picture.place is None:
+        return "", ""
+    return (
+        ident_sentence(evidence, picture.place, unit.photographs),
+        unidentified_sentence(evidence, picture.place, unit.photographs),
+    )
 
 
 def unit_panel(picture: Picture, unit: UnitView, layer: LayerView, images: int) -> Panel:
@@ -87,6 +93,10 @@ def unit_panel(picture: Picture, unit: UnitView, layer: LayerView, images: int) 
         "robust": sentences.robust_sentence(scores),
         "hf": sentences.hf_sentence(scores),
     }
+    evidence = layer.atlas.evidence
+    if evidence is not None:
+        said["ident"] = ident_sentence(evidence, picture.place, unit.photographs)
+        said["predict"] = predict_sentence(evidence, picture.place)
     return panel(picture, recipe_sentence(rendering.recipe), said)
 
 

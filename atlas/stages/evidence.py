@@ -1,0 +1,76 @@
+"""What an observer recognises of each layer, worked out of what the cache knows it to have seen."""
+
+import math
+from collections.abc import Sequence
+
+from ..cache.reference import Reference
+from ..cache.selection import Selection
+from ..cache.store import Store
+from ..gallery.recipes import kind_of
+from ..ranking.evidence import Judge, judge_layer, judging_images
+from ..records.evidence import LayerEvidence, Observation
+from ..records.samples import SampleSet
+from ..records.statistics import LayerStats
+from .observe import images_mark, pictures_mark
+
+
+class Evidence:
+    """What the observer of a selection has seen, for every layer that is asked for.
+
+    Args:
+        store, selection: of the atlas.
+        reference: that scores are measured against, if any.
+        samples: the sample images.
+    """
+
+    def __init__(
+        self, store: Store, selection: Selection, reference: Reference | None, samples: SampleSet
+    ) -> None:
+        self.store = store
+        self.selection = selection
+        self.judging = judging_images(samples if reference is None else reference.samples)
+        self.natural = self.natural_images(reference, samples)
+
+    def natural_images(self, reference: Reference | None, samples: SampleSet) -> Observation | None:
+        """What the observer makes of the natural images; None where it has not seen them."""
+        digest = self.selection.observer_sha256
+        if reference is None:
+            return self.store.observation(len(samples.samples), images_mark(digest))
+        seen = reference.observed
+        return seen if seen is not None and seen.weights_sha256 == digest else None
+
+    def of_layer(self, natural: LayerStats, channels: Sequence[int]) -> LayerEvidence | None:
+        """What it recognises of some units of a layer; None where there is no observer.
+
+        Args:
+            natural: statistics of the layer over the natural images.
+            channels: those that are shown.
+        """
+        if self.natural is None or len(natural.activations) != len(self.judging):
+            return None
+        pictures = {}
+        for recipe, mark in self.selection.fingerprints.items():
+            own = pictures_mark(self.selection.observer_sha256, mark)
+            seen = self.store.features(natural.layer, own)
+            shown = {channel: seen[channel] for channel in channels if channel in seen}
+            if shown:
+                pictures[recipe] = shown
+        return judge_layer(Judge(self.natural, self.judging, natural), pictures, channels)
+
+
+def order_recipes(asked: Sequence[str], evidence: LayerEvidence | None) -> tuple[str, ...]:
+    """Recipes in the order in which their pictures are shown.
+
+    The one by which units are identified best comes first; of two that do equally, `company`. What
+    a unit dislikes and further pictures come last, as asked for. Without evidence nothing moves.
+    """
+    if evidence is None:
+        return tuple(asked)
+
+    def key(recipe: str) -> tuple[bool, float, bool]:
+        variant = kind_of(recipe) in ("negative", "facet")
+        places = evidence.pictures.get(recipe, {})
+        median = evidence.median(places) if places and not variant else math.inf
+        return variant, math.inf if math.isnan(median) else median, recipe != "company"
+
+    return tuple(sorted(asked, key=key))
