@@ -21,16 +21,16 @@ INSTALLED = "cnn-atlas"
 """The program that pip makes of `main`, see pyproject.toml."""
 
 COMMANDS = {
-    "build": "rank, render, score and write the site; does only what the cache does not hold",
-    "rank": "only the pass over the sample images",
-    "render": "only the renderings, from the ranking in the cache",
-    "site": "only the pages, from the cache; loads no model",
-    "plan": "say what a build would do, how long and how large it would be; changes nothing",
+    "build": "rank, render, score and write the site; computes only what the cache lacks",
+    "rank": "only run the network over the sample images and rank the units",
+    "render": "only render units, by the ranking in the cache",
+    "site": "only write the pages, from the cache; loads no model",
+    "plan": "print what a build would compute, its time and its size; changes nothing",
     "layers": "print the table of the model's layers",
     "check": "verify every file of the cache and every link of the site",
     "export": "write the atlas of one model as one HDF5 file (--out FILE); loads no model",
     "merge": "copy the verified blocks of other cache folders into --cache",
-    "serve": "serve the site on this machine, for looking",
+    "serve": "serve the site on this machine, to look at it in a browser",
 }
 
 
@@ -73,7 +73,7 @@ def parse(arguments: Sequence[str] | None) -> dict[str, object]:
 
 
 def program() -> str:
-    """What people type to start this."""
+    """Return the command that started the program."""
     return INSTALLED if Path(sys.argv[0]).stem == INSTALLED else IN_A_CLONE
 
 
@@ -141,7 +141,7 @@ def resume_line(config: Config, command: str, folders: Sequence[str] = ()) -> st
 
 
 AGAIN = 1.0
-"""Seconds after which a stop that was not heard is said again."""
+"""Seconds before an ignored interrupt is raised again."""
 
 
 def stop_on_signals() -> None:
@@ -176,7 +176,7 @@ def stop_on_signals() -> None:
 
 
 def is_stopping(error: BaseException | None) -> bool:
-    """Whether the exception that is being handled, or one before it, is a KeyboardInterrupt."""
+    """Return whether the exception being handled, or one before it, is a KeyboardInterrupt."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
     return error is not None

@@ -61,11 +61,11 @@ class Config:
         "or detection model, timm/NAME, or package.module:callable that returns your own network",
     )
     name: str = text("NAME").option(
-        "", "what cache and site call the atlas, to keep two checkpoints of one model apart"
+        "", "name of the atlas in cache and site; keeps two checkpoints of one model apart"
     )
     weights: str = location("FILE").option("", "state_dict to load instead of the published one")
     weights_sha256: str = DIGEST.option(
-        "", "SHA-256 that the weights must have, 64 digits or the first 8 and more"
+        "", "SHA-256 that the weights must have, 64 digits, or its first 8 or more"
     )
     images: str = IMAGES.option(
         "sample",
@@ -78,11 +78,11 @@ class Config:
     crop: float = above_zero("SHARE", 1, "a number above 0 and at most 1").option(
         0,
         "side of the central square that the network sees, over the shorter side of the picture; "
-        "0: as the published weights were evaluated, and for your own network all of it",
+        "0: as in the evaluation of the published weights; for your own network, all of it",
     )
     follow_links: bool = FLAG.option(
         False,
-        "use pictures and folders that links in the folder of --images lead to, wherever they are",
+        "also follow links in the folder of --images, wherever they lead",
     )
     layers: tuple[str, ...] = LAYERS.option(
         ("blocks",), "blocks, children, all, or layer names and globs separated by commas"
@@ -95,12 +95,12 @@ class Config:
     )
     recipe: tuple[str, ...] = RECIPES.option(
         ("auto",),
-        "how units are rendered; auto: octaves, and company where 100 distinct images stand "
-        "behind the statistics",
+        "how units are rendered; auto: octaves, and company if the statistics come from at least "
+        "100 distinct images",
     )
-    negative: bool = FLAG.option(False, "also render what each unit dislikes")
+    negative: bool = FLAG.option(False, "also render the picture that excites each unit least")
     facets: int = whole(0, 8).option(
-        0, "also render N more pictures of each unit, unlike one another"
+        0, "render N further pictures of each unit, each different from the others"
     )
     snapshots: bool = FLAG.option(False, "keep the picture after each octave")
     classes: tuple[str, ...] | int | Literal["all"] = CLASSES.option(
@@ -113,28 +113,27 @@ class Config:
     )
     target: str = text("CLASS|auto").option(
         "auto",
-        "class that fooling images are pushed to; auto: the least likely of ten spread over all "
-        "classes",
+        "class towards which fooling images are changed; auto: the least likely of ten classes "
+        "spread over all",
     )
     outputs: str = OUTPUTS.option(
         "auto",
-        "what the network puts out: scores that softmax makes probabilities of, probabilities "
-        "themselves, a class by itself each, or no classes; auto: told by looking",
+        "what the network returns: scores for a softmax, probabilities, an independent answer for "
+        "each class, or no classes; auto: found out from its answers",
     )
     class_names: str = location("FILE|none").option(
         "",
-        "names of the classes, .txt (one a line), .json or .csv; without it a network of your own "
-        "takes them from the folders of --images where there is one for each class",
+        "names of the classes, .txt (one a line), .json or .csv; without it, your own network "
+        "takes them from the folders of --images if there is one for each class",
     )
     compare: str = text("NAME").option(
         "",
-        "atlas in the same cache and over the same images that this one is compared with, unit by "
-        "unit",
+        "another atlas of the same cache and images, to compare this one with, unit by unit",
     )
     reference: str = location("FILE|auto|none").option(
         "auto",
         "statistics of a larger image set that scores are measured against; auto: the one that "
-        "comes with the embedded default",
+        "comes with the embedded default model",
     )
     save_reference: str = location("FILE").option(
         "", "with rank: write the statistics of this image set as a reference file"
@@ -144,39 +143,43 @@ class Config:
         "network that had no part in the pictures and judges whether they identify their units; "
         "auto: MobileNetV2 where it is installed",
     )
-    size: int = whole(32, 1024, "PX").option(224, "side of a rendering, the longer one")
+    size: int = whole(32, 1024, "PX").option(224, "longer side of a rendering in pixels")
     seed: int = whole(0, 2**63 - 1, "INT").option(0, "seed of the whole atlas")
-    device: str = text("auto|cpu|cuda|cuda:N|mps").option("auto", "where the network runs")
+    device: str = text("auto|cpu|cuda|cuda:N|mps").option(
+        "auto", "device on which the network runs"
+    )
     precision: str = one_of("auto", "fp32", "bf16", "fp16").option(
-        "auto", "arithmetic of the network; auto: bf16 on GPUs that have it, fp32 everywhere else"
+        "auto", "arithmetic of the network; auto: bf16 on GPUs that support it, fp32 elsewhere"
     )
     batch: int | Literal["auto"] = whole(1, 4096, "auto|N", "auto").option(
-        "auto", "units optimised together; auto: 8, on GPUs by their memory and the layer"
+        "auto", "units optimised together; auto: 8, or on a GPU what its memory holds"
     )
     compile: bool = FLAG.option(
-        False, "run the building blocks through torch.compile; worth it on GPUs and many units only"
+        False, "run the building blocks through torch.compile; pays only on GPUs with many units"
     )
     shard: tuple[int, int] = SHARD.option(
-        (1, 1), "do only the I-th of N parts of the renderings; `merge` puts the parts together"
+        (1, 1), "render only the I-th of N parts of the units; `merge` puts the parts together"
     )
     engine: str = one_of("local", "ray").option(
-        "local", "who renders: this process, or the workers of a Ray cluster"
+        "local", "where units are rendered: in this process, or in the workers of a Ray cluster"
     )
-    cache: Path = FOLDER.option(Path("cache"), "folder of finished work")
+    cache: Path = FOLDER.option(Path("cache"), "folder that keeps finished work")
     site: Path = FOLDER.option(Path("site"), "folder of the generated site")
-    site_url: str = text("URL").option("", "public address, for sitemap and link previews")
+    site_url: str = text("URL").option(
+        "", "public address of the site, for sitemap and link previews"
+    )
     mean: tuple[float, ...] = MEAN.option((), "input mean of your own network")
-    std: tuple[float, ...] = SPREAD.option((), "input spread of your own network")
+    std: tuple[float, ...] = SPREAD.option((), "input standard deviation of your own network")
     input_size: Size = SIZE.option(
         0, "input side of your own network, or height x width, such as 128x64"
     )
     channels: int = whole(1, MOST_CHANNELS, "N", 0).option(
-        0, "input channels of your own network, where its first convolution does not say"
+        0, "input channels of your own network, if its first convolution does not tell"
     )
     show_channels: tuple[int, ...] = CHANNELS.option(
         (),
-        "the three channels, counted from 1, that pages show as red, green and blue, or the one "
-        "that they show in grey, of a network that takes neither 1 nor 3; the first three",
+        "for networks with neither 1 nor 3 input channels: the three, counted from 1, that pages "
+        "show as red, green and blue, or the one shown in grey; without it, the first three",
     )
     white: float = above_zero("X", sys.float_info.max, "a number above 0, such as 10000").option(
         0,
@@ -184,13 +187,13 @@ class Config:
         "255 of 8 bits, 65535 of 16, 1 of fractions",
     )
     out: str = location("FILE").option("", "with export: the file to write")
-    quiet: bool = FLAG.option(False, "no progress")
-    verbose: bool = FLAG.option(False, "tracebacks and details", short="v")
+    quiet: bool = FLAG.option(False, "print no progress")
+    verbose: bool = FLAG.option(False, "print tracebacks and details", short="v")
     strict: bool = FLAG.option(False, "stop at the first file or unit that fails")
 
     @property
     def atlas_name(self) -> str:
-        """What cache and site call the atlas."""
+        """Name of the atlas in the cache and on the site."""
         return self.name or self.model
 
     def __post_init__(self) -> None:
@@ -265,7 +268,7 @@ def ray_address() -> str:
 
 
 IN_A_CLONE = "python build_atlas.py"
-"""How the command line is started where nothing is installed."""
+"""The command that starts the program where nothing is installed."""
 
 RUN_ONLY = ("quiet", "verbose", "strict", "cache", "site", "device", "site_url", "out", "engine")
 """Options that change nothing of what an atlas shows."""

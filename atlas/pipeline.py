@@ -56,7 +56,7 @@ class Made:
 
     @property
     def complete(self) -> bool:
-        """Whether it has all that it is to have."""
+        """True if it has all that it is to have."""
         return not self.failures and not self.left_out
 
 

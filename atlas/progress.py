@@ -1,4 +1,4 @@
-"""What a long run says while it works: one bar on a terminal, one line per layer elsewhere."""
+"""Messages of a long run: one bar on a terminal, one line per layer elsewhere."""
 
 import sys
 import time

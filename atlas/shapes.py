@@ -40,7 +40,7 @@ def in_proportion(side: int, size: Size) -> Shape:
 
 
 def scaled_side(side: int, length: int, longer: int) -> int:
-    """What is left of a `length` where the longer side of its shape becomes `side`."""
+    """Return the scaled `length` where the longer side of its shape becomes `side`."""
     if length == longer:
         return side
     return min(side, max(LEAST_SIDE, 2 * round(side * length / longer / 2)))
@@ -52,7 +52,7 @@ def typed(size: Size) -> str:
 
 
 def white_of(picture: Picture) -> int:
-    """What stands for 1 in the pixels of a picture."""
+    """Return the number that means 1 in the pixels of a picture."""
     return int(np.iinfo(picture.dtype).max)
 
 

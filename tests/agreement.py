@@ -1,4 +1,4 @@
-"""How far the statistics of a network are from those of plain hooks on the untouched network.
+"""Compare the statistics of a network with those of plain hooks on the untouched network.
 
 `python -m tests.agreement` goes over all classification networks of torchvision and twenty of timm
 and prints a line for each; `test_agreement.py` does six of them.

@@ -27,7 +27,7 @@ from atlas.stages import render as stage
 from atlas.workers import pool as processes
 from atlas.workers import ray as cluster
 from atlas.workers import schedule
-from atlas.workers.pool import Errands, Pool
+from atlas.workers.pool import Pool, TaskQueue
 from atlas.workers.ray import open_pool
 from tests.cluster_tasks import Die, DieOnce, Double, Fail, Greeting, Hold, Stillborn
 
@@ -115,7 +115,7 @@ def test_a_run_that_loses_a_node_equals_the_local_run(
     pools: list[Pool] = []
     hand_out, prepare, write = Pool.hand_out, stage.with_pictures, Store.write_renderings
 
-    def watched(pool: Pool, left: Errands[Any]) -> bool:
+    def watched(pool: Pool, left: TaskQueue[Any]) -> bool:
         pools.append(pool)
         return hand_out(pool, left)
 
@@ -278,7 +278,7 @@ def test_cluster_that_does_not_answer_is_one_line_within_seconds(
 
 
 def test_lost_tasks_come_before_new_ones() -> None:
-    left = Errands([Double(1), Double(2)])
+    left = TaskQueue([Double(1), Double(2)])
     first = left.next()
     assert first is not None
     assert left.again(first)
@@ -292,7 +292,7 @@ def test_lost_tasks_come_before_new_ones() -> None:
 
 
 def test_a_task_is_put_back_only_so_often() -> None:
-    left = Errands([Double(1)])
+    left = TaskQueue([Double(1)])
     errand = left.next()
     assert errand is not None
     assert [left.again(errand) for _ in range(5)] == [True, True, True, False, False]

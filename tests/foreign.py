@@ -313,7 +313,7 @@ class Swallows(Base):
 
 
 class Drifts(Base):
-    """What it says changes a little with every call, as by a schedule."""
+    """Answers that change a little with every call, as by a schedule."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What many tests share: a network whose every value can be worked out by hand, and live big ones.
+"""Shared by many tests: a network with values to work out by hand, and live big ones.
 
 Randomly initialised deep networks are nearly dead at their end; `calibrate` sets the statistics of
 their BatchNorm layers from images, which keeps every layer alive without any trained weights.
@@ -203,7 +203,7 @@ def job_of(
 
 
 def nature_of(stats: Mapping[str, LayerStats], hf: float, magnitude: NDArray[np.float32]) -> Nature:
-    """What nature says where every image may be used and every layer is company."""
+    """Return the natural statistics if every image may be used and every layer is company."""
     images = max([len(one.activations) for one in stats.values() if one], default=0)
     return Nature(
         stats=stats,

@@ -1,4 +1,4 @@
-"""What the tests of models, weights and layers share: messages, rows of tables, small networks."""
+"""Shared by the tests of models, weights and layers: messages, rows of tables, small networks."""
 
 from collections.abc import Callable
 from functools import cache

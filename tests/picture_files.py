@@ -47,7 +47,7 @@ def fill(folder, count, side=16):
 
 
 def reds(results):
-    """What the files of `fill` came back as, in order."""
+    """Return the decoded files of `fill`, in order."""
     return [int(one.pixels[0, 0, 0]) for one in results if isinstance(one, Loaded)]
 
 

@@ -39,7 +39,7 @@ OURS: dict[type, dict[str, Any]] = {
 
 
 def path_of(name: str) -> Path:
-    """Where a schema is."""
+    """Return the path of a schema."""
     return FOLDER / f"{name}.schema.json"
 
 
@@ -57,7 +57,7 @@ def write_out(name: str) -> str:
 
 
 def problems(value: Any, name: str) -> list[str]:
-    """Where a value, as `json.loads` gave it, breaks the schema of a name."""
+    """List the places at which a value from `json.loads` breaks the schema of a name."""
     validator = Draft202012Validator(json.loads(path_of(name).read_bytes()))
     return [f"{one.json_path}: {one.message}" for one in validator.iter_errors(value)]
 

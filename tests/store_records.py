@@ -166,7 +166,7 @@ def lens(image=0, layers=("conv", "läyer/1"), classifier=True):
 
 
 def same(one, two):
-    """Whether two records are equal bit for bit, NaN and types included."""
+    """Return whether two records are equal bit for bit, NaN and types included."""
     if is_dataclass(one):
         names = [field.name for field in fields(one)]
         return type(one) is type(two) and all(
@@ -183,8 +183,8 @@ def fill(opened):
     """Put one of everything into a store, two layers and two rendering blocks."""
     opened.write_network(MODEL, [LAYER])
     opened.write_samples(SAMPLES)
-    opened.write_views(0, [b"jpeg 0", b"", b"jpeg 2"])
-    opened.write_views(3, [b"jpeg 3"])
+    opened.write_squares(0, [b"jpeg 0", b"", b"jpeg 2"])
+    opened.write_squares(3, [b"jpeg 3"])
     for layer in ("conv", "head"):
         opened.write_stats(stats(layer))
     opened.write_renderings(0, 1, FINGERPRINT, [rendering(2), rendering(0)], RUN)

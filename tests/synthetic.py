@@ -150,7 +150,7 @@ def ranks_of(unit: Unit, recipe: str, dead: bool) -> tuple[int, ...]:
 
 
 def status_of(unit: Unit) -> str:
-    """What became of a unit: mostly ok, some weak, dead or not rendered yet."""
+    """Return the status of a unit: mostly ok, some weak, dead or not rendered yet."""
     return KINDS[int(generator("status", unit).integers(len(KINDS)))]
 
 
@@ -382,13 +382,13 @@ class SyntheticPictures:
         atlas: whose pictures.
         octaves: snapshots that each rendering keeps.
         variety: so many different pictures in all; large atlases reuse them.
-        view: side of the sample images.
+        side: of the sample images.
     """
 
     atlas: ModelAtlas
     octaves: int = 0
     variety: int = 10**9
-    view: int = 288
+    side: int = 288
 
     @cached_property
     def records(self) -> dict[tuple[Unit, str], Rendering]:
@@ -422,11 +422,11 @@ class SyntheticPictures:
         return rendering_with(record, pixels, snapshots)
 
     def sample(self, index: int) -> bytes:
-        """The view of a sample image."""
-        return view_of(index, self.view)
+        """The square of a sample image."""
+        return square_of(index, self.side)
 
     def lens(self, image: int) -> Lens:
-        """What the network makes of a sample image; without class names it has no classifier."""
+        """Return a lens record of a sample image; without class names it has no classifier."""
         classes = len(self.atlas.model.class_names)
         maps = tuple(feature_maps(layer.info, image) for layer in self.atlas.layers)
         empty = np.zeros((0, 0), np.float16)
@@ -477,10 +477,10 @@ def saliency(image: int, smoothness: float) -> NDArray[np.float16]:
 
 
 def fooling_image(
-    view: bytes, image: int, classes: int, seen: tuple[Prediction, ...]
+    square: bytes, image: int, classes: int, seen: tuple[Prediction, ...]
 ) -> FoolingImage:
-    """The view changed by at most three levels; every third image stays what it was."""
-    decoded = cv2.imdecode(np.frombuffer(view, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    """The square changed by at most three levels; every third image stays what it was."""
+    decoded = cv2.imdecode(np.frombuffer(square, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     grows = decoded.shape[0] < INPUT
     method = cv2.INTER_CUBIC if grows else cv2.INTER_AREA
     original = cv2.resize(np.ascontiguousarray(decoded), (INPUT, INPUT), interpolation=method)
@@ -534,7 +534,7 @@ def pixels_of(which: int, size: int, smooth: float, dead: bool) -> NDArray[np.fl
 
 
 @lru_cache(maxsize=1024)
-def view_of(index: int, side: int) -> bytes:
+def square_of(index: int, side: int) -> bytes:
     """A sample image: a smooth landscape with some discs in it."""
     random = generator("view", index)
     image = np.ascontiguousarray((texture(random, side, 1.7) * 255).astype(np.uint8))

@@ -235,7 +235,7 @@ def test_time_of_reproducible_builds_comes_from_the_environment(
 
 
 def reread(line: str) -> Config:
-    """What `build_atlas.py` makes of a command."""
+    """Return the configuration that `build_atlas.py` reads from a command."""
     words = shlex.split(line)
     assert words[:2] == ["python", "build_atlas.py"]
     typed = {key: str(value) for key, value in parse(words[2:]).items()}

@@ -1,4 +1,4 @@
-"""What only a GPU can show; everything else about devices is tested on the CPU."""
+"""Tests that need a GPU; everything else about devices is tested on the CPU."""
 
 from collections.abc import Callable
 from pathlib import Path

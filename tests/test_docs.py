@@ -1,4 +1,4 @@
-"""What is written agrees with what is there."""
+"""The documents agree with the code."""
 
 import ast
 import re

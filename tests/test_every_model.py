@@ -244,7 +244,7 @@ def test_document_states_the_true_counts() -> None:
 
 
 def block_counts(names: list[str]) -> list[int]:
-    """How many layers `--layers blocks` means in each network."""
+    """Count the layers that `--layers blocks` means in each network."""
     return sorted(len(select_layers(model_of(*built(name)).layers, ["blocks"])) for name in names)
 
 

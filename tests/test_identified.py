@@ -13,7 +13,8 @@ from torch import nn
 from atlas.cache.reference import Reference, packaged_reference, read_reference
 from atlas.config import Config
 from atlas.images.load import Loaded, find_images, load
-from atlas.images.tensors import to_pixels, to_tensor
+from atlas.images.pixels import to_pixels
+from atlas.images.tensors import to_tensor
 from atlas.models.load import load_model
 from atlas.models.observers import mobilenet, mobilenet_path
 from atlas.network.network import Network

@@ -93,7 +93,7 @@ def plain_scores(config: Config, name: str) -> Tensor:
 
 
 def test_softmax_is_taken_once(tiny: Tiny) -> None:
-    """Whether the network has taken it or not, pages, pictures and their scores are the same."""
+    """Pages, pictures and scores are the same whether the network has taken it or not."""
     found = []
     for name in ("logits", "softmax", "log_softmax"):
         config = of(tiny, name)
@@ -129,7 +129,7 @@ def test_classes_by_themselves_say_so_and_do_not_share(tiny: Tiny) -> None:
     for page in ("classes/index.html", "classes/0.html", "images/0.html"):
         text = (folder / page).read_text()
         assert "each class by itself" in text
-        assert "Of all probability" not in text
+        assert "of all probability" not in text
     assert re.search("outputs.*a probability for each class by itself", about(config))
 
 

@@ -14,7 +14,7 @@ VALUES = (
     *("config", "errors", "keywords", "normalisation", "options"),
     *("progress", "records", "shapes"),
 )
-"""What every room may use: settings and values, which import nothing of ours but one another."""
+"""Modules that every room may use: settings and values, which import nothing else of ours."""
 
 ARROWS = {
     "files": (),
@@ -25,7 +25,7 @@ ARROWS = {
     "rendering": ("files", "images", "network", "ranking"),
     "lenses": ("files", "images", "network", "ranking"),
     "gallery": ("files", "images", "ranking"),
-    "cache": ("files", "gallery"),
+    "cache": ("files", "images"),
     "workers": ("images", "models", "network", "rendering"),
     "stages": (
         *("cache", "files", "gallery", "images", "lenses", "models", "network", "ranking"),

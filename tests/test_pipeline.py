@@ -16,7 +16,7 @@ from atlas import pipeline
 from atlas.cache.store import Store
 from atlas.config import Config
 from atlas.errors import CheckError, InputError, UsageError
-from atlas.images.tensors import to_pixels
+from atlas.images.pixels import to_pixels
 from atlas.models.blueprint import IMAGENET_MEAN, IMAGENET_STD
 from atlas.progress import Progress
 from atlas.records.units import Unit

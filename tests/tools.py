@@ -13,7 +13,7 @@ import pytest
 
 CI = os.environ.get("CI") == "true"
 NEEDS = "needs "
-"""How the reason of every such skip begins."""
+"""First words of the reason of every such skip."""
 
 PROGRAMS = {
     "a browser": (
@@ -24,7 +24,7 @@ PROGRAMS = {
     "npm": ("npm",),
     "a C compiler": ("cc",),
 }
-"""What is needed → names under which it is found, the first one that is there."""
+"""Tool → names under which it may be installed, the first one present."""
 
 SOURCES = {
     "a browser": "apt-get install chromium, or CHROMIUM=/path/to/chrome",
@@ -73,5 +73,5 @@ def missed(reasons: Iterable[str]) -> list[str]:
 
 
 def counted(tests: int) -> str:
-    """How many tests were."""
+    """Return the number of tests in words."""
     return "1 test was" if tests == 1 else f"{tests} tests were"

@@ -1,4 +1,4 @@
-"""What lies in a key folder of the cache, and whether it is what it says. Changes nothing.
+"""Check every file in a key folder of the cache against its name and digest. Changes nothing.
 
 Start at `inspect`, which the store acts upon, or at `check`, which only tells.
 """
@@ -32,7 +32,7 @@ PLACES: dict[Kind, re.Pattern[str]] = {
     "lenses": re.compile(r"lenses/\d+-\d+\.([0-9a-f]{12})\.h5"),
     "features": re.compile(r"features/[^/]+/\d+-\d+\.([0-9a-f]{12})\.h5"),
 }
-"""Where a file of each kind lies, relative to the key folder, and the digest in its name."""
+"""Paths of files of each kind, relative to the key folder, with the digest in the name."""
 
 FOLDERS = ("images", "ranking", "renderings", "lenses", "features")
 """Folders of results inside a key folder."""
@@ -47,7 +47,7 @@ ROWS: dict[Kind, str] = {"renderings": "channel", "lenses": "image", "features":
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class CacheBlock:
     """One verified file of results: where it is and what it holds.
 
     Attributes:
@@ -68,17 +68,17 @@ class Block:
     channels: tuple[int, ...] = ()
 
 
-def inspect(folder: Path) -> tuple[list[Block], list[Problem]]:
+def inspect(folder: Path) -> tuple[list[CacheBlock], list[Problem]]:
     """Verify every file of a key folder against its digest and its place; changes nothing.
 
     Raises:
         CacheError: the folder cannot be listed.
     """
-    blocks: list[Block] = []
+    blocks: list[CacheBlock] = []
     problems: list[Problem] = []
     for path in walk(folder):
         found = inspect_file(folder, path)
-        if isinstance(found, Block):
+        if isinstance(found, CacheBlock):
             blocks.append(found)
         elif found is not None:
             problems.append(found)
@@ -111,7 +111,7 @@ def walk_results(folder: Path, depth: int) -> Iterator[Path]:
             yield path
 
 
-def inspect_file(folder: Path, path: Path) -> Block | Problem | None:
+def inspect_file(folder: Path, path: Path) -> CacheBlock | Problem | None:
     """The block at a path, or what is wrong with it; None for notes and files of other people."""
     place = path.relative_to(folder).as_posix()
     if is_temporary(path.name) and not path.is_dir():
@@ -128,7 +128,7 @@ def inspect_file(folder: Path, path: Path) -> Block | Problem | None:
     return Problem(path=path, kind="damaged", text="not a file of the cache")
 
 
-def inspect_block(path: Path, kind: Kind, digest: str) -> Block | Problem:
+def inspect_block(path: Path, kind: Kind, digest: str) -> CacheBlock | Problem:
     """Compare a file with the digest in its name and read what it holds."""
     try:
         if not path.is_file():
@@ -148,7 +148,7 @@ def inspect_block(path: Path, kind: Kind, digest: str) -> Block | Problem:
     return block
 
 
-def read_head(path: Path, kind: Kind, data: bytes) -> tuple[int, Block]:
+def read_head(path: Path, kind: Kind, data: bytes) -> tuple[int, CacheBlock]:
     """Schema and description of a block.
 
     Raises:
@@ -157,19 +157,19 @@ def read_head(path: Path, kind: Kind, data: bytes) -> tuple[int, Block]:
     if path.suffix == ".json":
         value = json.loads(data)
         check_kind(value["kind"], kind)
-        return int(value["schema"]), Block(path=path, kind=kind)
+        return int(value["schema"]), CacheBlock(path=path, kind=kind)
     with open_block(path) as file:
         schema = int(file.attrs["schema"])
         if schema > SCHEMA:  # nothing else of it can be known
-            return schema, Block(path=path, kind=kind)
+            return schema, CacheBlock(path=path, kind=kind)
         check_kind(file.attrs["kind"], kind)
         return schema, describe(path, file.attrs, file)
 
 
-def describe(path: Path, attributes: Mapping[str, Any], columns: Mapping[str, Any]) -> Block:
+def describe(path: Path, attributes: Mapping[str, Any], columns: Mapping[str, Any]) -> CacheBlock:
     """A block of HDF5 by its attributes and columns, as they are written or read."""
     kind = cast(Kind, attributes["kind"])
-    return Block(
+    return CacheBlock(
         path=path,
         kind=kind,
         layer=str(attributes.get("layer", "")),
@@ -209,7 +209,7 @@ def check(folder: Path) -> list[str]:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a path directly in the key folder has a name that this module gives."""
+    """Return whether a path directly in the key folder has a name that this module gives."""
     if path.is_dir():
         return path.name in (*FOLDERS, QUARANTINE)
     name = path.name

@@ -4,11 +4,11 @@ A result is built in memory as the bytes of an HDF5 or JSON file and written in 
 that ends in its own SHA-256 (`files.atomic_write`). The file with that name is the only sign that
 the work is done, so whatever happens during a write, nothing finished is lost; writing into an open
 HDF5 file instead lost finished units at 27 of 69 points of failure. The same input gives the same
-bytes: what differs between runs (seconds, device, versions) lies in a sidecar beside the block.
+bytes: what differs between runs (seconds, device, versions) is in a sidecar beside the block.
 
     key.json                                            what the 16 digits of the folder stand for
     network.<sha12>.json  samples.<sha12>.json          layer table; sample images
-    images/<first>-<last>.<sha12>.h5                    views of the sample images
+    images/<first>-<last>.<sha12>.h5                    squares of the sample images
     ranking/<layer>.<sha12>.h5                          statistics of all channels of a layer
     readout.<sha12>.h5                                  which channels raise which class
     renderings/<layer>/<first>-<last>.<sha12>.h5        renderings of some ranks, and .json sidecars
@@ -29,7 +29,7 @@ from ..files.digests import canonical_json, fingerprint, sha256_bytes
 from ..files.files import atomic_write, cannot, make_folder
 from ..files.lock import lock
 from ..files.names import escape_name, shown
-from .audit import NOTE, Block, describe, inspect
+from .audit import NOTE, CacheBlock, describe, inspect
 from .folder import Problem, clean_up, read_key, refuse_newer, write_key
 from .hdf5 import Array, build_block
 from .index import Index
@@ -51,7 +51,9 @@ class Blocks:
             reading, left out).
     """
 
-    def __init__(self, folder: Path, blocks: Iterable[Block], problems: Sequence[Problem]) -> None:
+    def __init__(
+        self, folder: Path, blocks: Iterable[CacheBlock], problems: Sequence[Problem]
+    ) -> None:
         """Use `open` or `read` instead."""
         self.folder = folder
         self.index = Index(blocks)
@@ -122,7 +124,7 @@ class Blocks:
 
     @property
     def key(self) -> dict[str, Any]:
-        """What the digits of the folder stand for."""
+        """The values that the 16 digits of the folder name identify."""
         return read_key(self.folder)
 
     # --- notes
@@ -152,7 +154,7 @@ class Blocks:
 
     def write(
         self, place: str, datasets: Mapping[str, Array], sidecar: bytes = b"", **facts: str | int
-    ) -> Block:
+    ) -> CacheBlock:
         """Commit a block whose attributes are `facts`, its sidecar first, and know of it."""
         path = self.commit(place, ".h5", build_block(facts, datasets), sidecar)
         block = describe(path, facts, datasets)
@@ -169,7 +171,7 @@ class Blocks:
             atomic_write(path, data)
         return path
 
-    def replace(self, block: Block) -> None:
+    def replace(self, block: CacheBlock) -> None:
         """Know of a block, and delete the earlier ones in its place."""
         self.index.add(block)
         for path in self.index.outdated(block):
@@ -178,7 +180,7 @@ class Blocks:
             del self.index.blocks[path]
 
     def need(self, found: T | None, what: str) -> T:
-        """What was found, or a CacheError that says what is missing."""
+        """Return the record that was found, or raise a CacheError that names what is missing."""
         if found is None:
             raise CacheError(
                 f"{shown(self.folder)} holds no {what}; run `build_atlas.py build` to make it"

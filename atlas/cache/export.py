@@ -32,7 +32,7 @@ without the pixels of renderings."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportReport:
-    """What `write_export` has written.
+    """Path, size and contents of the file that `write_export` has written.
 
     Attributes:
         path: the file.

@@ -1,4 +1,4 @@
-"""What an export holds: `write_atlas` puts the records into an open file, group by group."""
+"""Contents of an export: `write_atlas` writes the records into an open file, group by group."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,8 +10,7 @@ import numpy as np
 
 from ..errors import CacheError, one_line
 from ..files.names import escape_name, shown
-from ..gallery import sheets
-from ..gallery.sheets import Pixels
+from ..images.pixels import Pixels, fit, to_pixels
 from ..records.atlas import LayerAtlas, ModelAtlas, Pictures
 from ..records.evidence import NOWHERE
 from ..records.samples import SampleSet
@@ -85,7 +84,7 @@ class Writer:
         self.check()
 
     def images(self, path: str, count: int, size: Shape, drawn: Iterable[Pixels | None]) -> None:
-        """Write a stack of pictures, one in memory at a time; None stands for a black one."""
+        """Write a stack of pictures, one in memory at a time; None means a black one."""
         dataset = add_pictures(self.file, path, count, size)
         digest = start_digest(dataset.shape, dataset.dtype)
         for row, pixels in enumerate(drawn):
@@ -193,7 +192,7 @@ def draw_unit(record: Rendering | None, pictures: Pictures, atlas: ModelAtlas) -
         return None
     with reading(f"the picture of {shown(str(record.unit))} by {record.recipe}"):
         image = pictures.rendering(record.unit, record.recipe).image
-    return sheets.fit(sheets.to_pixels(image, atlas.shown), *atlas.shape) if image.size else None
+    return fit(to_pixels(image, atlas.shown), *atlas.shape) if image.size else None
 
 
 @contextmanager
@@ -212,7 +211,7 @@ def reading(what: str) -> Iterator[None]:
 
 
 def unit_columns(rows: Sequence[Rendering | None]) -> dict[str, Array]:
-    """Status, scores, seconds and seed of units, (U,) each; None stands for one not rendered."""
+    """Status, scores, seconds and seed of units, (U,) each; None means one not rendered."""
     columns: dict[str, Array] = {
         "status": encode_visible(["unrendered" if row is None else row.status for row in rows])
     }
@@ -227,7 +226,7 @@ def unit_columns(rows: Sequence[Rendering | None]) -> dict[str, Array]:
 
 
 def evidence_columns(layer: LayerAtlas, recipe: str) -> dict[str, Array]:
-    """What an observer recognises of the chosen units, (U,) each: NaN, 0 and False without one."""
+    """Return the observer's results for the chosen units, (U,) each; without one, NaN, 0, False."""
     evidence = layer.evidence
     places = evidence.pictures.get(recipe, {}) if evidence else {}
     photographs = evidence.photographs if evidence else {}

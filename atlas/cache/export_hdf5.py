@@ -19,7 +19,7 @@ IMAGE = {
     "IMAGE_COLORMODEL": "RGB",
     "DISPLAY_ORIGIN": "UL",
 }
-"""What marks a dataset as RGB pictures with the origin at the upper left.
+"""Attributes that mark a dataset as RGB pictures with the origin at the upper left.
 
 Source: HDF5 Image and Palette Specification 1.2, section 1.2. It describes one picture, (H, W, 3);
 ours are stacked, (U, H, W, 3), which its truecolor layout does not name: viewers that know the

@@ -37,7 +37,7 @@ def key_folders(cache: Path) -> list[Path]:
 
 
 def read_key(folder: Path) -> dict[str, Any]:
-    """What the digits of a key folder stand for.
+    """Return the values that the digits of a key folder's name identify.
 
     Raises:
         CacheError: there is no readable key, or a newer version wrote it.

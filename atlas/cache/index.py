@@ -1,10 +1,10 @@
-"""Which blocks of a key folder are known, and which of them answers a question."""
+"""Index of the known blocks of a key folder: finds the block that answers a question."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..records.units import Unit
-from .audit import Block, Kind
+from .audit import CacheBlock, Kind
 
 
 class Index:
@@ -16,13 +16,13 @@ class Index:
             with the same unit the one with the greater name counts.
     """
 
-    def __init__(self, blocks: Iterable[Block]) -> None:
-        self.blocks: dict[Path, Block] = {}
+    def __init__(self, blocks: Iterable[CacheBlock]) -> None:
+        self.blocks: dict[Path, CacheBlock] = {}
         self.units: dict[tuple[str, Unit], tuple[Path, int]] = {}
         for block in blocks:
             self.add(block)
 
-    def add(self, block: Block) -> None:
+    def add(self, block: CacheBlock) -> None:
         """Know of a block from now on."""
         self.blocks[block.path] = block
         for row, channel in enumerate(block.channels if block.kind == "renderings" else ()):
@@ -31,7 +31,7 @@ class Index:
             if held is None or as_sorted(held[0]) <= as_sorted(block.path):
                 self.units[unit] = (block.path, row)
 
-    def select(self, kind: Kind, fingerprint: str = "") -> list[Block]:
+    def select(self, kind: Kind, fingerprint: str = "") -> list[CacheBlock]:
         """The blocks of a kind, by name; those with a fingerprint, if one is given."""
         found = [block for block in self.blocks.values() if block.kind == kind]
         if fingerprint:
@@ -39,18 +39,18 @@ class Index:
         return sorted(found, key=lambda block: as_sorted(block.path))
 
     def find(
-        self, kind: Kind, wanted: Callable[[Block], bool] = lambda block: True
-    ) -> Block | None:
+        self, kind: Kind, wanted: Callable[[CacheBlock], bool] = lambda block: True
+    ) -> CacheBlock | None:
         """The block of a kind that answers a question; the greatest name if several do."""
         return next(filter(wanted, reversed(self.select(kind))), None)
 
-    def outdated(self, block: Block) -> list[Path]:
+    def outdated(self, block: CacheBlock) -> list[Path]:
         """Earlier blocks in the place of this one."""
         others = (one for one in self.select(block.kind) if one.first == block.first)
         return [one.path for one in others if one.path != block.path]
 
-    def holds(self, block: Block) -> bool:
-        """Whether all that a block of another store tells is known here already."""
+    def holds(self, block: CacheBlock) -> bool:
+        """Return whether this store already holds all records of a block of another store."""
         known = [
             one
             for one in self.select(block.kind)

@@ -32,13 +32,13 @@ def known_key(folder: Path, key: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def means_the_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two keys differ in nothing but rounding."""
+    """Return whether two keys differ in nothing but rounding."""
     first, second = ({**key, BEHAVIOUR: None} for key in (one, other))
     return first == second and behaves_alike(one.get(BEHAVIOUR, ()), other.get(BEHAVIOUR, ()))
 
 
 def behaves_alike(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether two descriptions are of the same network: pairs of a size and a mean."""
+    """Return whether two descriptions are of the same network: pairs of a size and a mean."""
     if len(one) != len(other):
         return False
     pairs = zip(one[::2], one[1::2], other[::2], other[1::2], strict=True)

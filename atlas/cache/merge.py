@@ -7,7 +7,7 @@ from ..errors import CacheError
 from ..files.digests import sha256_bytes
 from ..files.files import atomic_write, make_folder
 from ..files.names import shown
-from .audit import Block
+from .audit import CacheBlock
 from .blocks import Blocks, read_bytes
 
 
@@ -34,7 +34,7 @@ def merge_store(here: Blocks, other: Blocks) -> int:
     return copied
 
 
-def copy_block(block: Block, path: Path) -> None:
+def copy_block(block: CacheBlock, path: Path) -> None:
     """Copy one verified file, its sidecar first.
 
     Raises:

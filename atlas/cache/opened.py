@@ -66,7 +66,7 @@ class OpenBlocks:
 
 
 def encode_sidecar(renderings: Sequence[Rendering], run: RunInfo) -> bytes:
-    """What differs between runs, to be written beside the block it belongs to."""
+    """Encode the values that differ between runs, to be written beside the block."""
     seconds = {str(rendering.unit.channel): rendering.seconds for rendering in renderings}
     return canonical_json({"run": asdict(run), "seconds": seconds}).encode()
 

@@ -165,7 +165,7 @@ def from_steps(group: Any) -> NDArray[np.float16]:
 
 
 def read_observed(file: Any) -> Observation | None:
-    """What an observer makes of the images behind a reference."""
+    """Read the observer's results on the images behind a reference."""
     if FEATURES not in file:
         return None
     return Observation(

@@ -1,4 +1,4 @@
-"""What an atlas shows: `cache/<name>/atlas.json`, written by a build, read by all that make pages.
+"""The selection of an atlas, `cache/<name>/atlas.json`: written by a build, read to make pages.
 
 `read_selection` reads it; `selection_path` says where that of an atlas is.
 """
@@ -26,7 +26,7 @@ SELECTION_SCHEMA = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What the last build of an atlas was asked to show.
+    """The layers, units, classes and settings that the last build of an atlas was asked for.
 
     Attributes:
         key: folder of its results, beside the file.
@@ -66,7 +66,7 @@ class Selection:
 
 
 def selection_path(cache: Path, name: str) -> Path:
-    """Where the selection of an atlas is."""
+    """Return the path of the selection of an atlas."""
     return cache / escape_name(name) / SELECTION
 
 
@@ -84,7 +84,7 @@ def write_selection(path: Path, selection: Selection) -> None:
 
 
 def read_selection(path: Path) -> Selection:
-    """What the last build of an atlas was asked to show.
+    """Read the selection that the last build of an atlas wrote.
 
     Raises:
         InputError: the file is damaged, or of another version.

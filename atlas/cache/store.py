@@ -22,7 +22,7 @@ from ..records.samples import SampleSet
 from ..records.statistics import LayerStats, Readout
 from ..records.units import Rendering, Unit
 from . import codec
-from .audit import Block
+from .audit import CacheBlock
 from .blocks import Blocks, read_bytes
 from .hdf5 import SCHEMA, Array
 from .opened import encode_sidecar, read_seconds
@@ -67,50 +67,52 @@ class Store(Blocks):
         return codec.samples_from_json(self._read_json("samples")["set"])
 
     def has(self, kind: Literal["network", "samples"]) -> bool:
-        """Whether the layer table or the list of sample images is there."""
+        """Return whether the layer table or the list of sample images is there."""
         return self.index.find(kind) is not None
 
     def _write_json(self, kind: Literal["network", "samples"], value: dict[str, Any]) -> None:
         data = canonical_json({"schema": SCHEMA, "kind": kind, **value}).encode()
-        self.replace(Block(path=self.commit(kind, ".json", data), kind=kind))
+        self.replace(CacheBlock(path=self.commit(kind, ".json", data), kind=kind))
 
     def _read_json(self, kind: Literal["network", "samples"]) -> dict[str, Any]:
         block = self.need(self.index.find(kind), kind)
         return cast(dict[str, Any], json.loads(read_bytes(block.path)))
 
-    # --- views of the sample images
+    # --- squares of the sample images
 
-    def write_views(self, first: int, views: Sequence[bytes]) -> None:
-        """Keep the JPEG views of consecutive sample images, instead of any earlier ones.
+    def write_squares(self, first: int, squares: Sequence[bytes]) -> None:
+        """Keep the JPEG squares of consecutive sample images, instead of any earlier ones.
+
+        A square is the part that the network sees; for an input that is no square, a rectangle.
 
         Args:
             first: index of the first of them.
-            views: JPEG files.
+            squares: JPEG files.
         """
-        last = first + len(views) - 1
+        last = first + len(squares) - 1
         datasets: dict[str, Array] = {
-            "end": np.cumsum([len(view) for view in views], dtype=np.int64),
-            "jpeg": np.frombuffer(b"".join(views), np.uint8),
+            "end": np.cumsum([len(square) for square in squares], dtype=np.int64),
+            "jpeg": np.frombuffer(b"".join(squares), np.uint8),
         }
         place = f"images/{first}-{last}"
         self.replace(self.write(place, datasets, kind="images", first=first, last=last))
 
-    def has_view(self, index: int) -> bool:
-        """Whether the view of a sample image is there."""
-        return self._find_view(index) is not None
+    def has_square(self, index: int) -> bool:
+        """Return whether the square of a sample image is there."""
+        return self._find_square(index) is not None
 
     def sample(self, index: int) -> bytes:
-        """The view of a sample image, a JPEG of the part the network sees.
+        """The square of a sample image, a JPEG of the part the network sees.
 
         Raises:
             CacheError: it was never written.
         """
-        block = self.need(self._find_view(index), f"view of sample image {index}")
+        block = self.need(self._find_square(index), f"square of sample image {index}")
         row, file = index - block.first, self.opened.file(block.path)
         start = int(file["end"][row - 1]) if row else 0
         return cast(bytes, file["jpeg"][start : int(file["end"][row])].tobytes())
 
-    def _find_view(self, index: int) -> Block | None:
+    def _find_square(self, index: int) -> CacheBlock | None:
         return self.index.find("images", lambda block: block.first <= index <= block.last)
 
     # --- statistics
@@ -121,7 +123,7 @@ class Store(Blocks):
         self.write(place, codec.stats_to_datasets(stats), kind="ranking", layer=stats.layer)
 
     def has_stats(self, layer: str) -> bool:
-        """Whether the statistics of a layer are there."""
+        """Return whether the statistics of a layer are there."""
         return self._find_stats(layer) is not None
 
     def read_stats(self, layer: str) -> LayerStats:
@@ -134,7 +136,7 @@ class Store(Blocks):
         file = self.opened.file(block.path)
         return LayerStats(layer=layer, **{name: file[name][...] for name in file})
 
-    def _find_stats(self, layer: str) -> Block | None:
+    def _find_stats(self, layer: str) -> CacheBlock | None:
         return self.index.find("ranking", lambda block: block.layer == layer)
 
     def write_readout(self, readout: Readout) -> None:
@@ -143,7 +145,7 @@ class Store(Blocks):
         self.write("readout", datasets, kind="readout", layer=readout.layer)
 
     def read_readout(self) -> Readout | None:
-        """Which channels raise which class; None where that was never written."""
+        """Read which channels raise which class; None where that was never written."""
         block = self.index.find("readout")
         if block is None:
             return None
@@ -175,7 +177,7 @@ class Store(Blocks):
         return {image for block in blocks for image in block.channels}
 
     def lens(self, image: int, fingerprint: str) -> Lens:
-        """What the network makes of a sample image.
+        """Return the results of all lenses on a sample image.
 
         Raises:
             CacheError: it was never looked at.
@@ -224,7 +226,7 @@ class Store(Blocks):
         return found
 
     def observation(self, count: int, fingerprint: str) -> Observation | None:
-        """What the observer makes of all sample images; None where it has not seen every one.
+        """Return the observer's results on all sample images; None if it has not seen every one.
 
         Args:
             count: of the sample images.
@@ -241,7 +243,7 @@ class Store(Blocks):
             features=np.stack([found[image] for image in range(count)]),
         )
 
-    def _seen(self, layer: str, fingerprint: str) -> list[Block]:
+    def _seen(self, layer: str, fingerprint: str) -> list[CacheBlock]:
         return [one for one in self.index.select("features", fingerprint) if one.layer == layer]
 
     # --- renderings
@@ -291,7 +293,7 @@ class Store(Blocks):
         return found
 
     def has_rendering(self, unit: Unit, fingerprint: str) -> bool:
-        """Whether the rendering of a unit is there."""
+        """Return whether the rendering of a unit is there."""
         return (fingerprint, unit) in self.index.units
 
     def rendering(self, unit: Unit, fingerprint: str) -> Rendering:
@@ -311,7 +313,7 @@ class Store(Blocks):
         )
 
     def pictures(self, fingerprints: Mapping[str, str], lenses: str = "") -> Pictures:
-        """Where pages read pixels from.
+        """Return the source from which pages read pixels.
 
         Args:
             fingerprints: recipe name → fingerprint of its renderings.
@@ -333,9 +335,9 @@ class StorePictures:
         return self.store.rendering(unit, self.fingerprints[recipe])
 
     def sample(self, index: int) -> bytes:
-        """The view of a sample image, as `Store.sample` finds it."""
+        """The square of a sample image, as `Store.sample` finds it."""
         return self.store.sample(index)
 
     def lens(self, image: int) -> Lens:
-        """What the network makes of a sample image, as `Store.lens` finds it."""
+        """Return the results of all lenses on a sample image, as `Store.lens` finds them."""
         return self.store.lens(image, self.lenses)

@@ -1,4 +1,4 @@
-"""What keeps failures and signals out of the HDF5 library while it writes a file."""
+"""File objects that keep failures and signals out of the HDF5 library while it writes a file."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""What identifies bytes, files and plain values: SHA-256, 64 hexadecimal digits."""
+"""Digests that identify bytes, files and plain values: SHA-256, 64 hexadecimal digits."""
 
 import hashlib
 import json

@@ -17,7 +17,7 @@ from ..errors import CacheError
 from .names import shown
 
 TEMPORARY = ".tmp-"
-"""How the name of every temporary file and folder begins."""
+"""The beginning of the name of every temporary file and folder."""
 
 REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -52,7 +52,7 @@ def temporary_name() -> str:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file or folder name is one that an interrupted run left behind."""
+    """Return whether a file or folder name is one that an interrupted run left behind."""
     return name.startswith(TEMPORARY)
 
 
@@ -151,7 +151,7 @@ def write_if_changed(path: Path, data: bytes) -> bool:
 
 
 def has_content(path: Path, data: bytes) -> bool:
-    """Whether a regular file holds exactly `data`."""
+    """Return whether a regular file holds exactly `data`."""
     try:
         return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
     except OSError:

@@ -16,7 +16,7 @@ RESERVED_ENDINGS = (
     *(".css", ".csv", ".h5", ".html", ".jpg", ".js"),
     *(".json", ".md", ".png", ".svg", ".txt", ".xml"),
 )
-"""Endings of the files that lie beside the folders of models and layers."""
+"""Endings of the files that are beside the folders of models and layers."""
 
 DEVICES = frozenset(
     ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)))
@@ -58,7 +58,7 @@ def escape_name(name: str) -> str:
 
 
 def is_reserved(name: str) -> bool:
-    """Whether the site or Windows uses this name, in whatever case."""
+    """Return whether the site or Windows uses this name, in whatever case."""
     lower = name.lower()
     return lower in RESERVED or lower.endswith(RESERVED_ENDINGS) or lower.split(".")[0] in DEVICES
 

@@ -1,4 +1,4 @@
-"""Where everything of the site lies: one folder a model, one a layer, one page a unit.
+"""Addresses of all files of the site: one folder a model, one a layer, one page a unit.
 
 All names pass through `files.escape_name`, so a path holds only characters that need no escaping
 in a URL and never leaves the site. An address is a path relative to the site, with `/`.
@@ -32,7 +32,7 @@ def layer_folders(layers: Iterable[str]) -> dict[str, str]:
 
 
 def recipe_suffix(recipe: str, recipes: tuple[str, ...]) -> str:
-    """What stands between channel and ending: nothing for the default recipe, else its name."""
+    """Return the part of a file name for a recipe: "" for the default recipe, else its name."""
     if recipe == recipes[0]:
         return ""
     name = escape_name(recipe).replace(".", "~2E")
@@ -84,7 +84,7 @@ def mosaic_sheet(number: int) -> str:
 
 
 def tile(place: int) -> tuple[int, int, int]:
-    """Where the unit at a place (from 0) stands: number of its sheet, column, row."""
+    """Return the tile of the unit at an index (from 0): number of its sheet, column, row."""
     number, rest = divmod(place, TILES * TILES)
     row, column = divmod(rest, TILES)
     return number, column, row

@@ -19,7 +19,7 @@ FLOOR = 118
 """Inner size of a chart, and the height of its horizontal axis."""
 
 MARGIN, SPAN = 8, WIDTH - 16
-"""Where a horizontal axis begins, and how long it is."""
+"""Left end and length of a horizontal axis."""
 
 BINS = 40
 
@@ -77,7 +77,7 @@ def histogram(
     axis_name: str,
     label: str,
 ) -> str:
-    """Bars between two ends of an axis, and lines where something lies.
+    """Bars between two ends of an axis, and lines at marked values.
 
     Args:
         counts: of each bar.
@@ -104,7 +104,7 @@ def mark(x: float, content: str, row: int = 0) -> str:
 def activation_histogram(
     values: NDArray[np.float32], renderings: Sequence[tuple[str, float]], axis_name: str
 ) -> str:
-    """How often the natural images excite a unit how much, with the renderings marked.
+    """Draw a unit's histogram of activations over the natural images, its renderings marked.
 
     Args:
         values: (N,) activation on each natural image; what is not finite is left out.
@@ -131,7 +131,7 @@ REACH_EDGES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, math.inf
 
 
 def reach_histogram(reaches: Sequence[float]) -> str:
-    """How many renderings of a layer reach how far; bars left of 1 are weak.
+    """Draw the histogram of the REACH of a layer's renderings; bars left of 1 are weak.
 
     Args:
         reaches: REACH of each rendering; negative counts as 0, not finite is left out.

@@ -14,29 +14,29 @@ def among_first(scores: Scores, first: int) -> tuple[int, int]:
 
 
 def verdict(scores: Scores) -> tuple[str, str]:
-    """What the network takes the rendering of a class for: what to say before and after the name.
+    """Return the sentence on the class that the network predicts: the text around the class's name.
 
     Args:
         scores: of the rendering; `select` and `ranks` are places of the class by its score.
     """
     if scores.select < 1:
-        return "What the network takes this picture for was not measured; it is meant as", "."
+        return "The prediction for this picture was not measured; its intended class is", "."
     chance = f" with {percent(scores.confidence)} probability"
     chance = chance if math.isfinite(scores.confidence) else ""
     (first, tried), (five, _) = among_first(scores, 1), among_first(scores, 5)
     changed = f"under {first} of {plural(tried, 'small change')} (top-5: {five} of {tried})"
     if scores.select == 1:
-        so_it_does = f"; so it does {changed}" if tried else ""
-        return "The network takes this picture for", f"{chance}{so_it_does}."
-    it_does_so = f"; it comes first {changed}" if tried else ""
-    place = f" comes in place {scores.select}{chance}{it_does_so}."
-    return "The network takes this picture for another class;", place
+        still = f"; it still does {changed}" if tried else ""
+        return "The network predicts", f"{chance}{still}."
+    first_again = f"; it comes first {changed}" if tried else ""
+    place = f" comes in place {scores.select}{chance}{first_again}."
+    return "The network predicts another class;", place
 
 
 def own_verdict(scores: Scores) -> tuple[str, str]:
-    """What the network says of the rendering of a class that stands by itself, as `verdict`."""
+    """Return the sentence on a class with a probability of its own, as `verdict` does."""
     if not math.isfinite(scores.confidence):
-        return "What the network makes of this picture was not measured; it is meant as", "."
+        return "The prediction for this picture was not measured; its intended class is", "."
     found = "finds" if scores.confidence >= 0.5 else "does not find"
     return f"In this picture the network {found}", f": {percent(scores.confidence)} probability."
 
@@ -47,7 +47,7 @@ OUTPUTS = {
     "multilabel": "each class by itself",
     "multilabel-logits": "each class by itself",
 }
-"""What is said of probabilities beside classes, where they are not the softmax of scores."""
+"""The remark beside the probabilities of classes that are not the softmax of scores."""
 
 
 OUTPUT_SENTENCES = {
@@ -59,7 +59,7 @@ OUTPUT_SENTENCES = {
     "multilabel-logits": "a score for each class by itself, which a sigmoid makes a probability",
     "embedding": "embeddings, which are no list of classes",
 }
-"""What a network puts out, where it is not scores that softmax makes probabilities of."""
+"""Descriptions of network outputs that are not scores for a softmax."""
 
 
 def class_score_sentence(scores: Scores, natural_end: float, images: int) -> str:
@@ -73,7 +73,7 @@ def class_score_sentence(scores: Scores, natural_end: float, images: int) -> str
 def class_reach_sentence(scores: Scores) -> str:
     """Say what the REACH of a class means."""
     sentence = reach_sentence(scores).replace("excites the unit", "raises the class’s score")
-    return sentence.replace("excite the unit", "raise the class’s score")
+    return sentence.replace("give the unit the same activation", "give the class the same score")
 
 
 def class_rank_sentence(scores: Scores, classes: int) -> str:
@@ -91,16 +91,16 @@ def confidence_sentence(scores: Scores, alone: bool) -> str:
 
     Args:
         scores: of its rendering.
-        alone: whether it stands by itself, or shares all probability with the others.
+        alone: whether its probability is independent of the other classes.
     """
     if not math.isfinite(scores.confidence):
         return "Not measured."
-    of_all = "By itself" if alone else "Of all probability"
-    return f"{of_all} the network gives this class {percent(scores.confidence)}."
+    given = f"The network gives this class {percent(scores.confidence)}"
+    return f"{given} probability on its own." if alone else f"{given} of all probability."
 
 
 def sure_sentence(images: int, distinct: int) -> str:
-    """What a list of the images that a network is most or least sure of can say."""
+    """Return the sentence on the reach of a list of the surest or least sure images."""
     crops = ", one crop of each file" if distinct < images else ""
     return (
         f"Out of {plural(images, 'sample image')}{crops}. These are the best there are, not proof: "

@@ -1,23 +1,22 @@
 """Draw the units of a layer: values for their pages, and pictures as bytes.
 
-`Studio.draw` is the way in. It reads a few units at a time, a pool of threads draws them (OpenCV
-releases Python's lock), and their files go into the tree before the next ones are read.
+`Illustrator.draw` is the way in. It reads a few units at a time, a pool of threads draws them
+(OpenCV releases Python's lock), and their files go into the tree before the next ones are read.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
+from ..images.pixels import Pixels, encode, to_pixels
 from ..ranking.classes import class_name
 from ..records.atlas import LayerAtlas, ModelAtlas, Pictures
-from ..records.evidence import LayerEvidence
 from ..records.network import CLASSES
 from ..records.units import Rendering, Unit
 from ..shapes import Size
 from . import addresses, sheets
-from .sheets import Pixels
 from .tree import Tree
-from .views import Example, LayerView, Neighbour, Picture, Shot, UnitView
+from .views import Example, LayerView, Neighbour, Picture, Shot, UnitView, judged
 
 BATCH = 16
 """Units whose pixels are in memory at a time."""
@@ -45,7 +44,7 @@ class Source:
     Attributes:
         channel: which.
         renderings: of each its record, and the same with pixels; the one that leads first.
-        images, boxes, views: where it is excited most, best first: indices of sample images, the
+        images, boxes, squares: where it is excited most, best first: indices of sample images, the
             parts of them that excite it, and the images.
     """
 
@@ -53,12 +52,12 @@ class Source:
     renderings: tuple[tuple[Rendering, Rendering], ...]
     images: tuple[int, ...]
     boxes: tuple[Box, ...]
-    views: tuple[Pixels, ...]
+    squares: tuple[Pixels, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tiles:
-    """What a unit adds to contact sheets: thumbnails by recipe, its best patch, nine patches."""
+    """A unit's pictures for contact sheets: thumbnails by recipe, best patch, nine patches."""
 
     thumbs: Mapping[str, Pixels]
     patch: Pixels | None
@@ -111,8 +110,8 @@ def draw_unit(
     return Drawing(
         pictures=tuple(pictures),
         patches=tuple(shot(file, patch) for file, patch in patches.items()),
-        files={file: sheets.encode(picture) for file, picture in pixels.items()}
-        | {file: sheets.encode(patch, sheets.SMALL) for file, patch in patches.items()},
+        files={file: encode(picture) for file, picture in pixels.items()}
+        | {file: encode(patch, sheets.SMALL) for file, patch in patches.items()},
         tiles=Tiles(
             thumbs={one.rendering.recipe: pixels[one.thumb.file] for one in pictures if one.thumb},
             patch=None if best is None else sheets.thumbnail(best),
@@ -135,23 +134,23 @@ def draw_picture(
     """
     if not made.image.size:
         return Picture(rendering=record, image=None, thumb=None, snapshots=()), {}
-    channel, whole = record.unit.channel, sheets.to_pixels(made.image, shown)
+    channel, whole = record.unit.channel, to_pixels(made.image, shown)
     drawn = {
         addresses.picture(channel, suffix): whole,
         addresses.thumbnail(channel, suffix): sheets.thumbnail(whole),
     }
     for octave, step in enumerate(made.snapshots, 1):
-        drawn[addresses.snapshot(channel, suffix, octave)] = sheets.to_pixels(step, shown)
+        drawn[addresses.snapshot(channel, suffix, octave)] = to_pixels(step, shown)
     image, thumb, *snapshots = (shot(file, pixels) for file, pixels in drawn.items())
     return Picture(rendering=record, image=image, thumb=thumb, snapshots=tuple(snapshots)), drawn
 
 
 def cut_patches(source: Source, size: Size) -> dict[str, Pixels]:
     """The dataset examples of a unit, best first."""
-    parts = enumerate(zip(source.views, source.boxes, strict=True), 1)
+    parts = enumerate(zip(source.squares, source.boxes, strict=True), 1)
     return {
-        addresses.patch(source.channel, place): sheets.cut_patch(view, box, size)
-        for place, (view, box) in parts
+        addresses.patch(source.channel, place): sheets.cut_patch(square, box, size)
+        for place, (square, box) in parts
     }
 
 
@@ -163,27 +162,27 @@ def shot(file: str, pixels: Pixels) -> Shot:
 def draw_sheets(number: int, tiles: Sequence[Tiles], recipes: tuple[str, ...]) -> Files:
     """The contact sheets of a number: of the renderings by each recipe, and of the patches."""
     files = {
-        addresses.sheet(number, addresses.recipe_suffix(recipe, recipes)): sheets.encode(
+        addresses.sheet(number, addresses.recipe_suffix(recipe, recipes)): encode(
             sheets.contact_sheet([one.thumbs.get(recipe) for one in tiles], addresses.TILES)
         )
         for recipe in recipes
     }
     patches = sheets.contact_sheet([one.patch for one in tiles], addresses.TILES)
-    return {**files, addresses.patch_sheet(number): sheets.encode(patches, sheets.SMALL)}
+    return {**files, addresses.patch_sheet(number): encode(patches, sheets.SMALL)}
 
 
 def draw_mosaics(number: int, tiles: Sequence[Tiles]) -> Files:
     """The sheet of a number that shows nine patches of each unit."""
     pixels = [one.mosaic for one in tiles]
     sheet = sheets.contact_sheet(pixels, addresses.TILES, sheets.MOSAIC)
-    return {addresses.mosaic_sheet(number): sheets.encode(sheet, sheets.SMALLER)}
+    return {addresses.mosaic_sheet(number): encode(sheet, sheets.SMALLER)}
 
 
 # --- a layer -------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True, kw_only=True)
-class Studio:
+class Illustrator:
     """Draws the layers of one model.
 
     Attributes:
@@ -191,7 +190,7 @@ class Studio:
         pictures: where pixels come from; read from this thread only.
         tree: where files go; its pool draws.
         labels: unit → what people call it.
-        views: decoded sample images.
+        squares: decoded sample images.
         wholes: sample images that pages show, by index; their addresses seen from a layer's folder.
     """
 
@@ -199,7 +198,7 @@ class Studio:
     pictures: Pictures
     tree: Tree
     labels: Mapping[Unit, str]
-    views: sheets.Views
+    squares: sheets.Squares
     wholes: dict[int, Shot] = field(default_factory=dict)
 
     def draw(self, layer: LayerAtlas, folder: str) -> tuple[LayerView, list[Pair]]:
@@ -229,7 +228,7 @@ class Studio:
                 self.put(folder, draw_sheets(number, tiles, recipes))
                 self.put(folder, {} if is_classes else draw_mosaics(number, tiles))
                 tiles.clear()
-        self.put(folder, {"card.jpg": sheets.encode(sheets.card(pairs))})
+        self.put(folder, {"card.jpg": encode(sheets.card(pairs))})
         return LayerView(atlas=layer, folder=folder, units=tuple(units)), pairs[:1]
 
     def put(self, folder: str, files: Files) -> None:
@@ -266,7 +265,7 @@ class Studio:
             renderings=tuple((record, self.with_pixels(record)) for record in records if record),
             images=images,
             boxes=tuple(box_of(layer, channel, place) for place in range(len(images))),
-            views=tuple(self.views[image] for image in images),
+            squares=tuple(self.squares[image] for image in images),
         )
 
     def with_pixels(self, record: Rendering) -> Rendering:
@@ -275,7 +274,7 @@ class Studio:
         return record if failed else self.pictures.rendering(record.unit, record.recipe)
 
     def unit_view(self, layer: LayerAtlas, source: Source, drawing: Drawing) -> UnitView:
-        """What the page of a unit shows."""
+        """Return the values that the page of a unit shows."""
         channel, stats = source.channel, layer.stats
         places = layer.ranking.tolist()
         return UnitView(
@@ -316,13 +315,13 @@ class Studio:
         )
 
     def whole(self, image: int) -> Shot:
-        """The view of a sample image; its address is seen from a layer's folder."""
+        """The square of a sample image; its address is seen from a layer's folder."""
         if image not in self.wholes:
-            self.wholes[image] = shot(f"../{addresses.sample_image(image)}", self.views[image])
+            self.wholes[image] = shot(f"../{addresses.sample_image(image)}", self.squares[image])
         return self.wholes[image]
 
     def class_name(self, layer: LayerAtlas, channel: int) -> str:
-        """Name of the class that a channel of the classifier's output stands for."""
+        """Name of the class to which a channel of the classifier's output belongs."""
         names = self.atlas.model.class_names
         if layer.info.name == CLASSES:
             return class_name(names, channel)
@@ -330,18 +329,8 @@ class Studio:
         return names[channel] if is_output else ""
 
 
-def judged(picture: Picture, evidence: LayerEvidence | None) -> Picture:
-    """A picture with the place at which the observer puts its unit by it."""
-    made = picture.rendering
-    places = evidence.pictures.get(made.recipe, {}) if evidence else {}
-    place = places.get(made.unit.channel)
-    if evidence is None or place is None:
-        return picture
-    return replace(picture, place=place, unidentified=evidence.unidentified(place))
-
-
 def box_of(layer: LayerAtlas, channel: int, place: int) -> Box:
-    """Where a dataset example lies: y0, x0, y1, x1 in pixels of the network's input."""
+    """Return the box of a dataset example: y0, x0, y1, x1 in pixels of the network's input."""
     y0, x0, y1, x1 = layer.stats.example_box[channel, place].tolist()
     return y0, x0, y1, x1
 

@@ -14,31 +14,31 @@ from ..ranking.classes import class_probabilities
 from ..records.atlas import LayerAtlas
 from ..records.samples import Sample
 from . import addresses
-from .draw import Studio
-from .views import ClassesView, ClassImage, ClassView, LayerView, UnitView, Voter
+from .draw import Illustrator
+from .views import ClassesView, ClassImage, ClassView, ContributingChannel, LayerView, UnitView
 
 SHOWN_IMAGES = 6
 """Sample images shown of those that the network is most sure of, and of the others."""
 
 
-def draw_classes(studio: Studio, layers: Sequence[LayerView]) -> ClassesView | None:
+def draw_classes(illustrator: Illustrator, layers: Sequence[LayerView]) -> ClassesView | None:
     """Draw the classes; None where there are no classes to show.
 
     Args:
-        studio: of the model.
+        illustrator: of the model.
         layers: the layers that have pages.
     """
-    classes = studio.atlas.classes
+    classes = illustrator.atlas.classes
     if classes is None:
         return None
-    probabilities = class_probabilities(classes.stats, studio.atlas.model.outputs)
-    drawn, _ = studio.draw(with_surest_image(classes, probabilities), addresses.CLASSES)
-    readout = studio.atlas.readout
+    probabilities = class_probabilities(classes.stats, illustrator.atlas.model.outputs)
+    drawn, _ = illustrator.draw(with_surest_image(classes, probabilities), addresses.CLASSES)
+    readout = illustrator.atlas.readout
     read = next((layer for layer in layers if readout and layer.name == readout.layer), None)
     voters = {unit.channel: unit for unit in read.units} if read else {}
     return ClassesView(
         layer=drawn,
-        classes=tuple(class_view(studio, unit, probabilities, voters) for unit in drawn.units),
+        classes=tuple(class_view(illustrator, unit, probabilities, voters) for unit in drawn.units),
         readout=readout.layer if readout else "",
         readout_folder=read.folder if read else "",
     )
@@ -62,19 +62,19 @@ def with_surest_image(classes: LayerAtlas, probabilities: NDArray[np.float64]) -
 
 
 def class_view(
-    studio: Studio,
+    illustrator: Illustrator,
     unit: UnitView,
     probabilities: NDArray[np.float64],
     voters: dict[int, UnitView],
 ) -> ClassView:
     """A class with its sample images and its voters."""
     own = probabilities[:, unit.channel]
-    most, least = sure_images(own, studio.atlas.samples.samples)
+    most, least = sure_images(own, illustrator.atlas.samples.samples)
     return ClassView(
         unit=unit,
-        most=tuple(class_image(studio, image, unit.channel, own[image]) for image in most),
-        least=tuple(class_image(studio, image, unit.channel, own[image]) for image in least),
-        voters=votes(studio, unit.channel, voters),
+        most=tuple(class_image(illustrator, image, unit.channel, own[image]) for image in most),
+        least=tuple(class_image(illustrator, image, unit.channel, own[image]) for image in least),
+        voters=votes(illustrator, unit.channel, voters),
     )
 
 
@@ -105,28 +105,33 @@ def one_of_each(images: Iterable[int], samples: Sequence[Sample]) -> list[int]:
     return list(found.values())
 
 
-def class_image(studio: Studio, image: int, channel: int, probability: float) -> ClassImage:
+def class_image(
+    illustrator: Illustrator, image: int, channel: int, probability: float
+) -> ClassImage:
     """A sample image for the page of a class."""
-    atlas = studio.atlas
+    atlas = illustrator.atlas
     assert atlas.classes
     return ClassImage(
         image=image,
         name=atlas.samples.samples[image].name,
         probability=float(probability),
         score=float(atlas.classes.stats.over_images(channel)[image]),
-        whole=studio.whole(image),
+        whole=illustrator.whole(image),
         page=addresses.image_page(image) if image in atlas.lenses else "",
     )
 
 
-def votes(studio: Studio, channel: int, units: dict[int, UnitView]) -> tuple[Voter, ...]:
+def votes(
+    illustrator: Illustrator, channel: int, units: dict[int, UnitView]
+) -> tuple[ContributingChannel, ...]:
     """The channels that raise a class most."""
-    readout = studio.atlas.readout
+    readout = illustrator.atlas.readout
     if readout is None:
         return ()
     pairs = zip(
         readout.channels[channel].tolist(), readout.contributions[channel].tolist(), strict=True
     )
     return tuple(
-        Voter(channel=voter, contribution=value, unit=units.get(voter)) for voter, value in pairs
+        ContributingChannel(channel=voter, contribution=value, unit=units.get(voter))
+        for voter, value in pairs
     )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..images.bands import shown_picture
+from ..images.pixels import Pixels, encode, encode_exactly, fit
 from ..ranking.classes import class_name
 from ..records.atlas import ModelAtlas
 from ..records.lens import FeatureMaps, FoolingImage, Lens, Prediction
@@ -18,7 +19,6 @@ from ..shapes import Shape
 from . import addresses, heatmaps, sheets
 from .draw import Files, shot
 from .image_views import Excited, Fooled, Guess, Heat, ImageView, MapView, OnImage
-from .sheets import Pixels
 from .views import LayerView, Shot
 
 UNITS = 4
@@ -37,7 +37,7 @@ def draw_image(
 
     Args:
         lens: what the network makes of it.
-        sample: its view, at the resolution of the cache.
+        sample: its square, at the resolution of the cache.
         atlas, layers: the model.
         pages: class → its page.
         pool: draws the feature maps.
@@ -87,7 +87,7 @@ def draw_heat(file: str, values: NDArray[np.float16]) -> tuple[Heat | None, File
         return None, {}
     pixels = heatmaps.heat(values)
     heat = Heat(shot=shot(file, pixels), ceiling=heatmaps.ceiling(values))
-    return heat, {file: sheets.encode(pixels)}
+    return heat, {file: encode(pixels)}
 
 
 def draw_fooled(
@@ -97,13 +97,13 @@ def draw_fooled(
 
     Args:
         fooling: the fooling image.
-        index, sample: of the sample image: which, and its view at the resolution of the cache.
+        index, sample: of the sample image: which, and its square at the resolution of the cache.
         atlas: the model.
         seen: what the network takes the fooling image for.
     """
     changed = shown_picture(fooling.image, atlas.shown)
     start = shown_picture(fooling.original, atlas.shown) if fooling.original.size else sample
-    original = sheets.fit(start, *changed.shape[:2])
+    original = fit(start, *changed.shape[:2])
     difference = heatmaps.difference(original, changed)
     names = [addresses.image_file(index, what) for what in ("png", "fooling.png", "difference.jpg")]
     fooled = Fooled(
@@ -118,8 +118,8 @@ def draw_fooled(
         linf=fooling.linf,
         guesses=seen,
     )
-    exact = (sheets.encode_exactly(original), sheets.encode_exactly(changed))
-    return fooled, dict(zip(names, (*exact, sheets.encode(difference)), strict=True))
+    exact = (encode_exactly(original), encode_exactly(changed))
+    return fooled, dict(zip(names, (*exact, encode(difference)), strict=True))
 
 
 def draw_layers(
@@ -143,7 +143,7 @@ def draw_layers(
 
 def draw_band(shape: Shape, maps: NDArray[np.float16]) -> bytes:
     """The feature maps of a layer over an image of this shape as one JPEG."""
-    return sheets.encode(heatmaps.band(maps, shape), sheets.SMALL)
+    return encode(heatmaps.band(maps, shape), sheets.SMALL)
 
 
 def on_image(layer: LayerView, image: int, maps: FeatureMaps | None, file: str) -> OnImage:

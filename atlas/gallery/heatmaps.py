@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..images.pixels import Pixels
 from ..shapes import Size, in_proportion, resize
 from . import addresses, sheets
-from .sheets import THUMBNAIL, Pixels
+from .sheets import THUMBNAIL
 
 LEVELS = 255
 """Steps of colour on each side of zero."""
@@ -19,10 +20,10 @@ CEILING = 99.5
 """Percentile of a heat map that gets the brightest colour; single brighter pixels share it."""
 
 CONTRAST = 10
-"""How many times a difference is enlarged so that it can be seen."""
+"""Factor that enlarges a difference so that people can see it."""
 
 GREY = 128
-"""What a difference of nothing looks like."""
+"""Grey value of a difference of zero."""
 
 BAR = (12, 192)
 """Height and width of a colour bar."""
@@ -66,7 +67,7 @@ def heat(values: NDArray[np.floating]) -> Pixels:
 
 
 def difference(original: Pixels, changed: Pixels) -> Pixels:
-    """What was changed, ten times enlarged around grey and clipped, (h, w, 3)."""
+    """Return the changes of a picture, ten times enlarged around grey and clipped, (h, w, 3)."""
     moved = changed.astype(np.int32) - original.astype(np.int32)
     return np.clip(GREY + CONTRAST * moved, 0, 255).astype(np.uint8)
 

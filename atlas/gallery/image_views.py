@@ -1,4 +1,4 @@
-"""What the page of a sample image shows: what the network takes it for, heat maps, a fooling image.
+"""Values on the page of a sample image: predictions, heat maps, a fooling image, units.
 
 Numbers and addresses as in `views`, never pixels; `draw_images` makes them.
 """
@@ -65,7 +65,7 @@ class Fooled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excited:
-    """A unit on one image: its activation, and how many spreads that lies above its mean."""
+    """A unit on one image: its activation, and by how many spreads that exceeds its mean."""
 
     unit: UnitView
     activation: float
@@ -108,7 +108,7 @@ class ImageView:
     Attributes:
         image, name: index of the sample image, and its file with the crop.
         page: its address.
-        whole: the view of the whole sample image.
+        whole: the square of the whole sample image.
         guesses: what the network takes it for, most likely first; () without a classifier.
         saliency, smoothgrad, fooled: None where there are none.
         layers: in forward order.

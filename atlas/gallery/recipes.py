@@ -52,7 +52,7 @@ VARIANT = re.compile(r".+-(?:negative|facet-(?P<facet>\d+))")
 
 
 def dislikes(recipe: str) -> bool:
-    """Whether a recipe shows what a unit dislikes."""
+    """Return whether a recipe shows what a unit dislikes."""
     return kind_of(recipe) == "negative"
 
 
@@ -72,17 +72,17 @@ def kind_of(recipe: str) -> str:
 
 
 def recipe_title(recipe: str) -> str:
-    """What stands over a picture: `What it dislikes`, `Another facet 2`."""
+    """Return the title over a picture: `What it dislikes`, `Another facet 2`."""
     variant = VARIANT.fullmatch(recipe)
     number = f" {variant['facet']}" if variant and variant["facet"] else ""
     return RECIPES.get(kind_of(recipe), RECIPES["octaves"])[0] + number
 
 
 def recipe_sentence(recipe: str) -> str:
-    """What a recipe shows; "" for one that has no sentence."""
+    """Return the description of a recipe; "" for one that has no sentence."""
     return RECIPES.get(kind_of(recipe), ("", ""))[1]
 
 
 def class_recipe_sentence(recipe: str) -> str:
-    """What a recipe shows of a class; "" for one that has no sentence."""
+    """Return the description of a recipe for a class; "" for one that has no sentence."""
     return recipe_sentence(recipe).replace("excite this unit", "raise the score of this class")

@@ -18,7 +18,7 @@ FEW_IMAGES = 100
 STATUSES = {
     "ok": "excites the unit at least as much as the best natural image",
     "weak": "stays below the best natural image, so read it with care",
-    "dead": "the unit stayed silent whatever was tried",
+    "dead": "no attempt excited the unit",
     "nonfinite": "the unit’s activations are not finite numbers, so it is not ranked",
     "failed": "the rendering failed",
     "unrendered": "not rendered yet",
@@ -31,7 +31,7 @@ SCORES = {
     "select": "Rank of the unit among all channels of its layer on its own rendering, each "
     "activation standardised by its mean and spread over the natural images; 1 is best.",
     "robust": "Median share of REACH that is left after eight fixed small changes (shift, scale, "
-    "rotation, blur, JPEG); near 1 means that the picture does not hang on single pixels.",
+    "rotation, blur, JPEG); near 1 means that the picture does not depend on individual pixels.",
     "hf": "Share of energy above .25 cycles per pixel, divided by the median of the natural "
     "images; far above 1 means adversarial-looking mesh.",
     **EXPLAINED,
@@ -39,7 +39,7 @@ SCORES = {
 
 
 def crop_sentence(crop: CentralCrop, size: Size) -> str:
-    """Which part of a picture the network sees, and how large.
+    """Return the sentence on the part of a picture that the network sees, and on its size.
 
     Args:
         crop: the part.
@@ -61,7 +61,7 @@ def crop_sentence(crop: CentralCrop, size: Size) -> str:
 
 
 def images_sentence(images: int, distinct: int, reference: str = "") -> str:
-    """How many images stand behind the scores, and how far that carries.
+    """Return the sentence on the number of images behind the scores, and on its limits.
 
     Args:
         images, distinct: how many, and how many distinct files among them.
@@ -100,12 +100,12 @@ def reach_sentence(scores: Scores, negative: bool = False) -> str:
     """Say what the REACH means; for `negative` it runs from the mean down to the minimum."""
     end = "the natural image that excites it least" if negative else "the best natural image"
     if not math.isfinite(scores.reach):
-        return "No REACH: the natural images excite the unit all alike, or not at all."
+        return "No REACH: all natural images give the unit the same activation."
     if scores.reach >= BEYOND:
-        return "Beyond any sample image: they excite the unit all alike, so nothing measures it."
+        return "Beyond every natural image: all of them give the unit the same activation."
     if scores.reach >= 1:
         side = "below" if negative else "above"
-        return f"The rendering lies {number(scores.reach)} times as far {side} the mean as {end}."
+        return f"The rendering is {number(scores.reach)} times as far {side} the mean as {end}."
     if scores.reach <= 0:
         word = "less" if negative else "more"
         return f"The rendering excites the unit no {word} than an average natural image."

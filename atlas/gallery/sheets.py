@@ -1,8 +1,7 @@
 """Pictures as bytes: JPEGs, thumbnails, dataset examples, contact sheets, cards for link previews.
 
-Everything is 8-bit RGB, `(h, w, 3)`, until `encode` turns it into a JPEG. JPEG with 4:4:4 chroma
-and quality 90 keeps saturated textures at 31 dB where lossy WebP (4:2:0 only) leaves 24.5 dB.
-Photographs do not need that: their patches are 4:2:0 at quality 85.
+Everything is 8-bit RGB, `(h, w, 3)`, until `encode` turns it into a JPEG. Photographs do not need
+its quality: their patches are 4:2:0 at quality 85.
 """
 
 from collections import OrderedDict
@@ -10,12 +9,10 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import CacheError
+from ..images.pixels import Pixels, fit
 from ..shapes import Size, pair
-
-Pixels = NDArray[np.uint8]
 
 THUMBNAIL = 112
 """Side of a thumbnail, and the longest side of a dataset example."""
@@ -28,53 +25,13 @@ PATCH = 54
 """Sides of a mosaic of nine patches and of each of them; between them stay 3 px."""
 
 EMPTY = (128, 124, 118)
-"""What stands in a sheet where there is no picture."""
+"""Colour of a sheet where it has no picture."""
 
-SHARP = (
-    *(cv2.IMWRITE_JPEG_QUALITY, 90),
-    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
-)
 SMALL = (
     *(cv2.IMWRITE_JPEG_QUALITY, 85),
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420),
 )
 SMALLER = (*(cv2.IMWRITE_JPEG_QUALITY, 80), *SMALL[2:])
-
-
-def eight_bits() -> Pixels:
-    """The 8-bit value of each of the 65,536 float16: a table is ten times as fast as rounding."""
-    values = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float64)
-    finite = np.nan_to_num(values, nan=0.0, posinf=1.0, neginf=0.0)
-    return np.rint(np.clip(finite, 0, 1) * 255).astype(np.uint8)
-
-
-EIGHT_BITS = eight_bits()
-
-
-def to_pixels(image: NDArray[np.float16], shown: Sequence[int] = ()) -> Pixels:
-    """Round a rendering (C, H, W) in [0, 1] to its 8-bit image; what is no number becomes black.
-
-    Args:
-        image: its pixels.
-        shown: the three channels that pages show, or the one in grey; () for colours.
-    """
-    image = image[list(shown) * (3 // len(shown))] if shown else image
-    codes = np.ascontiguousarray(image, np.float16).view(np.uint16)
-    return np.ascontiguousarray(EIGHT_BITS[codes].transpose(1, 2, 0))  # (H, W, 3)
-
-
-def encode(pixels: Pixels, options: Sequence[int] = SHARP) -> bytes:
-    """A JPEG of RGB pixels."""
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), list(options))
-    assert done, pixels.shape
-    return data.tobytes()
-
-
-def encode_exactly(pixels: Pixels) -> bytes:
-    """A PNG of RGB pixels: who decodes it gets the same pixels."""
-    done, data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-    assert done, pixels.shape
-    return data.tobytes()
 
 
 def decode(data: bytes, what: str) -> Pixels:
@@ -86,18 +43,9 @@ def decode(data: bytes, what: str) -> Pixels:
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if decoded is None:
         raise CacheError(
-            f"the view of {what} in the cache is no picture; run `build_atlas.py check`"
+            f"the square of {what} in the cache is no picture; run `build_atlas.py check`"
         )
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def fit(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Resize; area averaging where it shrinks, cubic where it grows."""
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    shrinks = pixels.shape[0] * pixels.shape[1] > height * width
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(pixels, (width, height), interpolation=method), np.uint8)
 
 
 def cover(pixels: Pixels, height: int, width: int) -> Pixels:
@@ -114,7 +62,7 @@ MOST_CUT = 0.1
 
 
 def place(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Fill a rectangle without distortion; what would lose much of itself stands whole inside."""
+    """Fill a rectangle without distortion; a picture that would lose much is whole inside."""
     tall, wide = pixels.shape[0] * width, pixels.shape[1] * height
     if min(tall, wide) >= (1 - MOST_CUT) * max(tall, wide):
         return cover(pixels, height, width)
@@ -139,19 +87,19 @@ def patch_shape(box: tuple[int, int, int, int]) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def cut_patch(view: Pixels, box: tuple[int, int, int, int], input_size: Size) -> Pixels:
-    """Cut a dataset example out of a view of its sample image.
+def cut_patch(square: Pixels, box: tuple[int, int, int, int], input_size: Size) -> Pixels:
+    """Cut a dataset example out of a square of its sample image.
 
     Args:
-        view: (h, w, 3), the part that the network sees, at any resolution.
+        square: (h, w, 3), the part that the network sees, at any resolution.
         box: y0, x0, y1, x1 in pixels of the network's input.
         input_size: of the network's input.
     """
-    sides = np.array([view.shape[0], view.shape[1]] * 2) / np.array(pair(input_size) * 2)
+    sides = np.array([square.shape[0], square.shape[1]] * 2) / np.array(pair(input_size) * 2)
     scaled = np.rint(np.array(box) * sides).astype(int)
-    top, bottom = span(scaled[0], scaled[2], view.shape[0])
-    left, right = span(scaled[1], scaled[3], view.shape[1])
-    return fit(view[top:bottom, left:right], *patch_shape(box))
+    top, bottom = span(scaled[0], scaled[2], square.shape[0])
+    left, right = span(scaled[1], scaled[3], square.shape[1])
+    return fit(square[top:bottom, left:right], *patch_shape(box))
 
 
 def span(first: int, last: int, size: int) -> tuple[int, int]:
@@ -160,8 +108,8 @@ def span(first: int, last: int, size: int) -> tuple[int, int]:
     return start, min(max(int(last), start + 1), size)
 
 
-class Views:
-    """Decoded views of sample images, the most recently used ones kept.
+class Squares:
+    """Decoded squares of sample images, the most recently used ones kept.
 
     Args:
         read: sample index → JPEG.
@@ -174,7 +122,7 @@ class Views:
         self.kept: OrderedDict[int, Pixels] = OrderedDict()
 
     def __getitem__(self, index: int) -> Pixels:
-        """The (h, w, 3) view of a sample image."""
+        """The (h, w, 3) square of a sample image."""
         if index not in self.kept:
             self.kept[index] = decode(self.read(index), f"sample image {index}")
             self.budget -= self.kept[index].nbytes

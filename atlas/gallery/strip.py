@@ -35,8 +35,8 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a node stands: its column from 0 and its lane of so many lanes."""
+class Position:
+    """Position of a node: its column from 0, and its lane among so many lanes."""
 
     node: Node
     column: int
@@ -49,7 +49,7 @@ COLUMN, LANE, SIDE = 92, 92, 64
 
 
 SKIPS = ("BasicBlock", "Bottleneck", "Residual", "CNBlock")
-"""What the type of a residual stage contains: its input also goes past it."""
+"""Parts of the type name of a residual stage: its input also goes past it."""
 
 
 def branch_of(name: str) -> tuple[str, str] | None:
@@ -61,9 +61,9 @@ def branch_of(name: str) -> tuple[str, str] | None:
     return None
 
 
-def arrange(nodes: Sequence[Node]) -> list[Place]:
+def arrange(nodes: Sequence[Node]) -> list[Position]:
     """Give every layer a column, in forward order, and every branch of one block its own lane."""
-    places: list[Place] = []
+    places: list[Position] = []
     column = start = 0
     while start < len(nodes):
         block = branch_of(nodes[start].name)
@@ -76,16 +76,18 @@ def arrange(nodes: Sequence[Node]) -> list[Place]:
             lanes.setdefault((branch_of(node.name) or ("", ""))[1], []).append(node)
         for lane, members in enumerate(lanes.values()):
             for step, node in enumerate(members):
-                places.append(Place(node=node, column=column + step, lane=lane, lanes=len(lanes)))
+                places.append(
+                    Position(node=node, column=column + step, lane=lane, lanes=len(lanes))
+                )
         column += max(map(len, lanes.values()))
         start = run
     return places
 
 
-def connections(places: Sequence[Place]) -> list[tuple[Place, Place]]:
-    """Which place feeds which: along each lane, and from block to block."""
-    pairs: list[tuple[Place, Place]] = []
-    ends: list[Place] = []
+def connections(places: Sequence[Position]) -> list[tuple[Position, Position]]:
+    """Return the connections between nodes: along each lane, and from block to block."""
+    pairs: list[tuple[Position, Position]] = []
+    ends: list[Position] = []
     at = 0
     while at < len(places):
         lanes = places[at].lanes
@@ -96,7 +98,7 @@ def connections(places: Sequence[Place]) -> list[tuple[Place, Place]]:
             if following.lanes != lanes or (branch_of(following.node.name) or ("",))[0] != parent:
                 break
             group.append(following)
-        by_lane: dict[int, list[Place]] = {}
+        by_lane: dict[int, list[Position]] = {}
         for place in group:
             by_lane.setdefault(place.lane, []).append(place)
         for members in by_lane.values():
@@ -131,13 +133,13 @@ def layer_strip(nodes: Sequence[Node]) -> str:
     return f'<svg class="strip" {view} {size} role="group" aria-label="Layers">{body}</svg>'
 
 
-def corner(place: Place, middle: float) -> tuple[float, float]:
+def corner(place: Position, middle: float) -> tuple[float, float]:
     """Upper left corner of a node."""
     x = place.column * COLUMN + (COLUMN - SIDE) / 2
     return x, middle + (place.lane - (place.lanes - 1) / 2) * LANE
 
 
-def wire(first: Place, second: Place, middle: float) -> str:
+def wire(first: Position, second: Position, middle: float) -> str:
     """A line from one node to the next."""
     x0, y0 = corner(first, middle)
     x1, y1 = corner(second, middle)
@@ -147,7 +149,7 @@ def wire(first: Place, second: Place, middle: float) -> str:
     return f'<path class="wire" d="M{x0:.0f} {y0:.0f}{bend}"/>'
 
 
-def skip(place: Place, middle: float) -> str:
+def skip(place: Position, middle: float) -> str:
     """The arc of a residual stage, past its node; "" for other types."""
     if not any(word in place.node.type for word in SKIPS):
         return ""
@@ -158,7 +160,7 @@ def skip(place: Place, middle: float) -> str:
     return f'<path class="skip" d="{arc}"/>'
 
 
-def stages(places: Sequence[Place]) -> str:
+def stages(places: Sequence[Position]) -> str:
     """Above the strip, where the resolution changes: a line with the new one."""
     body, last, column = "", -1, -1
     for place in sorted(places, key=lambda place: (place.column, place.lane)):
@@ -171,7 +173,7 @@ def stages(places: Sequence[Place]) -> str:
     return body
 
 
-def box(place: Place, middle: float) -> str:
+def box(place: Position, middle: float) -> str:
     """One node: picture, patch, name, channels; the whole of it a link."""
     node, (x, y) = place.node, corner(place, middle)
     at = f'x="{coordinate(x)}" y="{coordinate(y)}"'

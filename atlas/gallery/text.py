@@ -1,6 +1,6 @@
 """Numbers and names as the pages print them.
 
-`shown` stands between all text of others and the page.
+All text of others passes through `shown` on its way to the page.
 """
 
 import math
@@ -13,7 +13,7 @@ UNSHOWABLE = re.compile(
 """Control characters, characters that reverse the text around them, and halves of characters."""
 
 BEYOND = 1000
-"""REACH from which on the yardstick is at fault: the natural images excite the unit all alike."""
+"""REACH from which on the scale is at fault: natural images hardly differ in activation."""
 
 
 def shown(text: str) -> str:
@@ -44,7 +44,7 @@ def plural_classes(count: int) -> str:
 
 
 def reach(value: float | None) -> str:
-    """REACH for people: `beyond` where it only says that there is no yardstick."""
+    """REACH for people: `beyond` where natural images give no scale."""
     if value is not None and math.isfinite(value) and value >= BEYOND:
         return "beyond"
     return number(math.nan if value is None else value)

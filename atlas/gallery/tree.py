@@ -1,6 +1,6 @@
 """One model's folder of the site under construction, and the rules that every site obeys.
 
-`Tree.put` compares each file with the one that lies there and stores only what differs, in a
+`Tree.put` compares each file with the one that is there and stores only what differs, in a
 temporary folder beside it. `Tree.swap` completes that folder with hard links to what is unchanged
 and puts it in place at once; `Tree.sweep` swaps again, without what the old build left. Between the
 two the folder holds old and new files, so that no link of any page is ever broken.
@@ -138,7 +138,7 @@ class Tree:
 
     @property
     def is_unchanged(self) -> bool:
-        """Whether the old tree is already the new one."""
+        """True if the old tree is already the new one."""
         self.settle()
         return not self.changed and self.before == {*self.sizes, MANIFEST}
 
@@ -161,7 +161,7 @@ class Tree:
                 )
 
     def is_of_another(self, target: str) -> bool:
-        """Whether a path in the site is a file in the folder of another model."""
+        """Return whether a path in the site is a file in the folder of another model."""
         folder, site = target.partition("/")[0], self.old.parent
         ours = folder == self.old.name or is_temporary(folder) or not is_inside(target)
         return not ours and (site / folder / MANIFEST).is_file() and (site / target).is_file()
@@ -199,7 +199,7 @@ class Tree:
         return len(orphans)
 
     def complete(self, besides: set[str]) -> None:
-        """Fill the temporary folder up with what lies in the place, and exchange the two.
+        """Fill the temporary folder up with what is in the place, and exchange the two.
 
         Args:
             besides: files that are not taken over.
@@ -237,7 +237,7 @@ def read_manifest(folder: Path) -> list[str]:
 
 
 def is_inside(path: str) -> bool:
-    """Whether a relative path stays in its folder."""
+    """Return whether a relative path stays in its folder."""
     return not path.startswith(("/", "..")) and path not in ("", ".") and "\0" not in path
 
 

@@ -1,14 +1,14 @@
-"""What the pages show, one frozen value a thing: unit, picture, dataset example, layer, page.
+"""Values that the pages show, one frozen class a thing: unit, picture, example, layer, page.
 
 They hold numbers and addresses, never pixels. `draw` makes them; templates, JSON and CSV all
 read the same values, so that they cannot disagree.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..records.atlas import LayerAtlas
-from ..records.evidence import Place
+from ..records.evidence import LayerEvidence, Place
 from ..records.network import CLASSES
 from ..records.units import Rendering
 
@@ -52,6 +52,16 @@ class Picture:
         return self.place.predict if self.place else math.nan
 
 
+def judged(picture: Picture, evidence: LayerEvidence | None) -> Picture:
+    """A picture with the place at which the observer puts its unit by it."""
+    made = picture.rendering
+    places = evidence.pictures.get(made.recipe, {}) if evidence else {}
+    place = places.get(made.unit.channel)
+    if evidence is None or place is None:
+        return picture
+    return replace(picture, place=place, unidentified=evidence.unidentified(place))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
     """A dataset example as the pages show it.
@@ -61,7 +71,7 @@ class Example:
         activation: spatial maximum of the channel on it.
         box: y0, x0, y1, x1 in pixels of the network's input.
         patch: the picture of the box.
-        whole: the view of the whole sample image.
+        whole: the square of the whole sample image.
     """
 
     image: int
@@ -125,7 +135,7 @@ class UnitView:
 
     @property
     def lead(self) -> Picture | None:
-        """The picture that stands for the unit: of the first recipe that there is."""
+        """The picture that represents the unit: of the first recipe that there is."""
         return self.pictures[0] if self.pictures else None
 
     @property
@@ -140,7 +150,7 @@ class UnitView:
 
     @property
     def title(self) -> str:
-        """How people write it: `inception4a:225`; a class goes by its name."""
+        """The unit's name for readers: `inception4a:225`; a class has its own name."""
         return self.class_name if self.layer == CLASSES else f"{self.layer}:{self.channel}"
 
     @property
@@ -213,7 +223,7 @@ class ClassImage:
     Attributes:
         image: index of the sample image; name: of its file, with the crop.
         probability: that the network gives it this class; score: what that was made from.
-        whole: the view of it, its address seen from the classes' folder.
+        whole: the square of it, its address seen from the classes' folder.
         page: its own page, seen from there; "" where it has none.
     """
 
@@ -226,7 +236,7 @@ class ClassImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Voter:
+class ContributingChannel:
     """A channel that raises a class, with its unit where this atlas shows it."""
 
     channel: int
@@ -247,7 +257,7 @@ class ClassView:
     unit: UnitView
     most: tuple[ClassImage, ...]
     least: tuple[ClassImage, ...]
-    voters: tuple[Voter, ...]
+    voters: tuple[ContributingChannel, ...]
 
     @property
     def index(self) -> int:
@@ -291,7 +301,7 @@ class ClassesView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What the frame around a page needs to know.
+    """Values that the frame around a page needs.
 
     Attributes:
         path: of the page in the site.

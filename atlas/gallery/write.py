@@ -15,12 +15,13 @@ from pathlib import Path
 from ..errors import CacheError, UsageError
 from ..files.files import has_content, is_temporary, write_if_changed
 from ..files.names import escape_name
+from ..images.pixels import encode
 from ..records.atlas import ModelAtlas, Pictures
 from . import addresses, sheets
 from .data.encode import Json, plain, to_json
 from .data.models import model_file, search_table, site_file
 from .data.units import provenance_data, unit_data, units_csv
-from .draw import Pair, Studio
+from .draw import Illustrator, Pair
 from .draw_classes import draw_classes
 from .labels import known_labels, unknown_labels
 from .links import broken_links
@@ -29,8 +30,8 @@ from .pages import compare, front
 from .pages import images as imagepages
 from .pages.compare import Other
 from .pages.frame import (
-    Book,
-    Render,
+    FillTemplate,
+    PageWriter,
     asset_paths,
     images_sentence,
     load_templates,
@@ -44,7 +45,7 @@ from .views import LayerView
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteReport:
-    """What a build of the site did.
+    """Result of a build of the site.
 
     Attributes:
         written, unchanged, removed: numbers of files.
@@ -92,17 +93,17 @@ def write_site(
         UsageError: `site_url` or a templates folder cannot be used.
     """
     url = check_url(site_url)
-    render = load_templates(templates, url)
+    fill = load_templates(templates, url)
     remove_temporaries(site)
     folder = escape_name(atlas.model.name)
     others, warnings = front.read_models(site, folder)
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
     tree = Tree(site, folder, pool)
     try:
-        model = build_model(atlas, pictures, tree, labels, render, other)
+        model = build_model(atlas, pictures, tree, labels, fill, other)
         tree.settle()
         models = sorted([*others, model], key=lambda model: model["folder"])
-        root = root_files(site, models, folder, tree, render, templates, url)
+        root = root_files(site, models, folder, tree, fill, templates, url)
         tree.check_links(frozenset(root))
         warnings += front.check_root_links(root, site, tree)
         refuse_foreign(site, root)
@@ -192,7 +193,7 @@ def build_model(
     pictures: Pictures,
     tree: Tree,
     labels: Mapping[str, str],
-    render: Render,
+    fill: FillTemplate,
     other: Other | None,
 ) -> Json:
     """Write everything of one model into its tree.
@@ -200,59 +201,61 @@ def build_model(
     Returns:
         What model.json holds, with the model's folder.
     """
-    studio = open_studio(atlas, pictures, tree, labels)
-    layers, pairs = draw_layers(studio)
-    book = Book(
+    illustrator = open_illustrator(atlas, pictures, tree, labels)
+    layers, pairs = draw_layers(illustrator)
+    writer = PageWriter(
         atlas=atlas,
         folder=tree.old.name,
         tree=tree,
-        render=render,
+        fill=fill,
         layers=layers,
-        classes=draw_classes(studio, layers),
+        classes=draw_classes(illustrator, layers),
         rows={layer.name: [unit_data(unit) for unit in layer.units] for layer in layers},
         images_sentence=images_sentence(atlas),
         provenance=provenance_data(atlas),
-        provenance_markup=provenance_markup(atlas, render),
+        provenance_markup=provenance_markup(atlas, fill),
     )
-    for image in sorted({*studio.wholes, *atlas.lenses}):
+    for image in sorted({*illustrator.wholes, *atlas.lenses}):
         tree.put(addresses.sample_image(image), pictures.sample(image))
     for place in range(len(layers)):
-        write_layer(book, place)
-    classpages.write_classes(book)
-    images = imagepages.write_images(book, pictures)
+        write_layer(writer, place)
+    classpages.write_classes(writer)
+    images = imagepages.write_images(writer, pictures)
     comparison = (
-        compare.write_comparison(book, other, known_labels(other.atlas, labels)) if other else None
+        compare.write_comparison(writer, other, known_labels(other.atlas, labels))
+        if other
+        else None
     )
-    write_model(book, images, comparison)
-    tree.put("card.jpg", sheets.encode(sheets.card(front.spread(pairs, 9))))
-    rows = [(layer.name, f"{layer.folder}/", book.rows[layer.name]) for layer in layers]
+    write_model(writer, images, comparison)
+    tree.put("card.jpg", encode(sheets.card(front.spread(pairs, 9))))
+    rows = [(layer.name, f"{layer.folder}/", writer.rows[layer.name]) for layer in layers]
     tree.put("units.csv", units_csv(rows))
-    search = search_table(atlas, book.folder, layers, book.classes, images)
+    search = search_table(atlas, writer.folder, layers, writer.classes, images)
     tree.put("search.json", to_json(search))
     contact, daily = front.contact(layers), front.daily(layers, atlas.seed)
-    model = model_file(atlas, layers, contact, daily, book.classes, images, book.provenance)
+    model = model_file(atlas, layers, contact, daily, writer.classes, images, writer.provenance)
     tree.put("model.json", to_json(model))
-    return {**plain(model), "folder": book.folder}
+    return {**plain(model), "folder": writer.folder}
 
 
-def open_studio(
+def open_illustrator(
     atlas: ModelAtlas, pictures: Pictures, tree: Tree, labels: Mapping[str, str]
-) -> Studio:
-    """What draws the pictures of a model."""
-    return Studio(
+) -> Illustrator:
+    """Open the object that draws the pictures of a model."""
+    return Illustrator(
         atlas=atlas,
         pictures=pictures,
         tree=tree,
         labels=known_labels(atlas, labels),
-        views=sheets.Views(pictures.sample),
+        squares=sheets.Squares(pictures.sample),
     )
 
 
-def draw_layers(studio: Studio) -> tuple[tuple[LayerView, ...], list[Pair]]:
+def draw_layers(illustrator: Illustrator) -> tuple[tuple[LayerView, ...], list[Pair]]:
     """Draw every layer; returns a pair of each for the model's card too."""
-    layers = studio.atlas.layers
+    layers = illustrator.atlas.layers
     folders = addresses.layer_folders(layer.info.name for layer in layers)
-    drawn = [studio.draw(layer, folders[layer.info.name]) for layer in layers]
+    drawn = [illustrator.draw(layer, folders[layer.info.name]) for layer in layers]
     return tuple(layer for layer, _ in drawn), [pair for _, pairs in drawn for pair in pairs]
 
 
@@ -264,13 +267,13 @@ def root_files(
     models: Sequence[Json],
     folder: str,
     tree: Tree,
-    render: Render,
+    fill: FillTemplate,
     templates: Sequence[Path],
     site_url: str,
 ) -> dict[str, bytes]:
     """Every file beside the models' folders: path → bytes, in the order they are to be written."""
     files = {
-        page.path: render(page.kind, {**values, "page": page}).encode("utf-8", "replace")
+        page.path: fill(page.kind, {**values, "page": page}).encode("utf-8", "replace")
         for page, values in front.pages(models)
     }
     files |= {f"assets/{path.name}": path.read_bytes() for path in asset_paths(templates)}

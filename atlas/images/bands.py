@@ -1,7 +1,7 @@
 """Pictures of any number of channels: TIFF and .npy files as numbers. Start at `read_bands`.
 
 A viewer has nothing to show of five channels, so nothing is converted here: no colour, no opacity,
-no orientation. What is looked up is where the channels lie and what number stands for 1.
+no orientation. What is looked up is where the channels are and what number means 1.
 """
 
 import io
@@ -29,7 +29,7 @@ COLOURS = (1, 3)
 KINDS = ("uint8", "uint16", "float16", "float32", "float64")
 
 SEPARATE = 2
-"""How a TIFF says that its channels lie one behind the other."""
+"""Value of the TIFF tag PlanarConfiguration for channels stored one after the other."""
 
 Numbers = NDArray[Any]
 K = TypeVar("K", np.uint8, np.uint16)
@@ -37,7 +37,7 @@ K = TypeVar("K", np.uint8, np.uint16)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bands:
-    """What a network takes that is not an ordinary picture.
+    """Input of a network that takes other channels than the colours of an ordinary picture.
 
     Attributes:
         channels: of its input.
@@ -51,7 +51,7 @@ class Bands:
 
     @property
     def many(self) -> bool:
-        """Whether the channels are no colours, so that no ordinary picture will do."""
+        """True if the channels are no colours, so that no ordinary picture will do."""
         return self.channels not in COLOURS
 
 
@@ -59,12 +59,12 @@ COLOUR = Bands()
 
 
 def holds_bands(data: bytes, bands: Bands) -> bool:
-    """Whether a file is to be read as numbers."""
+    """Return whether a file is to be read as numbers."""
     return bands.many or data.startswith(NPY_START) or (bool(bands.white) and is_tiff(data))
 
 
 def is_tiff(data: bytes) -> bool:
-    """Whether the first bytes are those of a TIFF or BigTIFF."""
+    """Return whether the first bytes are those of a TIFF or BigTIFF."""
     return data.startswith(TIFF_STARTS)
 
 
@@ -140,7 +140,7 @@ def read_npy(data: bytes, counts: Sequence[int], max_pixels: int) -> Numbers:
         version = npy.read_magic(stream)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = read(stream)
-    except Exception as error:  # whatever stands there, it is no header
+    except Exception as error:  # whatever is there, it is no header
         raise InputError(f"is a .npy file without a sound header ({one_line(error)})") from error
     check_kind(dtype.name)
     axis = channel_axis(shape, counts)
@@ -153,7 +153,7 @@ def read_npy(data: bytes, counts: Sequence[int], max_pixels: int) -> Numbers:
 
 
 def channel_axis(shape: tuple[int, ...], counts: Sequence[int]) -> int | None:
-    """Which axis holds the channels: the first or the last; None for a plain grey picture.
+    """Return the axis of the channels, the first or the last; None for a plain grey picture.
 
     Raises:
         InputError: neither or both could; says what was got and what is expected.

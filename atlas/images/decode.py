@@ -87,7 +87,7 @@ def undecodable(header: Header) -> str:
 
 
 def on_page(pixels: Pixels, header: Header) -> Pixels:
-    """What lies around the first frame is page, not a background that the file may name."""
+    """Put the first frame on a white page, whatever background the file names."""
     if header.frame is None:
         return pixels
     top, left, bottom, right = header.frame

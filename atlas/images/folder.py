@@ -1,4 +1,4 @@
-"""The image files of a folder: which there are, and their bytes, whatever lies there.
+"""The image files of a folder: which there are, and their bytes, whatever is there.
 
 `list_images` names them in an order that no file system decides; `read_file` reads plain files
 only, so that a FIFO, a device or a link out of the folder stops nothing and lets nothing in.
@@ -116,7 +116,7 @@ def prune(folder: str, folders: list[str], seen: set[str]) -> list[str]:
 
 
 def looks_like_image(folder: str, name: str) -> bool:
-    """Whether a file is an image by its suffix or, unless it is hidden, by its first bytes."""
+    """Return whether a file is an image by its suffix or, unless hidden, by its first bytes."""
     suffix = os.path.splitext(name)[1].lower()
     if suffix in SUFFIXES or name.startswith("."):
         return suffix in SUFFIXES
@@ -141,7 +141,7 @@ def shown_name(path: Path) -> str:
 
 
 def read_file(path: Path, root: Path) -> bytes:
-    """All bytes of a plain file that lies inside `root`.
+    """All bytes of a plain file that is inside `root`.
 
     Raises:
         InputError: it is something else, cannot be read, or is too large; the message is the

@@ -1,4 +1,4 @@
-"""What a picture file says of itself: format by content, size, whether it is there to its end.
+"""Headers of picture files: format by content, size, and whether the file is complete.
 
 Nothing is decoded here and nothing large is allocated. Start at `read_header`. Pillow would not do
 (measured): its `verify` takes JPEG, GIF, BMP, TIFF and PPM that are cut short for whole, it decodes
@@ -25,7 +25,7 @@ from .tiff import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """What a file says of its picture before anything is decoded.
+    """Description of a picture, read from its file before anything is decoded.
 
     Attributes:
         kind: the format by content.
@@ -63,7 +63,7 @@ def read_header(data: bytes) -> Header:
 
 
 def looks_like_picture(start: bytes, named: bool) -> bool:
-    """Whether a file that begins so is a picture, though its name does not say so.
+    """Return whether a file that begins so is a picture, though its name does not say so.
 
     Args:
         start: its first bytes.
@@ -174,7 +174,7 @@ def gif_palette(flags: int) -> int:
 
 
 def gif_after(data: bytes, at: int) -> int:
-    """Where a chain of sub-blocks ends."""
+    """Return the offset behind a chain of sub-blocks."""
     while data[at]:
         at += 1 + data[at]
     return at + 1

@@ -43,7 +43,7 @@ class ImageSet:
         sha256: identifies names, bytes, crops, the limit and --white of the whole set; not what
             the centre is, which the network decides, so that two networks are compared over one
             set.
-        root: the folder that no file may lie outside of, by links.
+        root: the folder that no file may be outside of, by links.
         credits: one line of origin and licence for each photograph, where known.
         trusted: whether the files came with this package's own dependencies.
         max_pixels: larger pictures are skipped.
@@ -72,7 +72,7 @@ class ImageSet:
 
     @property
     def crop(self) -> CentralCrop | None:
-        """How the squares are cut; None where each was chosen."""
+        """The rule by which squares are cut; None where each was chosen."""
         return self.centre if any(item.crop == "centre" for item in self.items) else None
 
 

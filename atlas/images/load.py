@@ -39,12 +39,12 @@ class Loaded:
     Attributes:
         sample: its record; indices are consecutive over the images that could be decoded.
         pixels: (H, W, C), the part as the network sees it.
-        view: the same part as a JPEG file, for pages.
+        square: the same part as a JPEG file, for pages.
     """
 
     sample: Sample
     pixels: Picture
-    view: bytes
+    square: bytes
 
 
 def find_images(
@@ -76,7 +76,7 @@ def find_images(
 def load(
     image_set: ImageSet,
     size: Size,
-    view_size: Size,
+    square_size: Size,
     *,
     workers: int | Literal["auto"] = "auto",
     decoder: Decoder = decode,
@@ -89,7 +89,7 @@ def load(
     Args:
         image_set: from `find_images`.
         size: of the pixels for the network.
-        view_size: largest size of the views for pages.
+        square_size: largest size of the squares for pages.
         workers: processes; 0 decodes in this one.
         decoder: a function of a module; other than `decode` for tests only.
         time_limit: seconds that a worker may spend on one file.
@@ -99,7 +99,7 @@ def load(
     """
     count = auto_workers(image_set) if workers == "auto" else workers
     groups = [list(group) for _, group in itertools.groupby(image_set.items, lambda i: i.path)]
-    tasks = [make_task(image_set, group, size, view_size) for group in groups]
+    tasks = [make_task(image_set, group, size, square_size) for group in groups]
     skipped: list[SkippedFile] = []
     index = 0
     with contextlib.closing(perform_all(tasks, count, decoder, time_limit)) as results:
@@ -110,7 +110,7 @@ def load(
                 continue
             for item, piece in zip(group, result, strict=True):
                 sample = Sample(index=index, name=item.name, sha256=item.sha256, box=piece.box)
-                yield Loaded(sample=sample, pixels=piece.pixels, view=piece.view)
+                yield Loaded(sample=sample, pixels=piece.pixels, square=piece.square)
                 index += 1
     if not index:
         raise nothing_usable(image_set.title, skipped)
@@ -127,8 +127,10 @@ def auto_workers(image_set: ImageSet) -> int:
     return 1 if files <= FEW_FILES else min(WORKERS, os.cpu_count() or 1)
 
 
-def make_task(image_set: ImageSet, group: Sequence[ImageItem], size: Size, view_size: Size) -> Task:
-    """What is wanted of one file whose crops stand side by side in the set."""
+def make_task(
+    image_set: ImageSet, group: Sequence[ImageItem], size: Size, square_size: Size
+) -> Task:
+    """Return the decoding task for one file and its crops in the set."""
     return Task(
         path=str(group[0].path),
         root=str(image_set.root),
@@ -136,7 +138,7 @@ def make_task(image_set: ImageSet, group: Sequence[ImageItem], size: Size, view_
         crops=tuple(item.crop for item in group),
         centre=image_set.centre,
         size=pair(size),
-        view_size=pair(view_size),
+        square_size=pair(square_size),
         max_pixels=image_set.max_pixels,
         bands=image_set.bands,
     )

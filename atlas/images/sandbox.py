@@ -57,7 +57,7 @@ class Task:
     crops: tuple[Crop, ...]
     centre: CentralCrop
     size: Shape
-    view_size: Shape
+    square_size: Shape
     max_pixels: int
     bands: Bands = COLOUR
 
@@ -72,7 +72,7 @@ def perform(task: Task, decoder: Decoder) -> list[Cut]:
     if hashlib.sha256(data).hexdigest() != task.sha256:
         raise InputError("changed after the run had begun")
     pixels, factor = pixels_of(task, data, decoder)
-    rules = (task.centre, task.size, task.view_size, task.bands.shown)
+    rules = (task.centre, task.size, task.square_size, task.bands.shown)
     pieces = [cut(pixels, crop, *rules) for crop in task.crops]
     return [at_full_size(piece, factor) for piece in pieces]
 
@@ -83,7 +83,7 @@ def pixels_of(task: Task, data: bytes, decoder: Decoder) -> tuple[Picture, int]:
         return read_bands(data, task.bands, task.max_pixels), 1
     if decoder is not decode:
         return decoder(data, task.max_pixels), 1
-    factor = spare_factor(data, task.crops, task.centre, max(task.size, task.view_size))
+    factor = spare_factor(data, task.crops, task.centre, max(task.size, task.square_size))
     return decode(data, task.max_pixels, factor), factor
 
 
@@ -149,7 +149,7 @@ PIXEL_BYTES = 24
 of it is enough for each other channel."""
 
 SPARE_BYTES = 1 << 28
-"""Memory for everything else: the file, the views, what libraries keep."""
+"""Memory for everything else: the file, the squares, what libraries keep."""
 
 START = (
     "import sys; sys.path[:] = {path!r}; from atlas.images.sandbox import serve; serve{arguments!r}"
@@ -278,7 +278,7 @@ def silence_libraries() -> None:
 
 
 def send_result(pipe: Connection, result: Result) -> None:
-    """Send a reason, or box, shape and type of each cut, and then its pixels and view.
+    """Send a reason, or box, shape and type of each cut, and then its pixels and square.
 
     Tasks are pickled, results never: a file may have got hold of the process that sends them.
     """
@@ -289,17 +289,17 @@ def send_result(pipe: Connection, result: Result) -> None:
     pipe.send_bytes(json.dumps(heads).encode())
     for piece in result:
         pipe.send_bytes(piece.pixels.tobytes())
-        pipe.send_bytes(piece.view)
+        pipe.send_bytes(piece.square)
 
 
 def receive_result(pipe: Connection) -> Result:
-    """What `send_result` sent."""
+    """Return the result that `send_result` sent."""
     heads = json.loads(pipe.recv_bytes())
     if isinstance(heads, str):
         return heads
     pieces = []
     for (y0, x0, y1, x1), shape, kind in heads:
         flat = np.frombuffer(pipe.recv_bytes(), kind).copy()  # writable, as torch wants it
-        view = pipe.recv_bytes()
-        pieces.append(Cut(box=(y0, x0, y1, x1), pixels=flat.reshape(shape), view=view))
+        square = pipe.recv_bytes()
+        pieces.append(Cut(box=(y0, x0, y1, x1), pixels=flat.reshape(shape), square=square))
     return pieces

@@ -22,7 +22,7 @@ Crop = tuple[int, int, int, int] | Literal["centre"]
 """(y0, x0, y1, x1) in pixels of the decoded file, or its centre, see `centre_box`."""
 
 VIEW_QUALITY = 88
-"""JPEG quality of the views; with 4:4:4, because 4:2:0 ruins saturated textures."""
+"""JPEG quality of the squares; with 4:4:4, because 4:2:0 ruins saturated textures."""
 
 SPARE = 2
 """A reduced JPEG keeps at least this many times the resolution that is wanted of its square."""
@@ -44,11 +44,11 @@ def spare_factor(data: bytes, crops: Sequence[Crop], centre: CentralCrop, size: 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """One part of a file: where it was, its pixels for the network and its view for pages."""
+    """One part of a file: where it was, its pixels for the network and its square for pages."""
 
     box: tuple[int, int, int, int]
     pixels: Picture
-    view: bytes
+    square: bytes
 
 
 def at_full_size(piece: Cut, factor: int) -> Cut:
@@ -97,7 +97,7 @@ def cut(
     crop: Crop,
     centre: CentralCrop,
     size: Size,
-    view_size: Size,
+    square_size: Size,
     shown: Sequence[int] = (),
 ) -> Cut:
     """Cut one part out of a decoded file (H, W, C).
@@ -107,8 +107,8 @@ def cut(
         crop: a square, of which the part in the proportion of `size` is taken, or the centre.
         centre: which part that is.
         size: of the part for the network.
-        view_size: largest size of the view.
-        shown: the channels in the view; () for colours.
+        square_size: largest size of the square.
+        shown: the channels in the square; () for colours.
     """
     height, width = pixels.shape[:2]
     if crop == "centre":
@@ -116,8 +116,8 @@ def cut(
     else:
         box = part_of_square(crop, size)
     part = pixels[box[0] : box[2], box[1] : box[3]]
-    view = shown_picture(resize(part, within(part.shape[:2], pair(view_size))), shown)
-    return Cut(box=box, pixels=resize(part, size), view=encode_view(view))
+    square = shown_picture(resize(part, within(part.shape[:2], pair(square_size))), shown)
+    return Cut(box=box, pixels=resize(part, size), square=encode_square(square))
 
 
 def within(shape: Shape, limit: Shape) -> Shape:
@@ -135,7 +135,7 @@ def resize(part: NDArray[T], size: Size) -> NDArray[T]:
     return shapes.resize(part, shape, cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
-def encode_view(pixels: Pixels) -> bytes:
+def encode_square(pixels: Pixels) -> bytes:
     """JPEG bytes of (H, W, 3) RGB pixels, without chroma subsampling."""
     options = [
         *(cv2.IMWRITE_JPEG_QUALITY, VIEW_QUALITY),

@@ -32,12 +32,6 @@ def luminance(images: Tensor) -> Tensor:
     return (images * shares.view(3, 1, 1)).sum(1, keepdim=True)
 
 
-def to_pixels(image: NDArray[np.float16]) -> NDArray[np.uint8]:
-    """The 8-bit picture (H, W, C) of a rendering (C, H, W) in [0, 1]: what pages show."""
-    wide = np.nan_to_num(image.astype(np.float32), nan=0.5)
-    return np.round(wide.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
-
-
 def fit(picture: NDArray[T], size: Size) -> NDArray[T]:
     """Resize a picture (H, W, C), as the pictures of the sample set are."""
     if picture.shape[:2] == pair(size):
@@ -55,9 +49,9 @@ def seen_at(images: Tensor, size: Size) -> Tensor:
     return F.interpolate(images, size=shape, mode="bilinear", antialias=smaller)
 
 
-def decode_view(view: bytes) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB of a view, a JPEG that this program made."""
-    pixels = cv2.imdecode(np.frombuffer(view, np.uint8), cv2.IMREAD_COLOR)
+def decode_square(square: bytes) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB of a square, a JPEG that this program made."""
+    pixels = cv2.imdecode(np.frombuffer(square, np.uint8), cv2.IMREAD_COLOR)
     return np.ascontiguousarray(np.asarray(pixels, np.uint8)[..., ::-1])
 
 

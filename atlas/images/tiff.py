@@ -1,4 +1,4 @@
-"""What a TIFF file or an EXIF block says of its picture: start at `tiff_tags`.
+"""Tags of a TIFF file or an EXIF block: start at `tiff_tags`.
 
 Pillow reads tags too, but takes a directory that is cut off for one that ends there.
 """

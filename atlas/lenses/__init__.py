@@ -1,1 +1,1 @@
-"""What a network makes of one image: saliency, fooling, feature maps."""
+"""Results of all lenses on one image: saliency, fooling, feature maps."""

@@ -102,7 +102,7 @@ def saved_picture(
 
 
 def choose_target(scores: NDArray[np.float32], target: int | None, outputs: Outputs) -> int | None:
-    """What an image is pushed to, by its scores (K,) of at least two classes.
+    """Choose the class that an image is pushed to, by its scores (K,) of at least two classes.
 
     Args:
         target: as asked for; None for the least likely class of a fixed list, ties by index, that
@@ -132,7 +132,7 @@ def classify(network: Network, run: Run, picture: Picture) -> NDArray[np.float32
 
 
 def is_taken_for(class_: int, scores: NDArray[np.float32], outputs: Outputs) -> bool:
-    """Whether a class is the most likely one, or where none compete more likely than not.
+    """Return whether a class is the most likely one, or where none compete more likely than not.
 
     Args:
         class_: its index.

@@ -1,4 +1,4 @@
-"""What a network makes of single images: predictions, saliency, fooling images, feature maps.
+"""The lenses, applied to single images: predictions, saliency, fooling images, feature maps.
 
 `look` does it all. Images run one by one, since the last digits of a network's output depend on the
 size of the batch, and nothing of an image may depend on which others it is looked at with.

@@ -1,4 +1,4 @@
-"""How one output of a network answers to a picture of which a third, a band, is changed.
+"""The answer of one output of a network to a picture of which a third, a band, is changed.
 
 Start at `Answer`; `orders` says which way its axes run.
 """
@@ -17,13 +17,13 @@ BANDS = 3
 """Thirds of a picture."""
 
 CLEAR = 0.3
-"""Share of the answer that must move with the band before an output says for itself how it lies.
+"""Share of the answer that must move with the band before an output decides its own layout.
 Measured with random weights: places reach .3 to .95 up to a stride of 16, and channels .28 by
 chance at the end of a ResNet-50 (2 × 2)."""
 
 
 class Answer:
-    """How strongly each index of each axis of one output answered to each band.
+    """Strength with which each index of each axis of one output answered to each band.
 
     Attributes:
         shape: of the output, without the images.
@@ -35,8 +35,10 @@ class Answer:
 
     @property
     def complete(self) -> bool:
-        """Whether it was there in all runs, and enough of it answered to say which axis is what:
-        half of the length of two axes, or of one of tokens."""
+        """True if it was there in all runs, and enough of it answered to identify the axes.
+
+        Enough is half of the length of two axes, or of one of tokens.
+        """
         if any(len(bands) != 2 * BANDS for bands in self.bands):
             return False
         alive = sorted(float(np.any(bands, axis=0).mean()) for bands in self.bands)
@@ -58,7 +60,7 @@ def shares(bands: Array) -> Array:
 
 @functools.cache
 def ideal(length: int) -> Array:
-    """(BANDS, length): the shares where every place answers to what lies in the same place."""
+    """(BANDS, length): the shares where every place answers to what is in the same place."""
     edges = np.linspace(0, BANDS, length + 1)
     band = np.arange(BANDS)[:, None]
     inside = np.minimum(edges[1:], band + 1) - np.maximum(edges[:-1], band)
@@ -91,7 +93,7 @@ def spread(bands: Array, places: int = 0) -> float:
 
 
 def orders(first: Pair, second: Pair) -> dict[str, float]:
-    """How two axes of places may run against the picture → the share that moves so, of the lesser.
+    """Return how two axes of places may run against the picture → the smaller share that moves so.
 
     Args:
         first, second: of each axis the answers to the bands down the picture, and to those across.

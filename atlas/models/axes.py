@@ -1,4 +1,4 @@
-"""Which axis of an output is what: change a band of the picture, and see what moves.
+"""The meaning of each axis of an output: change a band of the picture, and see what moves.
 
 Each third of a photograph, from top to bottom and from left to right, is replaced by that of
 another one. Along the vertical axis of a map the answer moves as the changed band does, along the
@@ -64,7 +64,7 @@ def find_axes(run: Callable[[Tensor, Look], None], images: Tensor) -> dict[str, 
 
 
 def as_output(output: object) -> Tensor | None:
-    """What could be maps or tokens of one image."""
+    """Return the part of an output that could be maps or tokens of one image."""
     found = only_map(output)
     if not isinstance(found, Tensor) or found.shape[:1] != (1,) or found.ndim not in (3, 4):
         return None

@@ -1,4 +1,4 @@
-"""What a network computes, as numbers that an edit of its code changes.
+"""The computation of a network as numbers, which an edit of its code changes.
 
 Weights alone do not identify one's own network: `forward` may be edited and the weights stay. Its
 source would not do either: helper functions, constants and libraries decide as much, and a comment

@@ -1,4 +1,4 @@
-"""Which modules are the building blocks of a network, e.g. its residual or inception blocks.
+"""The building blocks of a network, e.g. its residual or inception blocks.
 
 Start at `find_blocks`; a network without blocks has the ends of its convolution runs.
 """
@@ -53,12 +53,12 @@ def blocks_inside(module: nn.Module, prefix: str, rows: set[str]) -> list[str]:
 
 
 def is_leaf(module: nn.Module) -> bool:
-    """Whether a module is one operation, also where a library builds an activation into a norm."""
+    """Return whether a module is one operation; a norm with a built-in activation is one."""
     return not any(module.children()) or isinstance(module, CONVOLUTIONS + NORMS)
 
 
 def is_container(module: nn.Module) -> bool:
-    """Whether a module only holds others one after the other.
+    """Return whether a module only holds others one after the other.
 
     A child class of Sequential counts where it runs its modules as Sequential does and they are
     blocks themselves (the stages of RegNet); of plain layers it is a block (conv-norm-activation).
@@ -70,7 +70,7 @@ def is_container(module: nn.Module) -> bool:
 
 
 def is_stage(module: nn.Module, name: str, rows: set[str]) -> bool:
-    """Whether a module runs blocks of one class one after the other (the stages of MaxViT).
+    """Return whether a module runs blocks of one class one after the other (the stages of MaxViT).
 
     Blocks are told from runs of conv-norm-activation inside a block by holding more than leaves.
     """
@@ -84,7 +84,7 @@ def is_stage(module: nn.Module, name: str, rows: set[str]) -> bool:
 
 
 def holds_blocks(holder: nn.Module, prefix: str, rows: set[str]) -> bool:
-    """Whether all that a module holds are blocks of one class, each with a row."""
+    """Return whether all that a module holds are blocks of one class, each with a row."""
     members = dict(holder.named_children())
     one_class = len({type(member) for member in members.values()}) == 1
     deep = all(any(not is_leaf(part) for part in one.children()) for one in members.values())
@@ -114,10 +114,10 @@ def ends_of_runs(network: nn.Module, rows: Sequence[str]) -> list[str]:
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Whether a module normalises."""
+    """Return whether a module normalises."""
     return isinstance(module, NORMS)
 
 
 def is_activation(module: nn.Module) -> bool:
-    """Whether a module is an activation function, of torch or of a library built like it."""
+    """Return whether a module is an activation function, of torch or of a library built like it."""
     return any("activation" in kind.__module__ for kind in type(module).__mro__)

@@ -1,4 +1,4 @@
-"""How a network of somebody else is called, so that it answers as it would at its author's.
+"""Calling a network of somebody else, so that it answers as it would at its author's.
 
 Gradients that its code switches off are switched on again where they are wanted, checkpointing is
 off (what is recomputed in the backward pass would not be what was seen), and chance is the same
@@ -24,7 +24,7 @@ from .surroundings import kept_chance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
-    """What a network needs so that its answer is that of an image, and the same each time.
+    """Conditions under which a network's answer is that of an image, and the same each time.
 
     Attributes:
         alone: images are run one at a time, because the answer depends on the others of a batch.
@@ -62,7 +62,7 @@ def call(
     habits: Habits,
     layout: torch.memory_format = torch.preserve_format,
 ) -> Any:
-    """What a network returns for a copy of images: some change their input in place.
+    """Return a network's output for a copy of images: some networks change their input in place.
 
     Args:
         network: of whoever.
@@ -118,7 +118,7 @@ GENERATORS = (
     "_checkpoint_without_reentrant_generator",
     "_checkpoint_without_reentrant_generator_impl",
 )
-"""What torch runs around a checkpointed function, by version (read in torch 2.11 and 2.14)."""
+"""Names that torch uses around a checkpointed function, by version (read in 2.11 and 2.14)."""
 
 
 @contextmanager
@@ -140,5 +140,5 @@ def call_plainly(function: Callable[..., Any], _preserve: bool, *inputs: Any) ->
 
 
 def do_nothing_around(*_: Any, **__: Any) -> Iterator[None]:
-    """In the place of what stands before and after a checkpoint that is not."""
+    """Stand in for the code before and after a checkpoint that is left out."""
     yield

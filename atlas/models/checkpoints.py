@@ -1,8 +1,8 @@
-"""What a file of weights holds, and which part of it is meant. Start at `find_part`.
+"""Contents of a file of weights, and the part of it that is meant. Start at `find_part`.
 
 A checkpoint is a tree: wrappers (`state_dict`, `model_ema`, …), in them names with the words of
 those who wrapped the network (`module.`, `_orig_mod.`, the attribute of a LightningModule). Opened
-to dotted names, a wrapper is no more than another word in front: a copy of the network lies
+to dotted names, a wrapper is no more than another word in front: a copy of the network is
 wherever all of its names stand behind the same words, with tensors of its shapes.
 
 Two copies that differ are never taken for one another: an average of the training's steps (EMA) is
@@ -72,11 +72,11 @@ class DictStandIn:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a file holds, its wrappers opened.
+    """Contents of a file, its wrappers opened.
 
     Attributes:
         values: dotted name → tensor, number, text, `StandIn` …
-        homes: the same names → the wrapper it lies in, "" or with `.` at the end.
+        homes: the same names → the wrapper it is in, "" or with `.` at the end.
         versions: dotted name of a module → what torch notes of its version.
     """
 
@@ -114,11 +114,11 @@ class Copy:
 
     @property
     def label(self) -> str:
-        """What the place is called."""
+        """Name of the place in messages."""
         return shown(self.prefix.rstrip(".")) or "the top level"
 
     def in_network(self, there: str) -> str:
-        """What a name behind the prefix would be in the network, "" for any other name."""
+        """Return the network's name for a name behind the prefix, "" for any other name."""
         name = self.spelled(there)
         return self.own + name.removeprefix(self.prefix) if name.startswith(self.prefix) else ""
 
@@ -150,7 +150,7 @@ def open_wrappers(held: object, path: Path) -> Held:
 
 
 def parts_of(value: object) -> list[tuple[object, object]] | None:
-    """What a wrapper holds by key, None for what is no wrapper."""
+    """Return the contents of a wrapper by key, None for other values."""
     if isinstance(value, list | tuple) and not isinstance(value, StandIn):
         return list(enumerate(value))
     if isinstance(value, Mapping):
@@ -159,7 +159,7 @@ def parts_of(value: object) -> list[tuple[object, object]] | None:
 
 
 def is_optimiser(key: object, part: object) -> bool:
-    """Whether a wrapper holds the state of an optimiser: tensors of the weights' shapes."""
+    """Return whether a wrapper holds the state of an optimiser: tensors of the weights' shapes."""
     return "optim" in str(key).lower() and isinstance(part, Mapping | list | tuple)
 
 
@@ -198,7 +198,7 @@ def without_wrappers(name: str) -> str:
 
 
 def copies_of(own: State, held: Held, spelled: Callable[[str], str]) -> list[Copy]:
-    """Every place where a name of the network stands, alone or with others."""
+    """Every place that holds a name of the network, alone or with others."""
     here, there = ({spelled(name): name for name in names} for names in (own, held.values))
     if len(here) < len(own) or len(there) < len(held.values):
         return []  # two names would be one
@@ -234,7 +234,7 @@ def common_starts(names: list[str]) -> list[str]:
 
 
 def is_whole(copy: Copy, own: State, held: Held) -> bool:
-    """Whether all of the network stands in a place, in its shapes and types."""
+    """Return whether a place holds all of the network, in its shapes and types."""
     return all(
         name in copy.names and fits(own[name], held.values[copy.names[name]])
         for name in own
@@ -243,19 +243,19 @@ def is_whole(copy: Copy, own: State, held: Held) -> bool:
 
 
 def fits(own: object, value: object) -> bool:
-    """Whether a value of a file can be that of the network."""
+    """Return whether a value of a file can be that of the network."""
     if not isinstance(own, Tensor):
         return True
     return isinstance(value, Tensor) and same_shape(own, value) and same_type(own, value)
 
 
 def same_shape(own: Tensor, value: Tensor) -> bool:
-    """Whether two tensors have one shape; that of a lazy module is open."""
+    """Return whether two tensors have one shape; that of a lazy module is open."""
     return is_lazy(own) or own.shape == value.shape
 
 
 def same_type(own: Tensor, value: Tensor) -> bool:
-    """Whether numbers keep their meaning: integers without their scale are no weights."""
+    """Return whether numbers keep their meaning: integers without their scale are no weights."""
     if own.is_floating_point():
         return value.is_floating_point() or value.is_quantized
     return own.is_complex() or not value.is_complex()
@@ -271,7 +271,7 @@ def distinct(copies: list[Copy], held: Held) -> list[Copy]:
 
 
 def are_equal(one: Copy, other: Copy, held: Held) -> bool:
-    """Whether two copies hold the same numbers."""
+    """Return whether two copies hold the same numbers."""
     pairs = ((one.names.get(name), other.names.get(name)) for name in {*one.names, *other.names})
     return all(
         a == b or (a and b and same_numbers(held.values[a], held.values[b])) for a, b in pairs
@@ -279,7 +279,7 @@ def are_equal(one: Copy, other: Copy, held: Held) -> bool:
 
 
 def same_numbers(one: object, other: object) -> bool:
-    """Whether two plain tensors are equal; others are taken to differ."""
+    """Return whether two plain tensors are equal; others are taken to differ."""
     if not (isinstance(one, Tensor) and isinstance(other, Tensor)):
         return False
     comparable = all(t.layout == torch.strided and not t.is_meta for t in (one, other))
@@ -323,14 +323,14 @@ def left_over(copy: Copy, others: list[Copy], own: State, held: Held) -> list[st
 
 
 def is_spare(name: str, tensor: Tensor, children: Container[str]) -> bool:
-    """Whether a network works without a tensor: a counter, or of something for training alone."""
+    """Return whether a network works without a tensor: a counter, or a part for training alone."""
     child = name.split(".")[0]
     counts = not tensor.dim() and not tensor.is_floating_point()
     return counts or (child not in children and bool(TRAINING_ONLY.fullmatch(child)))
 
 
 def choice(copy: Copy, others: list[Copy], held: Held) -> str:
-    """What was chosen, in words; "" where the file holds nothing else."""
+    """Return the choice in words; "" where the file holds nothing else."""
     refused = f", not {' or '.join(other.label for other in others)}" if others else ""
     more = any(one.dim() and not copy.in_network(name) for name, one in held.tensors.items())
     return f"its {copy.label}{refused}" if more or others else ""

@@ -17,7 +17,7 @@ from ..files.names import shown
 
 NAME_COLUMNS = ("name", "class_name", "label", "class")
 INDEX_COLUMNS = ("index", "idx", "id", "class_id", "class_index")
-"""What columns of a table of classes are called, in any case; the first that is there counts."""
+"""Headings of columns in a table of classes, in any case; the first one present counts."""
 
 
 def read_class_names(path: Path, classes: int) -> tuple[str, ...]:
@@ -96,8 +96,10 @@ def names_in_table(text: str) -> list[str]:
 
 
 def columns_of(cells: Sequence[Sequence[str]]) -> tuple[int | None, int | None]:
-    """Which column holds the names and which the numbers, if any: by the first row, which may call
-    them something, else by what one or two columns hold."""
+    """Return the columns of names and of numbers, if any.
+
+    The headings in the first row decide, else the contents of one or two columns.
+    """
     header = [cell.lower() for cell in cells[0]]
     name = next((header.index(one) for one in NAME_COLUMNS if one in header), None)
     if name is not None:
@@ -109,7 +111,7 @@ def columns_of(cells: Sequence[Sequence[str]]) -> tuple[int | None, int | None]:
 
 
 def as_name(value: object) -> str:
-    """A name, or the last of what stands for one class."""
+    """A name, or the last of several names of one class."""
     last = value[-1] if isinstance(value, list) and value else value
     if not isinstance(last, str):
         raise ValueError(f"{value!r} is no name")
@@ -152,8 +154,8 @@ READERS: Mapping[str, Callable[[str], list[str]]] = {
 
 
 def folder_names(images: Iterable[str], classes: int) -> tuple[str, ...]:
-    """The folders of images that lie in one folder for each class, as torchvision's ImageFolder
-    sorts them; () where they lie otherwise.
+    """The folders of images that are in one folder for each class, as torchvision's ImageFolder
+    sorts them; () where they are otherwise.
 
     Args:
         images: relative paths, with `/`.

@@ -1,4 +1,4 @@
-"""What a file under a weights file's name is, told from its content. Start at `recognise`.
+"""Recognising the format of a weights file by its content. Start at `recognise`.
 
 Two forms are read: safetensors, and what torch.save writes. Whatever else people give instead is
 called by its name, with what to do; "cut short" is said only of a form that was recognised.
@@ -24,7 +24,7 @@ FETCH = "download the file itself"
 JOIN = "load its parts, join their tensors in one dict and torch.save that"
 
 TORCH_MAGIC = rb"\x80.(?:\x95.{8})?\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19\."
-"""How torch.save begins a file in its form of before 1.6."""
+"""First bytes of a file that torch.save wrote before version 1.6."""
 
 BEGINNINGS = (
     (rb"version https://git-lfs", "a Git LFS pointer", "fetch the file with `git lfs pull`"),
@@ -149,7 +149,7 @@ def json_form(path: Path) -> tuple[str, str]:
 
 
 def is_text(head: bytes) -> bool:
-    """Whether bytes are readable words."""
+    """Return whether bytes are readable words."""
     words = head.decode("utf-8", "ignore")
     return len(words) >= len(head) - 3 and all(c.isprintable() or c.isspace() for c in words)
 

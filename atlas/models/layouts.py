@@ -1,9 +1,9 @@
-"""How the output of a layer lies in memory, and how it becomes maps (N, C, H, W).
+"""Memory layouts of layer outputs, and their conversion to maps (N, C, H, W).
 
 Convolutions put out maps; transformers put out tokens, one for each position of a grid, with the
 channels last. A `Layout` says which axis is what, which tokens have no place, and which way the
 places run against the picture; a `LayerInfo` notes it in a few letters, `to_maps` makes maps of
-it that lie as the picture does.
+it in the picture's arrangement.
 """
 
 import functools
@@ -26,7 +26,7 @@ WRITTEN = re.compile(r"(N\w+)(?:\+(\d+))?(?:-(\d+))?(?:@(\S+))?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Which axis is what. Written `NCHW`, `NHWC`, `NLC+1`, `NLC+1-2@wH`; what is usual is left out.
+    """Meaning of each axis. Written `NCHW`, `NHWC`, `NLC+1`, `NLC+1-2@wH`; the usual is left out.
 
     Attributes:
         dims: the axes in order; H and W are the first and the second axis of places, L both in one.
@@ -48,7 +48,7 @@ class Layout:
 
     @property
     def turned(self) -> bool:
-        """Whether the first axis of places runs across the picture."""
+        """True if the first axis of places runs across the picture."""
         return self.order[:1] in ("W", "w")
 
 

@@ -39,7 +39,7 @@ from .weights import checked_file, download_weights, read_weights
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What is known of a model before it is built.
+    """Facts about a model that are known before it is built.
 
     Attributes:
         name: the model's name; with the four overrides below all that changes the result.
@@ -61,7 +61,7 @@ class Identity:
 
     @property
     def complete(self) -> bool:
-        """Whether it identifies the model: False means load it, then call `completed`."""
+        """True if it identifies the model: False means load it, then call `completed`."""
         return bool(self.weights_sha256)
 
     def completed(self, info: ModelInfo) -> "Identity":
@@ -110,7 +110,7 @@ def identify(config: Config) -> Identity:
 
 
 def central_crop(config: Config) -> CentralCrop:
-    """Which part of a picture the network of `config` sees, without building it.
+    """Return the part of a picture that the network of `config` sees, without building it.
 
     Raises:
         InputError: there is no such model.
@@ -139,30 +139,30 @@ def load_model(config: Config, network: nn.Module | None = None) -> Model:
     path = weights_path(config)
     digest = fetch_weights(config, path) if path else ""
     held = read_weights(path, published_name(config.model)) if path else None
-    plan = find_blueprint(config, network)
-    part = load_weights(plan.network, held, path, config.model) if path and held else ""
-    source = [f"file {path.name}", part] if path and config.weights else [plan.source]
-    network, size = plan.network, config.input_size or plan.input_size
-    channels = len(plan.mean)
+    blueprint = find_blueprint(config, network)
+    part = load_weights(blueprint.network, held, path, config.model) if path and held else ""
+    source = [f"file {path.name}", part] if path and config.weights else [blueprint.source]
+    network, size = blueprint.network, config.input_size or blueprint.input_size
+    channels = len(blueprint.mean)
     prepare(network, channels, size)
-    mean = per_channel("--mean", config.mean or plan.mean, channels)
-    std = per_channel("--std", config.std or plan.std, channels)
+    mean = per_channel("--mean", config.mean or blueprint.mean, channels)
+    std = per_channel("--std", config.std or blueprint.std, channels)
     images = probe_images(*pair(size), mean, std)
-    named = bool(plan.class_names or config.class_names)
+    named = bool(blueprint.class_names or config.class_names)
     layers, outputs = layers_and_outputs(config.outputs, network, images, named)
     own = is_own(config.model)
     info = ModelInfo(
         name=config.atlas_name,
-        title=config.name or plan.title,
+        title=config.name or blueprint.title,
         source=", ".join(filter(None, source)),
         weights_sha256=digest if digest and not own else digest_tensors(network),
-        licence="" if config.weights else plan.licence,
+        licence="" if config.weights else blueprint.licence,
         parameters=sum(weight.numel() for weight in network.parameters()),
         input_size=max(pair(size)),
         input_shape=() if isinstance(size, int) else size,
         mean=mean,
         std=std,
-        class_names=plan.class_names,
+        class_names=blueprint.class_names,
         outputs=outputs,
     )
     if not path:
@@ -313,8 +313,8 @@ def find_blueprint(config: Config, network: nn.Module | None) -> Blueprint:
     """
     side = config.input_size or DEFAULT_INPUT_SIZE
     if network is not None:
-        plan = own_blueprint(config.model, network, config.channels, side)
-        return replace(plan, source=f"a {plan.title} in the memory of a program")
+        blueprint = own_blueprint(config.model, network, config.channels, side)
+        return replace(blueprint, source=f"a {blueprint.title} in the memory of a program")
     if is_own(config.model):
         return own_network(config.model, config.channels, side)
     if config.channels not in (0, 3):

@@ -31,7 +31,7 @@ and not the grid."""
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What a convolution or pooling moves over the positions, each down and across.
+    """Window that a convolution or pooling moves over the positions, each down and across.
 
     Attributes:
         size: of the window, dilation included.
@@ -95,7 +95,7 @@ class Call:
         return 0, 0
 
     def resamples(self, before: torch.Size, out: Tensor) -> bool:
-        """Whether positions of the output are not those of the input."""
+        """Return whether positions of the output are not those of the input."""
         if self.name in ("pixel_shuffle", "pixel_unshuffle"):
             return True
         if self.name == "__getitem__":

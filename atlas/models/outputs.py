@@ -1,4 +1,4 @@
-"""What kind of scores a network returns at its end: `choose_outputs` is what --outputs means.
+"""Kinds of scores that networks return: `choose_outputs` interprets --outputs.
 
 `find_outputs` tells the kind by looking at what the network makes of photographs.
 """
@@ -19,7 +19,7 @@ NO_CLASSES: tuple[Outputs, ...] = ("embedding", "none")
 """Kinds that are no list of classes."""
 
 TOLERANCE = 1e-3
-"""How far a sum of probabilities or a length may be from 1: half precision is 4e-4 off."""
+"""Tolerance of a sum of probabilities or a length around 1: half precision is 4e-4 off."""
 
 WIDE = 256
 """From so many values on pooled activations are features and not classes, if no names are given.
@@ -49,7 +49,7 @@ def score_rows(network: nn.Module, images: Tensor) -> Tensor | None:
 
 @torch.no_grad()
 def returned(network: nn.Module, images: Tensor) -> object:
-    """What a network returns for images; None where it fails, which says nothing of others."""
+    """Return a network's output for images; None where it fails: others may work."""
     try:
         return call(network, images, Habits(seeded=True))
     except Exception:  # anything may happen in somebody's network
@@ -65,7 +65,7 @@ def rows_of(output: object, count: int) -> Tensor | None:
 
 
 class Ending:
-    """How a network comes to its output, seen by hooks on its modules while it runs.
+    """Last steps of a network to its output, seen by hooks on its modules while it runs.
 
     Attributes:
         ends: the modules that have put out the very tensor that the network then returned.
@@ -99,11 +99,11 @@ class Ending:
         self.flat.clear()
 
     def is_linear(self) -> bool:
-        """Whether a linear map has put out the scores as they are: nothing was made of them."""
+        """Return whether the scores are the unchanged output of a linear map."""
         return any(isinstance(module, nn.Linear) for module in self.ends)
 
     def is_features(self, rows: Tensor) -> bool:
-        """Whether the scores (N, K) are what a classifier would read.
+        """Return whether the scores (N, K) are what a classifier would read.
 
         They pass a module that is there to do nothing, in the place of a classifier; or they are
         many, and the spatial means of a layer that is no convolution, which could be one.
@@ -121,7 +121,7 @@ class Ending:
 
 
 def changes_of(tensor: Tensor | None) -> int:
-    """How often a tensor was changed in place; it cannot be known in inference mode."""
+    """Return how often a tensor was changed in place, which torch hides in inference mode."""
     return -1 if tensor is None or tensor.is_inference() else tensor._version
 
 
@@ -155,7 +155,7 @@ def find_outputs(network: nn.Module, images: Tensor, named: bool) -> Outputs:
 def stays(
     holds: Callable[[Tensor], bool], seen: Tensor, network: nn.Module, images: Tensor
 ) -> bool:
-    """Whether what holds for rows seen on images does for images changed more than pictures are."""
+    """Return whether a property of the rows also holds for images far from pictures."""
     if not holds(seen):
         return False
     changed = [score_rows(network, images * factor) for factor in FACTORS]
@@ -168,17 +168,17 @@ def finite_rows(rows: Tensor) -> Tensor:
 
 
 def is_one(values: Tensor) -> bool:
-    """Whether all values are 1."""
+    """Return whether all values are 1."""
     return bool(((values - 1).abs() <= TOLERANCE).all())
 
 
 def are_shares(rows: Tensor) -> bool:
-    """Whether everything lies between 0 and 1."""
+    """Return whether all values are between 0 and 1."""
     return bool(((rows >= 0) & (rows <= 1 + TOLERANCE)).all())
 
 
 def are_probabilities(rows: Tensor) -> bool:
-    """Whether the numbers of every row are shares of 1."""
+    """Return whether the numbers of every row are shares of 1."""
     return are_shares(rows) and is_one(rows.sum(1))
 
 
@@ -186,7 +186,7 @@ def are_probabilities(rows: Tensor) -> bool:
 
 
 def choose_outputs(wanted: str, network: nn.Module, images: Tensor, named: bool) -> Outputs:
-    """What --outputs means for a network.
+    """Return the kind of scores that --outputs means for a network.
 
     Args:
         wanted: as given to --outputs.

@@ -22,7 +22,7 @@ from .surroundings import kept
 
 
 def is_own(name: str) -> bool:
-    """Whether a model name means one's own code, `package.module:callable`."""
+    """Return whether a model name means one's own code, `package.module:callable`."""
     return ":" in name and not name.startswith("timm/")
 
 
@@ -50,7 +50,7 @@ def own_network(name: str, channels: int, input_size: Size) -> Blueprint:
 
 
 def own_blueprint(name: str, network: nn.Module, channels: int, input_size: Size) -> Blueprint:
-    """What is shown of a network that is one's own.
+    """Return the description of a network of one's own.
 
     Args:
         name: `where it is from:what it is called`.
@@ -140,7 +140,7 @@ def uncompiled(network: nn.Module) -> nn.Module:
 
 
 COMPILED = "_orig_mod"
-"""Where torch.compile keeps the module that it wraps."""
+"""Attribute in which torch.compile keeps the module that it wraps."""
 
 
 # --- what its input is ---------------------------------------------------------------------------

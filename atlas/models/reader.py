@@ -1,4 +1,4 @@
-"""Which axis of an output is what, read from its answers. Start at `Reader`."""
+"""The meaning of each axis of an output, read from its answers. Start at `Reader`."""
 
 import functools
 import math
@@ -81,7 +81,7 @@ class Reader:
         return {length for _, length in self.tokens} | {math.prod(grid) for grid in self.grids}
 
     def read(self, answer: Answer) -> Axes | None:
-        """What the axes of an output are; None where it is neither maps nor tokens."""
+        """Return the meaning of an output's axes; None where it is neither maps nor tokens."""
         return self.read_tokens(answer) if len(answer.shape) == 2 else self.read_map(answer)
 
     def read_map(self, answer: Answer) -> Axes | None:
@@ -110,12 +110,12 @@ class Reader:
         return read_map_as(shape, dims, "", 0.0)
 
     def likely_grid(self, grid: tuple[int, int]) -> bool:
-        """Whether there was such a grid before, or it is in proportion to the picture."""
+        """Return whether there was such a grid before, or it is in proportion to the picture."""
         height, width = grid[0], grid[1] * self.proportion
         return grid in self.grids or abs(height - width) <= 1 + ROUNDING * (height + width)
 
     def is_matrix(self, answer: Answer, best: Axes) -> bool:
-        """Whether one axis alone holds a whole grid: a matrix over places is no map."""
+        """Return whether one axis alone holds a whole grid: a matrix over places is no map."""
         grid = answer.shape[1:]
         if best.clear < CLEAR and grid not in self.grids and {*grid} <= self.lengths:
             return True
@@ -237,12 +237,12 @@ def read_map_as(shape: tuple[int, ...], dims: str, order: str, clear: float) -> 
 
 
 def is_everywhere(pairs: tuple[Pair, Pair]) -> bool:
-    """Whether every place answers to every band."""
+    """Return whether every place answers to every band."""
     return bool(min(shares(bands).min() for pair in pairs for bands in pair) > STILL)
 
 
 def shuffled(order: str, first: Pair, second: Pair, places: Sequence[Array] = ()) -> bool:
-    """Whether places tell the bands apart, but not where they should: rolled, or in no order.
+    """Return whether places tell the bands apart, but elsewhere: rolled, or in no order.
 
     Args:
         order: as a layout has it, never unknown.

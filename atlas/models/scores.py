@@ -38,7 +38,7 @@ def find_scores(output: object) -> Tensor | None:
 
 
 def parts_of(output: object) -> Mapping[object, object]:
-    """What a tuple, list, dict or dataclass holds, by name or place."""
+    """Return the contents of a tuple, list, dict or dataclass, by name or index."""
     if isinstance(output, Mapping):
         return output
     if isinstance(output, tuple | list):
@@ -49,7 +49,7 @@ def parts_of(output: object) -> Mapping[object, object]:
 
 
 def is_made_of(output: object, linear: Tensor) -> bool:
-    """Whether a network returned what a linear map gave it, or softmax or sigmoid of that.
+    """Return whether a network returned what a linear map gave it, or softmax or sigmoid of that.
 
     Args:
         output: of the network, for one image.
@@ -67,7 +67,7 @@ STEPS: Mapping[str, tuple[Callable[..., Any], ...]] = {
     "log-probabilities": (F.log_softmax, torch.log_softmax, Tensor.log_softmax),
     "multilabel": (F.sigmoid, torch.sigmoid, Tensor.sigmoid),
 }
-"""What makes these kinds of scores, in all its forms that leave the scores as they are."""
+"""Operations that make these kinds of scores, in every form that keeps the scores unchanged."""
 
 
 class LastStep(TorchFunctionMode):

@@ -16,7 +16,7 @@ SHOWN_NAMES = 3
 
 
 def left_out(layers: Sequence[LayerInfo], patterns: Sequence[str]) -> str:
-    """What `all` or a glob would pick, were its rows the images, in words; "" where nothing is."""
+    """Describe the rows that `all` or a glob would pick if they were images; "" for none."""
     globs = ["*" if pattern == "all" else pattern for pattern in patterns]
     names = [
         f"{layer.name} ({layer.layout})"

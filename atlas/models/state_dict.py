@@ -64,7 +64,7 @@ def load_weights(network: nn.Module, held: Held, path: Path, model: str) -> str:
 def collected(
     copy: Copy, beside: list[str], own: State, held: Held, path: Path
 ) -> OrderedDict[str, Any]:
-    """A state_dict of a copy, by the network's names, with what stands beside it and should not."""
+    """A state_dict of a copy, by the network's names, with unwanted keys beside it."""
     names = {**copy.names, **{copy.in_network(there): there for there in beside}}
     weights: OrderedDict[str, Any] = OrderedDict()
     for name, there in names.items():
@@ -132,7 +132,7 @@ def mismatch(own: State, weights: State) -> str:
 
 
 def other_types(own: State, weights: State) -> str:
-    """Which numbers of a state_dict are of a type that the network's are not."""
+    """Return the numbers of a state_dict whose type is not the network's."""
     wrong = {name: pair for name, pair in pairs(own, weights).items() if not same_type(*pair)}
     return some(
         "of another type",
@@ -170,7 +170,7 @@ def digest_tensors(network: nn.Module) -> str:
 
 
 def bytes_of(value: object) -> Iterator[bytes]:
-    """What tells a value of a state_dict from others; quantised modules keep more than tensors."""
+    """Return bytes that identify a state_dict's value; quantised modules keep more than tensors."""
     if isinstance(value, tuple | list):
         for part in value:
             yield from bytes_of(part)

@@ -1,4 +1,4 @@
-"""What code of somebody else may change of the program around it, and how that is undone.
+"""Restore the parts of the program that somebody else's code may change around it.
 
 Modules of users change the working folder, torch's default type or the handling of signals for
 their own purposes, some of them only by being imported. Start at `kept`; `usual` is the other way

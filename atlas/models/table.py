@@ -25,7 +25,7 @@ from .outputs import score_rows
 from .reader import Axes
 from .scores import find_scores, is_made_of
 from .selection import ROWS
-from .trace import Trace, View, described, only_map
+from .trace import Footprint, Trace, described, only_map
 
 NO_MAP = LayerInfo(
     name="",
@@ -39,7 +39,7 @@ NO_MAP = LayerInfo(
     multiply_adds=0,
     groups=(),
 )
-"""What a row says of an output without places."""
+"""Fields of a row for an output without places."""
 
 
 def layer_table(network: nn.Module, images: Tensor) -> tuple[LayerInfo, ...]:
@@ -155,15 +155,15 @@ class Recorder:
 
     def row(self, name: str, module: nn.Module, output: Tensor, axes: Axes) -> LayerInfo:
         """The row of one call."""
-        view = self.trace.view(output)
-        order = UNKNOWN if view.driven else axes.layout.order or view.order
+        footprint = self.trace.footprint(output)
+        order = UNKNOWN if footprint.driven else axes.layout.order or footprint.order
         self.trace.turn(output, order)
         layout = replace(axes.layout, order=order)
         channels, height, width = axes.shape
         if not axes.layout.order and layout.turned:
             height, width = width, height
         if axes.everywhere:
-            view = view.everywhere(self.trace.size)
+            footprint = footprint.everywhere(self.trace.size)
         return LayerInfo(
             name=name,
             index=len(self.rows),
@@ -171,12 +171,12 @@ class Recorder:
             channels=channels,
             height=height,
             width=width,
-            receptive_field=max(view.field),
-            stride=max(view.stride),
+            receptive_field=max(footprint.field),
+            stride=max(footprint.stride),
             multiply_adds=self.trace.multiply_adds,
             groups=("all",),
             layout=str(layout),
-            places=places_of(view, layout, (height, width), self.trace.size),
+            places=places_of(footprint, layout, (height, width), self.trace.size),
         )
 
     def other(self, name: str, module: nn.Module, output: object) -> LayerInfo:
@@ -222,17 +222,17 @@ def class_row(recorder: Recorder, network: nn.Module, images: Tensor) -> tuple[L
 
 
 def places_of(
-    view: View, layout: Layout, grid: tuple[int, int], size: tuple[int, int]
+    footprint: Footprint, layout: Layout, grid: tuple[int, int], size: tuple[int, int]
 ) -> tuple[float, float, float, float] | tuple[()]:
-    """Where the middle of a map's first position lies, upright, and how far the next ones are.
+    """Return the middle of a map's first position, upright, and the distance to the next ones.
 
     Returns:
         Pixels down and across of the first, then of the step; () where it is not known, or cannot
         be: positions outside of the picture are no places in it.
     """
-    if not view.known or layout.order == UNKNOWN:
+    if not footprint.known or layout.order == UNKNOWN:
         return ()
-    first, step = list(view.first), view.stride
+    first, step = list(footprint.first), footprint.stride
     if layout.turned:
         first, step = first[::-1], step[::-1]
     for axis in (0, 1):

@@ -1,4 +1,4 @@
-"""What timm builds: `timm/NAME`, and the architecture of the embedded default."""
+"""Models that timm builds: `timm/NAME`, and the architecture of the embedded default."""
 
 import importlib
 import importlib.util
@@ -16,7 +16,7 @@ EMBEDDED_FILE = "efficientnet-lite0-57934424.pth"
 
 
 def is_timm(name: str) -> bool:
-    """Whether a model name means a timm model, `timm/NAME`."""
+    """Return whether a model name means a timm model, `timm/NAME`."""
     return name.startswith("timm/")
 
 
@@ -79,7 +79,7 @@ def timm_network(name: str, *, pretrained: bool) -> Blueprint:
 
 
 def timm_config(name: str) -> Any:
-    """What timm says of the weights of a model; None where it knows none.
+    """Return timm's description of a model's weights; None where it has none.
 
     Raises:
         InputError: timm is missing, or has no such model or no such weights.
@@ -98,9 +98,9 @@ def timm_config(name: str) -> Any:
 
 
 def timm_crop(name: str) -> CentralCrop:
-    """What timm's own evaluation cuts out for a model.
+    """Return the crop of timm's own evaluation for a model.
 
-    Its mode `border` pads a picture to a square; no border is made here, the square lies within.
+    Its mode `border` pads a picture to a square; no border is made here, the square is within.
 
     Raises:
         InputError: as of `timm_config`.

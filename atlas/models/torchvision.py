@@ -1,4 +1,4 @@
-"""What torchvision builds: its classifiers, its segmentation networks, its detectors' backbones.
+"""Models of torchvision: its classifiers, its segmentation networks, its detectors' backbones.
 
 Start at `torchvision_network`. Names are torchvision's own; those of its other networks are refused
 with the reason.
@@ -85,13 +85,13 @@ def torchvision_weights(name: str) -> Any:
 
 
 def hub_path(name: str) -> Path:
-    """Where torch.hub keeps the published weights of a torchvision model."""
+    """Return the path at which torch.hub keeps the published weights of a torchvision model."""
     file = Path(urlparse(torchvision_weights(name).url).path).name
     return Path(torch.hub.get_dir()) / "checkpoints" / file
 
 
 def torchvision_crop(name: str) -> CentralCrop:
-    """What torchvision's own transforms cut out for a model; all where they cut nothing out."""
+    """Return the crop of torchvision's own transforms for a model; all where they crop nothing."""
     transforms = torchvision_weights(name).transforms()
     if not hasattr(transforms, "crop_size"):
         return CentralCrop(share=1.0)
@@ -127,7 +127,7 @@ def classifier(name: str, **options: Any) -> Blueprint:
 
 
 def builder_options(name: str) -> dict[str, Any]:
-    """What a classifier has to be built with to take its published weights.
+    """Return the options with which a classifier is built so that its published weights fit.
 
     The auxiliary classifiers of GoogLeNet and Inception only serve training and are left out. Their
     published weights expect the input re-normalised inside the network (`transform_input`), which

@@ -1,4 +1,4 @@
-"""What every operation of one forward run does: receptive fields, places and multiply-adds.
+"""Every operation of one forward run: receptive fields, places and multiply-adds.
 
 A torch function mode sees each operation, also functional ones between the modules, and carries
 along what one position of each tensor sees of the input, and where. Which axis is what is not its
@@ -18,8 +18,8 @@ from .operation import PRODUCTS, SAMPLERS, Call, Window, positions
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """What one position of a tensor sees of the input, in pixels, down and across.
+class Footprint:
+    """Part of the input that one position of a tensor sees, in pixels, down and across.
 
     Attributes:
         field: side of the receptive field; padding does not count, so it may exceed the input.
@@ -39,7 +39,7 @@ class View:
     def known(self) -> bool:
         return self.stride != (0, 0)
 
-    def through(self, window: Window) -> "View":
+    def through(self, window: Window) -> "Footprint":
         """Behind a window moved over the positions."""
         if not self.known:
             return self
@@ -54,33 +54,39 @@ class View:
             stride=(step[0] * window.stride[0], step[1] * window.stride[1]),
         )
 
-    def moved(self, positions: Sequence[float]) -> "View":
-        """Where the first position is another one, so many further down and to the right."""
+    def moved(self, positions: Sequence[float]) -> "Footprint":
+        """Return the footprint for a first position so many further down and to the right."""
         first, step = self.first, self.stride
         return replace(
             self, first=(first[0] + positions[0] * step[0], first[1] + positions[1] * step[1])
         )
 
-    def everywhere(self, size: tuple[int, int]) -> "View":
+    def everywhere(self, size: tuple[int, int]) -> "Footprint":
         """Behind an operation by which every position depends on all of them."""
         if not self.known:
             return self
         return replace(self, field=(max(self.field[0], size[0]), max(self.field[1], size[1])))
 
-    def lost(self) -> "View":
+    def lost(self) -> "Footprint":
         """Behind an operation that resamples in a way not followed here."""
         return replace(self, field=(0, 0), stride=(0, 0))
 
 
-def union(views: Sequence[View]) -> View:
-    """The view of a tensor made from several: the largest, or unknown if one is."""
+def union(footprints: Sequence[Footprint]) -> Footprint:
+    """The footprint of a tensor made from several: the largest, or unknown if one is."""
     largest = replace(
-        max(views, key=lambda view: view.stride),
-        field=(max(view.field[0] for view in views), max(view.field[1] for view in views)),
-        stride=(max(view.stride[0] for view in views), max(view.stride[1] for view in views)),
-        driven=any(view.driven for view in views),
+        max(footprints, key=lambda footprint: footprint.stride),
+        field=(
+            max(footprint.field[0] for footprint in footprints),
+            max(footprint.field[1] for footprint in footprints),
+        ),
+        stride=(
+            max(footprint.stride[0] for footprint in footprints),
+            max(footprint.stride[1] for footprint in footprints),
+        ),
+        driven=any(footprint.driven for footprint in footprints),
     )
-    return largest if all(view.known for view in views) else largest.lost()
+    return largest if all(footprint.known for footprint in footprints) else largest.lost()
 
 
 class Trace(TorchFunctionMode):
@@ -93,7 +99,9 @@ class Trace(TorchFunctionMode):
         super().__init__()
         self.size = (images.shape[2], images.shape[3])
         self.multiply_adds = 0
-        self.seen: dict[int, tuple[Tensor, View]] = {id(images): (images, View((1, 1), (1, 1)))}
+        self.seen: dict[int, tuple[Tensor, Footprint]] = {
+            id(images): (images, Footprint((1, 1), (1, 1)))
+        }
 
     def __torch_function__(
         self,
@@ -109,21 +117,24 @@ class Trace(TorchFunctionMode):
         result = func(*args, **kwargs)
         if sources:
             call = Call(getattr(func, "__name__", ""), args, kwargs)
-            views = [self.seen[id(part)][1] for part in sources]
-            view = union(views)
+            footprints = [self.seen[id(part)][1] for part in sources]
+            footprint = union(footprints)
             if len(sources) > 1 and call.name in PRODUCTS:
-                view = self.mixed(call, views[0], shapes_before[0])
+                footprint = self.mixed(call, footprints[0], shapes_before[0])
             if call.name in SAMPLERS and any(
                 id(part) in self.seen for part in tensors_in((args[1:], kwargs))
             ):
-                view = replace(view, driven=True).lost()
+                footprint = replace(footprint, driven=True).lost()
             for out in tensors_in(result):
-                self.seen[id(out)] = (out, self.view_after(call, view, shapes_before[0], out))
+                self.seen[id(out)] = (
+                    out,
+                    self.footprint_after(call, footprint, shapes_before[0], out),
+                )
             self.multiply_adds += sum(call.multiply_adds(out) for out in tensors_in(result))
         return result
 
-    def mixed(self, call: Call, query: View, before: torch.Size) -> View:
-        """The view behind attention: over everything, or over windows, which are not followed.
+    def mixed(self, call: Call, query: Footprint, before: torch.Size) -> Footprint:
+        """The footprint behind attention: over everything, or over windows, which are not followed.
 
         Positions stay those of the query. Windows are counted in the first dimension, which one
         image alone leaves at 1; einsum may have them anywhere.
@@ -131,29 +142,31 @@ class Trace(TorchFunctionMode):
         whole = before[0] == 1 or call.name == "multi_head_attention_forward"
         return query.everywhere(self.size) if whole and call.name != "einsum" else query.lost()
 
-    def view_after(self, call: Call, view: View, before: torch.Size, out: Tensor) -> View:
-        """The view of `out`, the result of `call` on a tensor of shape `before`."""
+    def footprint_after(
+        self, call: Call, footprint: Footprint, before: torch.Size, out: Tensor
+    ) -> Footprint:
+        """The footprint of `out`, the result of `call` on a tensor of shape `before`."""
         mapped = len(before) == 4 and positions(before) > 1
         if mapped and (out.ndim <= 2 or (out.ndim == 4 and positions(out.shape) == 1)):
-            return view.everywhere(self.size)
+            return footprint.everywhere(self.size)
         window = call.window(before, out)
         if window:
-            return view.through(window)
-        view = view.moved(call.cut())
-        return view.lost() if call.resamples(before, out) else view
+            return footprint.through(window)
+        footprint = footprint.moved(call.cut())
+        return footprint.lost() if call.resamples(before, out) else footprint
 
     def turn(self, tensor: Tensor, order: str) -> None:
         """Note which way the places of a tensor of this run have been seen to run."""
         if self.follows(tensor):
-            self.seen[id(tensor)] = (tensor, replace(self.view(tensor), order=order))
+            self.seen[id(tensor)] = (tensor, replace(self.footprint(tensor), order=order))
 
     def follows(self, tensor: object) -> bool:
-        """Whether a tensor has been made of the images, as far as that could be seen."""
+        """Return whether a tensor has been made of the images, as far as that could be seen."""
         return id(tensor) in self.seen
 
-    def view(self, tensor: Tensor) -> View:
-        """What is known of a tensor of this run."""
-        return self.seen[id(tensor)][1] if self.follows(tensor) else View((0, 0), (0, 0))
+    def footprint(self, tensor: Tensor) -> Footprint:
+        """Return the known facts about a tensor of this run."""
+        return self.seen[id(tensor)][1] if self.follows(tensor) else Footprint((0, 0), (0, 0))
 
 
 def tensors_in(value: object) -> Iterator[Tensor]:
@@ -169,7 +182,7 @@ def tensors_in(value: object) -> Iterator[Tensor]:
 
 
 def only_map(output: object) -> object:
-    """What a module returned; of a tuple, list or dict, the only (N, C, H, W) in it if it is one.
+    """Return a module's output; of a tuple, list or dict, the only (N, C, H, W) in it if it is one.
 
     Parts of other shapes beside it (a loss, a mask of tokens) do not make it ambiguous.
     """

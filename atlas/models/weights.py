@@ -147,7 +147,7 @@ def read_safetensors(path: Path) -> object:
 
 
 def read_torch(path: Path) -> object:
-    """What torch.save wrote, by torch's restricted unpickler; of Python objects, stand-ins."""
+    """Read a file of torch.save by torch's restricted unpickler; of Python objects, stand-ins."""
     names = unknown_names(path)
     while True:
         try:
@@ -162,7 +162,7 @@ def read_torch(path: Path) -> object:
 
 
 def load_plain(path: Path, allowed: list[Any]) -> object:
-    """What torch.load gives; a foreign pickle warns before it fails, and we say why it does."""
+    """Return torch.load's result; a foreign pickle warns before it fails; our error says why."""
     with warnings.catch_warnings(), torch.serialization.safe_globals(allowed):
         warnings.simplefilter("ignore")
         return torch.load(path, map_location="cpu", weights_only=True)

@@ -77,7 +77,7 @@ def conv_norm_pairs(network: nn.Module, probe: Tensor) -> list[tuple[str, str]]:
 
 
 def is_plain(module: nn.Module) -> bool:
-    """Whether the weights of a module are its own parameters, and nothing else happens at a call.
+    """Return whether a module's weights are its own parameters, and a call does nothing else.
 
     Weight norm, spectral norm, pruning and parametrizations compute them before each call; hooks of
     the network's own may do anything.
@@ -91,12 +91,12 @@ def is_plain(module: nn.Module) -> bool:
 
 
 def is_foldable(module: nn.Module) -> bool:
-    """Whether a module is a BatchNorm whose work a convolution can do."""
+    """Return whether a module is a BatchNorm whose work a convolution can do."""
     return isinstance(module, nn.BatchNorm2d) and is_plain(module) and bool(after_norm(module))
 
 
 def unshared(network: nn.Module, pair: tuple[str, str]) -> bool:
-    """Whether neither module of the pair is registered under a second name."""
+    """Return whether neither module of the pair is registered under a second name."""
     modules = [network.get_submodule(name) for name in pair]
     counts = [0, 0]
     for _, module in network.named_modules(remove_duplicate=False):
@@ -106,7 +106,7 @@ def unshared(network: nn.Module, pair: tuple[str, str]) -> bool:
 
 
 def after_norm(norm: nn.BatchNorm2d) -> nn.Module | None:
-    """What remains of a BatchNorm once folded; None if its class is not known."""
+    """Return the rest of a BatchNorm once folded; None if its class is not known."""
     if norm.running_mean is None:
         return None
     if type(norm) is nn.BatchNorm2d:

@@ -1,4 +1,4 @@
-"""What a network needs so that its answer is that of an image: asked of the network itself.
+"""Find out from a network under which conditions its answer is that of an image.
 
 `find_habits` runs three photographs one at a time, again, and together, by plain hooks on the
 network as it is. Everything else that is done with a network is held against these answers.
@@ -88,7 +88,7 @@ def find_habits(
 def find_chance(
     plain: Way, layers: Sequence[str], as_maps: AsMaps, images: Tensor
 ) -> tuple[Habits, Answers]:
-    """Whether one image at a time gives the same again, by fixed seeds if need be; the answers."""
+    """Return whether one image at a time gives equal answers, and the answers."""
     for seeded in (False, True):
         habits = Habits(alone=True, seeded=seeded)
         way = replace(plain, habits=habits)
@@ -112,7 +112,7 @@ def find_chance(
 
 
 def refuses(network: nn.Module, habits: Habits, images: Tensor) -> bool:
-    """Whether a network fails on these normalised images."""
+    """Return whether a network fails on these normalised images."""
     way = Way(network=network, habits=replace(habits, alone=True))
     try:
         ask(way, [], lambda _name, _output: images, images)
@@ -124,7 +124,7 @@ def refuses(network: nn.Module, habits: Habits, images: Tensor) -> bool:
 def find_gradients(
     way: Way, layers: Sequence[str], as_maps: AsMaps, image: Tensor
 ) -> tuple[Habits, frozenset[str]]:
-    """Whether gradients have to be forced on, and the layers that have none all the same.
+    """Return whether gradients have to be forced on, and the layers that have none all the same.
 
     Args:
         way: the network as it is, with its habits so far.

@@ -106,12 +106,12 @@ class Network:
 
     @property
     def network(self) -> nn.Module:
-        """What runs: the model's own network, or a copy that is faster."""
+        """The module that runs: the model's own network, or a copy that is faster."""
         return self.way.network
 
     @property
     def needs(self) -> str:
-        """What is done so that each image has its own answer, in words; "" where nothing is."""
+        """Measures that give each image its own answer, in words; "" where none is needed."""
         alone, seeded = self.way.habits.alone, self.way.habits.seeded
         needs = {"one image at a time": alone, "with the same random numbers each time": seeded}
         parts = [text for text, needed in needs.items() if needed]
@@ -121,11 +121,11 @@ class Network:
 
     @property
     def fallback(self) -> str:
-        """Which shortcuts are left out, in words; "" where none is."""
+        """Shortcuts that are left out, in words; "" where none is."""
         return describe_way(self.way, self.plain)
 
     def _find_way(self, layers: Sequence[str]) -> Way:
-        """What the network needs, and the fastest way that gives the same."""
+        """Find the conditions that the network needs, and the fastest way with equal answers."""
         plain = Way(network=self.plain.to(memory_format=torch.contiguous_format), stops=True)
         if not layers:
             return plain
@@ -219,7 +219,7 @@ class Network:
 
     @torch.no_grad()
     def accepts(self, side: int, layer: str) -> bool:
-        """Whether pictures of this longer side reach the layer with maps, a row each.
+        """Return whether pictures of this longer side reach the layer with maps, a row each.
 
         Raises:
             torch.OutOfMemoryError: there is no room to find out.
@@ -238,7 +238,7 @@ class Network:
         return self._accepted[side, layer]
 
     def runs_in(self, precision: str, layer: str) -> bool:
-        """Whether a pass to a layer and back works so: code that mixes types needs fp32."""
+        """Return whether a pass to a layer and back works so: code that mixes types needs fp32."""
         if precision == "fp32":
             return True
         images = self.probe(self.info.shape)[:1].requires_grad_()

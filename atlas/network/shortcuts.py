@@ -49,7 +49,7 @@ def choose_way(plain: Way, layers: Sequence[str], as_maps: AsMaps, wanted: Wante
 def plain_answers(
     plain: Way, layers: Sequence[str], as_maps: AsMaps, batches: Sequence[Tensor]
 ) -> list[tuple[Tensor, Answers]]:
-    """What the plain network says of batches of other sizes, as far as it takes them."""
+    """Return the plain network's answers to batches of other sizes, as far as it takes them."""
     alone = replace(plain, habits=replace(plain.habits, alone=True))
     found = []
     for batch in batches:
@@ -62,7 +62,7 @@ def plain_answers(
 
 
 def agrees(way: Way, layers: Sequence[str], as_maps: AsMaps, wanted: Wanted) -> bool:
-    """Whether a way gives what is wanted, batch after batch, and the first image again."""
+    """Return whether a way gives what is wanted, batch after batch, and the first image again."""
     images, answers = wanted[0]
     once_more = (images[:1], {name: rows[:1] for name, rows in answers.items()})
     try:
@@ -103,7 +103,7 @@ def spare_copy(network: nn.Module) -> nn.Module:
 
 
 def attempted(make: Callable[[], nn.Module | None]) -> nn.Module | None:
-    """What `make` makes; None where it fails, on locks, parametrizations and the like."""
+    """Return the result of `make`; None where it fails, on locks, parametrizations and the like."""
     try:
         return make()
     except Exception:  # anything may be in somebody's network
@@ -111,7 +111,7 @@ def attempted(make: Callable[[], nn.Module | None]) -> nn.Module | None:
 
 
 def describe_way(way: Way, plain: nn.Module) -> str:
-    """What is not done for a network, in words; "" where nothing is left out."""
+    """Describe the shortcuts left out for a network; "" where none is."""
     left_out = {
         "no copy is made": way.network is plain,
         "memory is not channels-last": not way.channels_last,

@@ -26,7 +26,7 @@ class Way:
     Attributes:
         network: the network itself.
         habits: what it needs.
-        channels_last: whether images lie channels-last in memory.
+        channels_last: whether images are channels-last in memory.
         stops: whether a pass ends behind the last layer that is looked at.
         doubles: whether one image runs as a batch of two: torch convolves one small image on the
             CPU by another kernel, which rounds otherwise, and a picture would depend on having
@@ -76,7 +76,7 @@ class Taps:
 
     @property
     def reached(self) -> bool:
-        """Whether the last of the layers has put out."""
+        """True if the last of the layers has put out."""
         return len(self.outputs) == len(self.reduce)
 
     def see(self, path: str, _module: nn.Module, _inputs: object, output: object) -> None:
@@ -96,7 +96,7 @@ class Taps:
             raise _Stop
 
     def reduced(self, name: str, output: object) -> Tensor:
-        """What is made of the output of a layer, a row for each image."""
+        """Return the reduced output of a layer, a row for each image."""
         maps = self.as_maps(name, output)
         if not self.gradients:
             maps = maps.detach()  # some networks make gradients of their own
@@ -195,7 +195,7 @@ def module_path(network: nn.Module, layer: str) -> tuple[str, int]:
 
 
 def has_module(network: nn.Module, path: str) -> bool:
-    """Whether a network has a module of this path."""
+    """Return whether a network has a module of this path."""
     try:
         network.get_submodule(path)
     except AttributeError:

@@ -35,7 +35,7 @@ def build_from_python(model: object, images: object, options: Mapping[str, objec
 
 
 def model_name(model: object, network: nn.Module | None) -> str:
-    """What --model would be given.
+    """Return the name that --model would be given.
 
     Raises:
         UsageError: it is neither a network nor a name.

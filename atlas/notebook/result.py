@@ -1,4 +1,4 @@
-"""What `atlas.build` returns: where the site is, and units, scores and pictures as numpy.
+"""The result of `atlas.build`: path of the site, and units, scores and pictures as numpy.
 
 Numbers are in memory. Pictures are read from the cache when they are asked for. `show` makes the
 result of a finished atlas.
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from ..errors import closest
 from ..gallery.draw import box_of
-from ..gallery.sheets import Pixels, Views, cut_patch, encode, rows_of_tiles, thumbnail, to_pixels
+from ..gallery.sheets import Squares, cut_patch, rows_of_tiles, thumbnail
 from ..gallery.text import plural
+from ..images.pixels import Pixels, encode, to_pixels
 from ..ranking.classes import class_name
 from ..records.atlas import LayerAtlas, ModelAtlas, Pictures
 from ..records.network import CLASSES, ModelInfo
@@ -34,16 +35,16 @@ ROWS = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where pictures are read from.
+    """Source from which pictures are read.
 
     Attributes:
         pictures: the cache.
-        views: decoded sample images.
+        squares: decoded sample images.
         input_size: side of the network's input.
     """
 
     pictures: Pictures
-    views: Views
+    squares: Squares
     input_size: int
 
 
@@ -89,8 +90,8 @@ class UnitResult:
     @property
     def examples(self) -> list[Pixels]:
         """Patches of the sample images that excite it most, best first, (h, w, 3) uint8 each."""
-        views, side = self._source.views, self._source.input_size
-        return [cut_patch(views[image], box, side) for image, box in self._examples]
+        squares, side = self._source.squares, self._source.input_size
+        return [cut_patch(squares[image], box, side) for image, box in self._examples]
 
     def _read(self, recipe: str) -> Pixels | None:
         record = self._renderings.get(recipe)
@@ -229,7 +230,7 @@ def show(atlas: ModelAtlas, pictures: Pictures, site: Path, complete: bool) -> R
     """
     source = Source(
         pictures=pictures,
-        views=Views(pictures.sample),
+        squares=Squares(pictures.sample),
         input_size=atlas.model.input_size,
     )
     names = atlas.model.class_names

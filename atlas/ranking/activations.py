@@ -25,7 +25,7 @@ VOTES = 12
 
 
 SUMMARY = ("mean", "peak", "place", "deviation")
-"""What is kept of the map of a channel on an image."""
+"""Values that are kept of the map of a channel on an image."""
 
 
 def summarise(activations: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ Tables = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What one pass over N images has shown.
+    """Results of one pass over N images.
 
     Attributes:
         tables: of every layer.
@@ -118,7 +118,7 @@ def observe(network: Network, layers: Sequence[LayerInfo], images: Iterable[Pict
 def answered(
     run: Run, layers: Sequence[LayerInfo], images: Tensor
 ) -> tuple[Mapping[str, Tensor], dict[int, str]]:
-    """What a batch shows; where the network fails on it, what each image does.
+    """Return the reductions of a batch; where the network fails on it, those of each image alone.
 
     Returns:
         Layer → (N, C, 4), NaN for images on which the network fails; which these are, and why.
@@ -151,7 +151,7 @@ def not_finite(tables: Tables, failed: Mapping[int, str]) -> dict[int, str]:
 
 
 def read_readout(network: nn.Module, stats: LayerStats, classes: int) -> Readout | None:
-    """What each channel adds to each class: weight of the last linear map × mean activation.
+    """Return each channel's share in each class: weight of the last linear map × mean activation.
 
     Args:
         network: the model's own.

@@ -18,7 +18,7 @@ from ..records.statistics import LayerStats
 
 
 def class_name(names: Sequence[str], index: int) -> str:
-    """What people call a class: its name, or its number where the model has no names."""
+    """Return the name of a class, or its number where the model has no names."""
     return names[index] if index < len(names) else f"class {index}"
 
 
@@ -55,12 +55,12 @@ def find_classes(
 
 
 def compete(outputs: Outputs) -> bool:
-    """Whether the probabilities of all classes add up to 1; else each class stands by itself."""
+    """Return whether the probabilities of all classes add up to 1; else each has its own."""
     return not outputs.startswith("multilabel")
 
 
 def probabilities(scores: NDArray[np.floating], outputs: Outputs) -> NDArray[np.float64]:
-    """What the network gives each class: softmax of the scores, or sigmoid where none compete.
+    """Return the probability of each class: softmax of the scores, or sigmoid where none compete.
 
     Args:
         scores: (N, K); those that are not finite count as least.

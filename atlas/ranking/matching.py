@@ -20,7 +20,7 @@ FEWEST = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Twin:
+class Counterpart:
     """A unit of the other atlas, and how its activations correlate with ours."""
 
     unit: Unit
@@ -33,18 +33,18 @@ class Match:
 
     Attributes:
         unit: ours.
-        twin: of all channels of the other atlas's layers; None where ours never varies.
+        counterpart: of all channels of the other atlas's layers; None where ours never varies.
         shown: of the units that have a page there; None where there is none.
     """
 
     unit: Unit
-    twin: Twin | None
-    shown: Twin | None
+    counterpart: Counterpart | None
+    shown: Counterpart | None
 
     @property
     def correlation(self) -> float:
-        """With the twin; 0 where there is none."""
-        return self.twin.correlation if self.twin else 0.0
+        """With the counterpart; 0 where there is none."""
+        return self.counterpart.correlation if self.counterpart else 0.0
 
 
 def match_units(ours: ModelAtlas, theirs: ModelAtlas) -> tuple[Match, ...]:
@@ -87,8 +87,8 @@ def match_layer(layer: LayerAtlas, others: Iterable[LayerAtlas]) -> list[Match]:
     return [
         Match(
             unit=Unit(layer=layer.info.name, channel=int(channel)),
-            twin=anyone.twin(at) if varies[at] else None,
-            shown=shown.twin(at) if varies[at] else None,
+            counterpart=anyone.counterpart(at) if varies[at] else None,
+            shown=shown.counterpart(at) if varies[at] else None,
         )
         for at, channel in enumerate(channels)
     ]
@@ -113,12 +113,12 @@ class Best:
         self.layer[better] = layer
         self.channel[better] = best[better]
 
-    def twin(self, at: int) -> Twin | None:
+    def counterpart(self, at: int) -> Counterpart | None:
         """The best for a unit, if there is any."""
         if not np.isfinite(self.correlation[at]):
             return None
         unit = Unit(layer=str(self.layer[at]), channel=int(self.channel[at]))
-        return Twin(unit=unit, correlation=float(self.correlation[at]))
+        return Counterpart(unit=unit, correlation=float(self.correlation[at]))
 
 
 def standardised(stats: LayerStats) -> NDArray[np.float64]:

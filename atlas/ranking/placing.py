@@ -1,4 +1,4 @@
-"""Where in a picture the best patches of a layer lie whose map does not say it: by the gradient.
+"""Find the best patches of a layer without positions in its maps: by the gradient.
 
 Rolled and shuffled maps, and what a network reads at places that the picture itself decides (a
 spatial transformer, a deformable convolution), have other places on every picture. There the patch
@@ -31,7 +31,7 @@ CONCENTRATED = 2.0
 
 
 def unplaced(layers: Iterable[LayerInfo]) -> list[LayerInfo]:
-    """The layers whose maps do not say where in the picture their positions lie."""
+    """The layers whose maps do not say where in the picture their positions are."""
     return [layer for layer in layers if read_layout(layer.layout).order == UNKNOWN]
 
 
@@ -80,7 +80,7 @@ def boxes_of(layer: LayerInfo, slopes: Tensor) -> NDArray[np.int32]:
     height, width = slopes.shape[1:]
     down, across = patch_shape(layer, (height, width))
     near = slopes[:, None]
-    for _ in range(2):  # a box twice is a tent: its maximum lies in the middle, not anywhere inside
+    for _ in range(2):  # a box twice is a tent: its maximum is in the middle, not anywhere inside
         near = F.avg_pool2d(
             near, (down | 1, across | 1), stride=1, padding=(down // 2, across // 2)
         )

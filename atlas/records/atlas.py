@@ -17,7 +17,7 @@ from .units import Rendering, Unit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
-    """What is recorded of a run but does not change its result's identity.
+    """Facts about a run that do not change the identity of its result.
 
     Attributes:
         versions: (name, version) of this package, Python and the libraries that compute.
@@ -120,16 +120,16 @@ class ModelAtlas:
 
 
 class Pictures(Protocol):
-    """Where the gallery reads pixels from; `store.Store` is one."""
+    """Source from which the gallery reads pixels; `store.Store` is one."""
 
     def rendering(self, unit: Unit, recipe: str) -> Rendering:
         """The rendering of a unit with its pixels."""
         ...
 
     def sample(self, index: int) -> bytes:
-        """The view of a sample image, a JPEG of the part the network sees."""
+        """The square of a sample image, a JPEG of the part the network sees."""
         ...
 
     def lens(self, image: int) -> Lens:
-        """What the network makes of a sample image."""
+        """Return the results of all lenses on a sample image."""
         ...

@@ -1,4 +1,4 @@
-"""What a network makes of one image."""
+"""Results of all lenses on one image."""
 
 from dataclasses import dataclass, field
 
@@ -62,7 +62,7 @@ class FeatureMaps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lens:
-    """What a network makes of one sample image, seen through all lenses.
+    """Results of all lenses on one sample image.
 
     Attributes:
         image: index of the sample image.

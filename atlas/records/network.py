@@ -14,9 +14,9 @@ Outputs = Literal[
     "embedding",
     "none",
 ]
-"""What a network puts out: scores of which softmax makes probabilities; these themselves, or their
-logarithms; a probability for each class by itself, or the score that a sigmoid makes one of; an
-embedding, which is no list of classes; nothing that could be one."""
+"""Kinds of network output: scores for a softmax; their probabilities or log probabilities; a
+probability for each class by itself, or the score whose sigmoid it is; an embedding, which is no
+list of classes; none of these."""
 
 CLASSES = "class scores"
 """Name of the classifier's output as a layer: one channel a class, a map of one position."""
@@ -38,12 +38,12 @@ class LayerInfo:
             for the layer whose spatial means the classifier reads, "classes" for its output alone.
             () for modules whose output is no map: such rows come last, without a shape, and are
             there only to be refused by name.
-        layout: how the output lies in memory: "NCHW" for maps, "NHWC" for maps with channels last,
+        layout: of the output in memory: "NCHW" for maps, "NHWC" for maps with channels last,
             "NLC" for tokens row by row, "NLC+1" with one token in front that has no place, "NLC-1"
             with one behind; "@Hw" after it for places that run down the picture and to the left
             (see `layouts.Layout`). What consumers see is (N, C, H, W), upright, always. For rows
             without groups, the output in words.
-        places: where positions lie: pixels of the input down and across to the middle of the first,
+        places: of the positions: pixels of the input down and across to the middle of the first,
             then down and across to the next; () where they are spread evenly over the input.
     """
 
@@ -63,7 +63,7 @@ class LayerInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
-    """What the pages say of a network; also what identifies it in the cache key.
+    """Description of a network on the pages; it also identifies the network in the cache key.
 
     Attributes:
         name: as given to --model.

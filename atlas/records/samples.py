@@ -26,7 +26,7 @@ USUAL_SHARE = 224 / 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CentralCrop:
-    """Which part of a picture the network sees, where nothing else is said of the picture.
+    """The part of a picture that the network sees, unless another part is chosen.
 
     Attributes:
         share: side of the central square over the shorter side of the picture; for an input that

@@ -69,7 +69,7 @@ class LayerStats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readout:
-    """What each channel of the layer that the classifier reads adds to the score of each class.
+    """Share of each channel of the classifier's input layer in the score of each class.
 
     Attributes:
         layer: its spatial means are the input of the last linear map.

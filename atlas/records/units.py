@@ -28,7 +28,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """How far to trust a rendering, measured on its finished 8-bit image.
+    """Measures of how far to trust a rendering, taken on its finished 8-bit image.
 
     Attributes:
         activation: spatial mean of the unit on the rendering.

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..images.tensors import to_pixels
+from ..images.pixels import to_pixels
 from ..network.network import Network
 from ..records.units import Rendering, Scores, Status, Unit
 from ..shapes import in_proportion, resize
@@ -56,12 +56,12 @@ def render_best(network: Network, job: Job[Recipe]) -> tuple[Rendering, ...]:
 
 
 def settled(attempt: Rendering) -> bool:
-    """Whether more attempts cannot help."""
+    """Return whether more attempts cannot help."""
     return attempt.status in ("ok", "dead", "nonfinite")
 
 
 def unreached(attempt: Rendering) -> bool:
-    """Whether real images excite the unit more than this picture does."""
+    """Return whether real images excite the unit more than this picture does."""
     return attempt.status == "weak" and attempt.scores.reach < 1
 
 

@@ -62,7 +62,7 @@ def render_in_memory(network: Network, job: Job[Recipe]) -> list[Draft]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed, on the host or on the device."""
+    """Return whether an allocation failed, on the host or on the device."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return "DefaultCPUAllocator" in str(error) or "out of memory" in str(error)

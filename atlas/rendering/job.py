@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..files.digests import fingerprint
-from ..images.tensors import decode_view
+from ..images.tensors import decode_square
 from ..records.statistics import LayerStats
 from ..records.units import Start, Unit
 from ..shapes import Picture, in_proportion, resize
@@ -30,7 +30,7 @@ R = TypeVar("R", bound=Recipe, covariant=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nature:
-    """What all jobs of a run take from real images.
+    """Facts about real images that all jobs of a run share.
 
     Attributes:
         stats: statistics of the layers to be rendered and of their companions, in forward order.
@@ -125,7 +125,7 @@ class Job(Generic[R]):
     def example(self, channel: int) -> Picture:
         """Pixels (H, W, C) of the sample image that excites a channel most."""
         image = self.examples[channel]
-        return decode_view(image) if isinstance(image, bytes) else image
+        return decode_square(image) if isinstance(image, bytes) else image
 
     def earlier_rounds(self) -> list[tuple[NDArray[np.uint8], ...]]:
         """The earlier pictures, recipe by recipe, each for all units.
@@ -160,7 +160,7 @@ class Draft:
 
 
 class Log:
-    """What is remembered of each unit while a batch is optimised; no step waits for it.
+    """Values recorded of each unit while a batch is optimised; no step waits for them.
 
     Attributes:
         top: (N,) objective above the natural mean at which no gradient could move an image.

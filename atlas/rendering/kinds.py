@@ -14,7 +14,7 @@ from ..files.digests import fingerprint
 from ..records.network import LayerInfo
 
 COMPANY_MINIMUM = 100
-"""Distinct images that have to stand behind the statistics before company means anything: with 14
+"""Fewest distinct images behind the statistics with which company means anything: with 14
 photographs every picture turned into those photographs."""
 
 SOURCE_SIZE = 224
@@ -23,7 +23,7 @@ SOURCE_SIZE = 224
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe(ABC):
-    """How a unit becomes a picture.
+    """A way to make a picture of a unit.
 
     Attributes:
         name: as given to --recipe.
@@ -74,27 +74,27 @@ class Recipe(ABC):
 
     @property
     def has_variants(self) -> bool:
-        """Whether `variants` can give any."""
+        """True if `variants` can give any."""
         return False
 
     @property
     def takes_example(self) -> bool:
-        """Whether it can start from the sample image that excites the unit most."""
+        """True if it can start from the sample image that excites the unit most."""
         return False
 
     @property
     def suits_classes(self) -> bool:
-        """Whether it means something for a class score."""
+        """True if it means something for a class score."""
         return True
 
     @property
     def needs_company(self) -> bool:
-        """Whether it reads statistics of other layers, over at least `COMPANY_MINIMUM` images."""
+        """True if it reads statistics of other layers, over at least `COMPANY_MINIMUM` images."""
         return False
 
     @property
     def needs_magnitude(self) -> bool:
-        """Whether it needs the mean magnitude of the sample images' spectra."""
+        """True if it needs the mean magnitude of the sample images' spectra."""
         return False
 
 
@@ -128,8 +128,7 @@ class FourierRecipe(Recipe):
         objective: "unit", "company" (the unit among its natural neighbours), or "facet" (the unit
             in a picture unlike earlier ones).
         company_weight: weight of the company term.
-        loosening: factor on it for each attempt at which real images still excited the unit more:
-            where there are few channels, the company can win over the unit.
+        loosening: factor on it for each attempt at which real images excited the unit more.
         diversity: weight of the likeness to earlier pictures, halved at each further attempt.
         parameterization: "spectrum", or "phase" under the magnitudes of natural images.
         sign: −1 to show what the unit dislikes.
@@ -181,7 +180,7 @@ class FourierRecipe(Recipe):
         return layers[: layers.index(layer) + 1] if self.needs_company else (layer,)
 
     def variants(self, dislikes: bool, facets: int) -> tuple[Recipe, ...]:
-        """What the unit dislikes, and further pictures unlike the first."""
+        """Return the recipes of further pictures: the opposite of the first, and ones unlike it."""
         disliked = (negative(self),) if dislikes else ()
         return (*disliked, *(facet(self, number) for number in range(1, facets + 1)))
 

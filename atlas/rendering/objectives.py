@@ -1,4 +1,4 @@
-"""What a rendering maximises: one value per image of the batch, each for its own unit.
+"""Objectives that a rendering maximises: one value per image of the batch, each for its own unit.
 
 An objective is a function (channel means of the captured layers) → (N,) values. Values are
 standardised by the unit's own mean and spread over the sample images, so that one learning rate

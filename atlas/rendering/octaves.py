@@ -62,7 +62,7 @@ def render_octaves(network: Network, job: Job[FourierRecipe]) -> list[Draft]:
 
 
 def taps(job: Job[FourierRecipe]) -> dict[str, Reduce]:
-    """What the objective reads: layer → how its activations are reduced."""
+    """Layers that the objective reads → the reduction of their activations."""
     if job.recipe.objective == "facet":
         return {job.layer: keep}
     reduce = mean_and_deviation if job.recipe.objective == "company" else spatial_mean

@@ -1,4 +1,4 @@
-"""What is optimised, and how it becomes an image: spectra, of colours in decorrelated ones.
+"""Parameters of the optimisation, and the images they give: spectra of decorrelated colours.
 
 `Spectrum` learns the coefficients of a Fourier transform, `Phase` only their phases; both have
 `images()`, one `step(adam)` and `finer(size)`. An image is sigmoid(colour · irfft2(coefficients) /

@@ -1,6 +1,6 @@
-"""What the recipes that optimise pixels share: reading the units' channels, and jitter.
+"""Shared parts of the recipes that optimise pixels: reading the units' channels, and jitter.
 
-Jitter rolls an image along both axes, so that it learns to excite its unit wherever it stands;
+Jitter rolls an image along both axes, so that it learns to excite its unit wherever it is;
 every image has its own draw, so that no picture depends on its neighbours in the batch.
 """
 

@@ -30,7 +30,7 @@ LARGEST_HF = 3.0
 """The gates of status "ok"."""
 
 LEAST_CONFIDENCE = 0.5
-"""The gate of a class that stands by itself, in the place of SELECT: more likely than not."""
+"""The gate of a class with a probability of its own, instead of SELECT: more likely than not."""
 
 GEOMETRIES = (
     (1.0, 0.0, 16 / 224, 16 / 224),
@@ -168,7 +168,7 @@ def transformed(images: Tensor, pictures: Sequence[NDArray[np.uint8]]) -> list[T
 
 
 def jpeg_copy(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """What is left of a picture (H, W, C) after JPEG compression; but for colours, by channel."""
+    """Return a picture (H, W, C) after JPEG compression, channel by channel unless in colours."""
     if picture.shape[2] == 3:
         return jpeg_part(picture[..., ::-1], quality)[..., ::-1]
     parts = [jpeg_part(plane, quality) for plane in picture.transpose(2, 0, 1)]
@@ -176,7 +176,7 @@ def jpeg_copy(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
 
 
 def jpeg_part(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """What is left of (H, W, 3) in BGR order or of one channel (H, W)."""
+    """Return (H, W, 3) in BGR order, or one channel (H, W), after JPEG compression."""
     done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done
     kind = cv2.IMREAD_COLOR if pixels.ndim == 3 else cv2.IMREAD_GRAYSCALE

@@ -1,4 +1,4 @@
-"""Which layers a build needs, which images it is measured against, which units it shows."""
+"""Choose the layers of a build, the images it is measured against, and the units it shows."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,7 +22,7 @@ def companions(work: Work) -> tuple[LayerInfo, ...]:
     """The layers whose natural company the recipe `company` keeps: all building blocks.
 
     They do not depend on --layers, so that a picture does not either. None where too few images
-    stand behind the statistics.
+    are counted in the statistics.
     """
     if distinct_images(work) < COMPANY_MINIMUM:
         return ()

@@ -1,4 +1,4 @@
-"""What a build would do and cost, before it starts: `forecast`, then `as_text`.
+"""Forecast of a build's work and cost, before it starts: `forecast`, then `as_text`.
 
 What a unit takes is timed on the real network (`stopwatch.py`). Nothing is written but into a
 folder that is removed again.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ..gallery.tree import BUDGET
 from ..records.network import CLASSES, LayerInfo
 from ..rendering.kinds import Recipe
-from ..workers.schedule import Block
+from ..workers.schedule import UnitBlock
 from .choose import choose_units, wanted_layers
 from .look import lens_fingerprint, lens_images
 from .rank import has_samples, unranked_layers
@@ -26,7 +26,7 @@ START_SECONDS = 8.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What one layer asks for.
+    """Forecast of one layer.
 
     Attributes:
         layer: its name.
@@ -47,7 +47,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a build would do.
+    """Forecast of a build.
 
     Attributes:
         rows: a layer each, in forward order.
@@ -116,11 +116,11 @@ def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo])
 def row(
     layer: LayerInfo,
     channels: Sequence[int],
-    blocks: Sequence[Block],
+    blocks: Sequence[UnitBlock],
     recipes: Sequence[Recipe],
     seconds: Mapping[tuple[str, str], float],
 ) -> Row:
-    """What one layer asks for."""
+    """Return the forecast of one layer."""
     counts: Counter[Recipe] = Counter()
     for block in blocks:
         if block.layer.name == layer.name:
@@ -148,7 +148,7 @@ def expected_units(work: Work, layers: Sequence[LayerInfo]) -> dict[str, tuple[i
 
 
 def expected_count(work: Work, layer: LayerInfo) -> int:
-    """How many units of a layer will be chosen."""
+    """Return how many units of a layer will be chosen."""
     classes = work.config.classes
     named = len(classes) if isinstance(classes, tuple) else classes
     shown_classes = layer.channels if named == "all" else named
@@ -169,7 +169,7 @@ def missing_lenses(work: Work, layers: Sequence[LayerInfo]) -> int:
 
 
 VIEW, LENS, UNIT_PAGE = 30_000, 1_000_000, 80_000
-"""Bytes of a sample image's view, of its lenses, and of a unit's page, data, patches and whole
+"""Bytes of a sample image's square, of its lenses, and of a unit's page, data, patches and whole
 images (measured on the embedded default)."""
 
 
@@ -190,7 +190,7 @@ def site_bytes(work: Work, units: int, pictures: int, pixels: int) -> float:
 # --- in words -------------------------------------------------------------------------------------
 
 
-def as_text(plan: Forecast) -> str:
+def as_text(estimate: Forecast) -> str:
     """The forecast as a table and a few lines."""
     head = ("layer", "units", "renderings", "cached", "TFLOP", "minutes")
     body = [
@@ -202,25 +202,26 @@ def as_text(plan: Forecast) -> str:
             f"{one.flops / 1e12:.1f}",
             f"{one.seconds / 60:.1f}",
         )
-        for one in plan.rows
+        for one in estimate.rows
     ]
     widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
     lines = []
     for cells in (head, *body):
         right = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
         lines.append("  ".join([cells[0].ljust(widths[0]), *right]))
-    renderings = sum(one.seconds for one in plan.rows)
+    renderings = sum(one.seconds for one in estimate.rows)
     parts = (
         ("start", START_SECONDS),
-        (f"ranking over {plan.images} images", plan.ranking),
-        (f"{sum(one.renderings for one in plan.rows)} renderings", renderings),
-        (f"{plan.lens_images} image pages", plan.lenses),
-        ("site", plan.site),
+        (f"ranking over {estimate.images} images", estimate.ranking),
+        (f"{sum(one.renderings for one in estimate.rows)} renderings", renderings),
+        (f"{estimate.lens_images} image pages", estimate.lenses),
+        ("site", estimate.site),
     )
     lines += [f"{name}: {seconds / 60:.1f} minutes" for name, seconds in parts]
-    lines.append(f"in all about {plan.seconds / 60:.1f} minutes on this machine")
+    lines.append(f"in all about {estimate.seconds / 60:.1f} minutes on this machine")
     lines.append(
-        f"cache about {plan.cache_bytes / 1e6:,.0f} MB, site about {plan.site_bytes / 1e6:,.0f} MB "
-        f"({plan.site_bytes / BUDGET:.0%} of the {BUDGET / 1e6:,.0f} MB that may be published)"
+        f"cache about {estimate.cache_bytes / 1e6:,.0f} MB, "
+        f"site about {estimate.site_bytes / 1e6:,.0f} MB "
+        f"({estimate.site_bytes / BUDGET:.0%} of the {BUDGET / 1e6:,.0f} MB that may be published)"
     )
     return "\n".join(lines)

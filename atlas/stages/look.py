@@ -123,7 +123,7 @@ def read_pictures(work: Work, images: Sequence[int], shape: Shape) -> dict[int, 
 def look_at(
     work: Work, network: Network, image: int, picture: Picture, layers: Sequence[str]
 ) -> list[Lens]:
-    """What the network makes of one image; nothing, and a warning, where that fails."""
+    """Apply all lenses to one image; where that fails, warn and return []."""
     scores = class_layer(work.store.read_network()[1])
     classes = scores.channels if scores else 0
     try:
@@ -144,7 +144,7 @@ def target(work: Work, classes: int) -> int | None:
 
 
 def target_mark(work: Work) -> str:
-    """What of --target decides the lenses: the class, whatever it is called."""
+    """Return the part of --target that decides the lenses: the class, under any of its names."""
     scores = class_layer(work.store.read_network()[1])
     number = target(work, scores.channels if scores else 0)
     return "auto" if number is None else str(number)

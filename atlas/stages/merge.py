@@ -24,7 +24,7 @@ from ..files.names import escape_name, shown, unescape_name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """What came of a merge.
+    """Result of a merge.
 
     Attributes:
         copied: files of results that were copied.
@@ -48,7 +48,7 @@ class Source:
 
     @property
     def folder(self) -> Path:
-        """Where the results lie."""
+        """Folder of the results."""
         return self.store.folder
 
 
@@ -146,7 +146,7 @@ def suited_sources(sources: Iterable[Source], cache: Path) -> tuple[list[Source]
 
 
 def stranger(source: Source, cache: Path) -> str:
-    """What makes a key folder one of another atlas than the cache shows; "" if nothing does."""
+    """Return why a key folder is of another atlas than the cache shows; "" if it is not."""
     target = target_of(source, cache)
     selection = target.parent / SELECTION
     if target.exists() or not selection.exists():
@@ -165,7 +165,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 def target_of(source: Source, cache: Path) -> Path:
-    """Where the results of a source belong."""
+    """Return the folder to which the results of a source belong."""
     name = fingerprint(key_of(source, cache))[:16]
     return cache / escape_name(source.model) / name
 

@@ -11,7 +11,7 @@ from ..cache.selection import Selection
 from ..cache.store import Store
 from ..errors import InputError
 from ..files.digests import fingerprint
-from ..images.tensors import to_pixels
+from ..images.pixels import to_pixels
 from ..models.observers import HOW_TO_GET, ChosenObserver, choose_observer
 from ..network import tuning
 from ..network.observer import Observer

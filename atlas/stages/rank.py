@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..files.files import require_free
 from ..images.imageset import ImageSet
 from ..images.load import Loaded, load
-from ..images.tensors import decode_view, fit
+from ..images.tensors import decode_square, fit
 from ..models.selection import class_layer, readout_layer
 from ..network import tuning
 from ..network.network import Network
@@ -25,13 +25,13 @@ from .choose import wanted_layers
 from .run import Work
 
 VIEW_SHARE = 1.5
-"""Sides of the kept view of a sample image over the input's: patches stay sharp on pages."""
+"""Sides of the kept square of a sample image over the input's: patches stay sharp on pages."""
 
 SHOWN = "shown"
-"""Note of the cache: which channels the views show, where they are no colours."""
+"""Note of the cache: which channels the squares show, where they are no colours."""
 
 VIEW_BYTES = 30_000
-VIEWS_BLOCK = 256
+SQUARES_BLOCK = 256
 
 
 def rank_layers(work: Work, layers: Sequence[LayerInfo]) -> dict[str, LayerStats]:
@@ -49,22 +49,22 @@ def unranked_layers(work: Work, layers: Sequence[LayerInfo]) -> list[LayerInfo]:
 
 
 def has_samples(work: Work) -> bool:
-    """Whether the cache holds the list of sample images and the views of all of them."""
+    """Return whether the cache holds the list of sample images and the squares of all of them."""
     if not work.store.has("samples"):
         return False
     if shown_channels(work) != work.images.bands.shown:
         return False
     count = len(work.store.read_samples().samples)
-    return all(work.store.has_view(first) for first in range(0, count, VIEWS_BLOCK))
+    return all(work.store.has_square(first) for first in range(0, count, SQUARES_BLOCK))
 
 
 def shown_channels(work: Work) -> tuple[int, ...]:
-    """The channels that the kept views show; where it was never noted, those that it is about."""
+    """The channels that the kept squares show; where it was never noted, those that it is about."""
     return tuple(work.store.read_note(SHOWN) or work.images.bands.shown)
 
 
 def measure(work: Work, layers: Sequence[LayerInfo]) -> None:
-    """One pass over the images for all `layers`; keeps statistics, samples and their views."""
+    """One pass over the images for all `layers`; keeps statistics, samples and their squares."""
     info, count = work.model().info, len(work.images.items)
     matrix = 2 * count * sum(layer.channels for layer in layers)
     require_free(work.store.folder, matrix + VIEW_BYTES * count)
@@ -82,7 +82,7 @@ def measure(work: Work, layers: Sequence[LayerInfo]) -> None:
     samples = seen.sample_set(work.images)
     if work.store.has("samples") and work.store.read_samples().samples != samples.samples:
         raise InputError("an image changed or vanished while it was read; run the same again")
-    keep_views(work, seen.views)
+    keep_squares(work, seen.squares)
     tables = {name: table[kept] for name, table in observed.tables.items()}
     for one in placed(work, network, list(statistics(network, layers, tables)), layers, kept):
         work.store.write_stats(one)
@@ -124,13 +124,13 @@ def refuse_drifting(network: Network, layers: Sequence[LayerInfo]) -> None:
         )
 
 
-def keep_views(work: Work, views: Sequence[bytes]) -> None:
-    """Keep the views that are not there, or all anew where they show other channels."""
+def keep_squares(work: Work, squares: Sequence[bytes]) -> None:
+    """Keep the squares that are not there, or all anew where they show other channels."""
     shown = work.images.bands.shown
     again = shown_channels(work) != shown
-    for first in range(0, len(views), VIEWS_BLOCK):
-        if again or not work.store.has_view(first):
-            work.store.write_views(first, views[first : first + VIEWS_BLOCK])
+    for first in range(0, len(squares), SQUARES_BLOCK):
+        if again or not work.store.has_square(first):
+            work.store.write_squares(first, squares[first : first + SQUARES_BLOCK])
     if shown:
         work.store.write_note(SHOWN, list(shown))
 
@@ -157,7 +157,7 @@ def seen_pictures(work: Work, images: Sequence[int], size: Size) -> list[Picture
     if work.images.bands.many:
         found = read_again(work, images, size)
         return [found[image] for image in images]
-    return [fit(decode_view(work.store.sample(image)), size) for image in images]
+    return [fit(decode_square(work.store.sample(image)), size) for image in images]
 
 
 def say_how(work: Work, network: Network) -> None:
@@ -200,18 +200,18 @@ def keep_readout(work: Work) -> None:
 
 
 class Seen:
-    """What is remembered of the images while they pass."""
+    """Record of the images that passed."""
 
     def __init__(self) -> None:
         self.samples: list[Sample] = []
         self.skipped: list[SkippedFile] = []
-        self.views: list[bytes] = []
+        self.squares: list[bytes] = []
         self.hf: list[float] = []
 
     def keep(self, kept: Sequence[int]) -> None:
         """Forget all images but these, and number them anew."""
         self.samples = [replace(self.samples[old], index=new) for new, old in enumerate(kept)]
-        self.views = [self.views[old] for old in kept]
+        self.squares = [self.squares[old] for old in kept]
         self.hf = [self.hf[old] for old in kept]
 
     def sample_set(self, images: ImageSet) -> SampleSet:
@@ -230,8 +230,8 @@ class Seen:
         )
 
 
-def view_shape(size: Shape) -> Shape:
-    """Height and width of the kept views, for an input of `size`."""
+def square_shape(size: Shape) -> Shape:
+    """Height and width of the kept squares, for an input of `size`."""
     return round(VIEW_SHARE * size[0]), round(VIEW_SHARE * size[1])
 
 
@@ -241,10 +241,10 @@ def read_images(work: Work, size: Shape, seen: Seen) -> Iterator[Picture]:
     Raises:
         InputError: no image could be read, or with --strict at the first that could not.
     """
-    for item in load(work.images, size, view_shape(size)):
+    for item in load(work.images, size, square_shape(size)):
         if isinstance(item, Loaded):
             seen.samples.append(item.sample)
-            seen.views.append(item.view)
+            seen.squares.append(item.square)
             seen.hf.append(float(high_frequency(item.pixels[None])[0]))
             yield item.pixels
             continue

@@ -18,7 +18,7 @@ def choose_recipes(work: Work) -> tuple[Recipe, ...]:
     """The recipes of --recipe, --negative and --facets; the first is the default picture.
 
     Raises:
-        InputError: `company` was asked for and too few images stand behind the statistics.
+        InputError: `company` was asked for and the statistics come from too few images.
     """
     distinct = distinct_images(work)
     enough = distinct >= COMPANY_MINIMUM

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from ..config import Config
 from ..errors import one_line
 from ..files.files import require_free
-from ..images.tensors import fit, to_pixels, to_tensor
+from ..images.pixels import to_pixels
+from ..images.tensors import fit, to_tensor
 from ..network import tuning
 from ..network.network import Network
 from ..ranking.evidence import judging_images
@@ -34,7 +35,7 @@ from ..shapes import Picture, Shape, in_proportion
 from ..workers.pool import LostError
 from ..workers.ray import open_pool, require_cluster
 from ..workers.renderer import Rendered, Renderer, load_renderer
-from ..workers.schedule import Block, plan_blocks, shard_blocks, unit_cost
+from ..workers.schedule import UnitBlock, plan_blocks, shard_blocks, unit_cost
 from .choose import companions, natural_samples, natural_stats
 from .rank import read_again, seen_pictures
 from .recipes import find_base, recipes_for, rendering_fingerprint
@@ -89,7 +90,7 @@ def render_units(
 
 
 def picture_numbers(work: Work, recipe: Recipe) -> int:
-    """How many numbers the cache keeps of a picture by a recipe: of every pixel and channel."""
+    """Return how many numbers the cache keeps of a recipe's picture: all pixels and channels."""
     info = work.store.read_network()[0]
     height, width = in_proportion(recipe.sides(work.config.size)[-1], info.shape)
     return info.planes * height * width
@@ -100,12 +101,12 @@ def missing_blocks(
     recipes: Sequence[Recipe],
     layers: Sequence[LayerInfo],
     chosen: Mapping[str, Sequence[int]],
-) -> list[Block]:
-    """What this shard is to render and the cache does not hold, wave by wave."""
+) -> list[UnitBlock]:
+    """Return the blocks of this shard that the cache does not hold, wave by wave."""
     costs = {layer.name: unit_cost(recipes[0], layer) for layer in layers}
     ours = shard_blocks(chosen, costs, work.config.shard)
     pairs = [(recipe, layer) for layer in layers for recipe in recipes_for(layer, recipes)]
-    missing: list[Block] = []
+    missing: list[UnitBlock] = []
     for recipe in dict.fromkeys(recipe for recipe, _ in pairs):
         finished = work.store.finished(rendering_fingerprint(work, recipe))
         for layer in (layer for one, layer in pairs if one == recipe):
@@ -117,7 +118,7 @@ def missing_blocks(
 # --- who works ------------------------------------------------------------------------------------
 
 
-RenderBlocks = Callable[[Iterable[Block]], Iterator[tuple[Block, Any]]]
+RenderBlocks = Callable[[Iterable[UnitBlock]], Iterator[tuple[UnitBlock, Any]]]
 """Renders blocks; yields (block, `Rendered` or `LostError`) as they are done, in any order."""
 
 
@@ -145,8 +146,8 @@ def open_workers(work: Work, layers: Sequence[LayerInfo], nature: Nature) -> Ite
 
 
 def with_pictures(
-    work: Work, recipes: Sequence[Recipe], stats: Mapping[str, LayerStats], block: Block
-) -> Block:
+    work: Work, recipes: Sequence[Recipe], stats: Mapping[str, LayerStats], block: UnitBlock
+) -> UnitBlock:
     """A block with the pictures of the cache that rendering it takes."""
     earlier = earlier_pictures(work, recipes, block) if block.recipe.wave else {}
     examples = best_images(work, stats[block.layer.name], block.channels)
@@ -180,7 +181,7 @@ def usable_images(work: Work) -> NDArray[np.int64]:
 
 
 def earlier_pictures(
-    work: Work, recipes: Sequence[Recipe], block: Block
+    work: Work, recipes: Sequence[Recipe], block: UnitBlock
 ) -> dict[int, list[NDArray[np.uint8]]]:
     """Channel → its base picture and its facets before this, at one size, if all exist."""
     base = find_base(recipes)
@@ -195,7 +196,7 @@ def earlier_pictures(
     }
 
 
-def commit(work: Work, block: Block, rendered: Rendered | LostError) -> list[Rendering]:
+def commit(work: Work, block: UnitBlock, rendered: Rendered | LostError) -> list[Rendering]:
     """Keep the renderings of a block; returns its failures.
 
     Raises:
@@ -231,7 +232,7 @@ def gather_nature(
     recipes: Sequence[Recipe],
     stats: Mapping[str, LayerStats],
 ) -> Nature:
-    """What all blocks of a run take from real images."""
+    """Gather the facts about real images that all blocks of a run share."""
     return Nature(
         stats=natural_stats(work, stats),
         companions=tuple(layer.name for layer in companions(work)),

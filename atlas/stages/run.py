@@ -1,4 +1,4 @@
-"""What the stages of one run share, and how a run begins: check everything, then lock the cache."""
+"""The start and the shared state of a run: check everything, then lock the cache."""
 
 import contextlib
 import datetime
@@ -49,7 +49,7 @@ LIBRARIES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What the stages of one run share.
+    """State that the stages of one run share.
 
     Attributes:
         config: the settings.
@@ -115,7 +115,7 @@ def peek_work(config: Config, progress: Progress) -> Iterator[Work]:
 
 
 def key_folder(config: Config, key: Mapping[str, object]) -> Path:
-    """Where the cache keeps the work of this key."""
+    """Return the folder in which the cache keeps the work of this key."""
     return config.cache / escape_name(config.atlas_name) / fingerprint(key)[:16]
 
 
@@ -218,7 +218,7 @@ def prepare(config: Config, progress: Progress, network: nn.Module | None = None
 
 
 def find_bands(config: Config, channels: int, images: ImageSet) -> Bands:
-    """How files are read for a network of so many channels.
+    """Return how files are read for a network of so many channels.
 
     Raises:
         UsageError: --show-channels names one that it does not have, or it has colours.

@@ -57,7 +57,7 @@ def selection_of(
     chosen: Mapping[str, Sequence[int]],
     observer: ChosenObserver | None,
 ) -> Selection:
-    """What this run is asked to show."""
+    """Return the selection that this run is asked to show."""
     config, own = work.config, work.store.read_network()[0].class_names
     of_classes = [
         one for layer in layers if layer.name == CLASSES for one in recipes_for(layer, recipes)
@@ -86,7 +86,7 @@ def selection_of(
 
 
 def changes(before: Selection, now: Selection, folder: Path) -> list[str]:
-    """What differs from the last build of a model, a line for each setting that was changed.
+    """List the settings that differ from the last build of a model, a line for each.
 
     Args:
         before, now: of the last build and of this one.

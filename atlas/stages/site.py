@@ -36,7 +36,7 @@ from .evidence import Evidence, order_recipes
 LABELS = "labels.toml"
 
 LABEL_FOLDERS = (Path(__file__).parents[2], Path())
-"""Where people's labels are: beside `build_atlas.py`, and in the folder one is in, which wins."""
+"""Files of people's labels: beside `build_atlas.py`, and in the current folder, which wins."""
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def gather_layers(
 
 
 def pictures_of(store: Store, selection: Selection) -> Pictures:
-    """Where the pixels of what a selection shows are read from."""
+    """Return the source from which the pixels of a selection are read."""
     return store.pictures(selection.fingerprints, selection.lens_fingerprint)
 
 
@@ -150,7 +150,7 @@ def open_other(name: str, ours: ModelAtlas, cache: Path) -> Iterator[Other | Non
 
 
 def compares_with(path: Path, folder: Path) -> bool:
-    """Whether the atlas of a selection compares itself with that of this folder of the cache."""
+    """Return whether the atlas of a selection is compared with that of this folder of the cache."""
     try:
         name = read_selection(path).compare
     except InputError:  # its own build will say so
@@ -159,7 +159,7 @@ def compares_with(path: Path, folder: Path) -> bool:
 
 
 def is_stale(site: Path, page: str) -> bool:
-    """Whether a page of the site is missing, or one of its links leads nowhere."""
+    """Return whether a page of the site is missing, or one of its links leads nowhere."""
     if not (site / page).is_file():
         return True
     targets = link_targets(page, (site / page).read_text("utf-8", "replace"))
@@ -215,7 +215,7 @@ PARTS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("class pages", {"classes": None}),
     ("image and class pages", {"lenses": (), "classes": None}),
 )
-"""What a site is written without where it cannot be written whole: never without its units."""
+"""Parts that a site may lack where it cannot be written whole; its units are never left out."""
 
 
 def write_model_pages(

@@ -25,7 +25,7 @@ from ..rendering.parameterization import half_spectrum
 from ..rendering.scoring import score_images
 from ..shapes import Picture, Shape
 from .choose import wanted_layers
-from .rank import view_shape
+from .rank import square_shape
 from .run import Work
 
 DEPTHS = 4
@@ -161,7 +161,7 @@ class Stopwatch:
 def first_images(work: Work, size: Shape) -> Iterator[Picture]:
     """The first few sample images that can be decoded."""
     few = replace(work.images, items=work.images.items[:DECODED])
-    for item in load(few, size, view_shape(size)):
+    for item in load(few, size, square_shape(size)):
         if isinstance(item, Loaded):
             yield item.pixels
 

@@ -1,1 +1,1 @@
-"""Who renders which block: this process, or those of a Ray cluster."""
+"""Workers that render blocks of units: this process, or those of a Ray cluster."""

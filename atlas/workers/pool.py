@@ -18,7 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from ..errors import AtlasError, InputError, one_line
 
 RETRIES = 3
-"""How often a task is given to another process after the one that had it was lost."""
+"""Number of times that a task is given to another process after the loss of its own."""
 
 PATIENCE = 300.0
 """Seconds without any process after which the run gives up."""
@@ -30,7 +30,7 @@ TICK = 1.0
 """Seconds that a signal waits at most."""
 
 NAMESPACE = "cnn-atlas"
-"""Where the processes of all runs have names, so that runs can count one another."""
+"""Namespace of the processes of all runs, so that runs can count one another."""
 
 
 class Task(Protocol):
@@ -49,7 +49,7 @@ class LostError(AtlasError):
 
 
 class Actor:
-    """What runs in a process of the pool."""
+    """Worker that runs in a process of the pool."""
 
     def __init__(self, folder: str) -> None:
         if os.path.isdir(folder):  # the user's own modules and relative paths mean the same there
@@ -88,8 +88,8 @@ class Process(Generic[T]):
     errand: Errand[T] | None = None
 
 
-class Errands(Generic[T]):
-    """What is still to be done: tasks of lost processes first, then new ones as they are asked for.
+class TaskQueue(Generic[T]):
+    """Queue of the tasks: those of lost processes first, then new ones when they are asked for.
 
     Attributes:
         more: whether there may be any.
@@ -156,13 +156,13 @@ class Pool:
             Exception: what a task or the building of a worker raised.
             InputError: the cluster has had no process for us for too long.
         """
-        left, self.last_sign = Errands(tasks), time.monotonic()
+        left, self.last_sign = TaskQueue(tasks), time.monotonic()
         while self.hand_out(left):
             results = [self.collect(process, left) for process in self.wait()]
             self.hand_out(left)  # before the results are used, so that no process waits for that
             yield from (result for result in results if result is not None)
 
-    def hand_out(self, left: Errands[T]) -> bool:
+    def hand_out(self, left: TaskQueue[T]) -> bool:
         """Give tasks to idle processes; returns whether anything is still to come."""
         self.resize()
         for process in self.processes:
@@ -189,7 +189,7 @@ class Pool:
             )
         return [owing[one] for one in done]
 
-    def collect(self, process: Process[T], left: Errands[T]) -> tuple[T, Any] | None:
+    def collect(self, process: Process[T], left: TaskQueue[T]) -> tuple[T, Any] | None:
         """The task that a process did and its result; None if it only started or was lost.
 
         Raises:
@@ -269,6 +269,6 @@ class Pool:
 
 
 def python_path() -> str:
-    """Where processes find this package, and modules beside which the driver was started."""
+    """Return the paths on which processes find this package and the modules beside the driver."""
     folders = [str(Path(__file__).parents[2]), os.getcwd(), os.environ.get("PYTHONPATH", "")]
     return os.pathsep.join(filter(None, folders))

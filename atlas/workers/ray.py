@@ -19,7 +19,7 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default; else a FutureWarning
 }
-"""What Ray is told before it starts, unless the user says otherwise: nothing leaves the machine."""
+"""Settings of Ray unless the user chose others: nothing leaves the machine."""
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from ..records.units import Rendering
 from ..rendering.attempts import render_best
 from ..rendering.job import Job, Nature
 from ..rendering.kinds import Recipe
-from .schedule import Block
+from .schedule import UnitBlock
 
 NO_GRADIENT = (
     "no gradient of this layer reaches the image (detach(), integers or rounding in front of it), "
@@ -26,7 +26,7 @@ NO_GRADIENT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """What a worker made of a block: renderings, where, and in what time."""
+    """Result of a worker on a block: renderings, where, and in what time."""
 
     renderings: tuple[Rendering, ...]
     device: str
@@ -41,7 +41,7 @@ class Renderer:
         self.network = network
         self.nature = nature
 
-    def render(self, block: Block) -> Rendered:
+    def render(self, block: UnitBlock) -> Rendered:
         """Render a block."""
         began = time.perf_counter()
         return Rendered(
@@ -50,7 +50,7 @@ class Renderer:
             seconds=time.perf_counter() - began,
         )
 
-    def render_guarded(self, block: Block) -> tuple[Rendering, ...]:
+    def render_guarded(self, block: UnitBlock) -> tuple[Rendering, ...]:
         """Render a block; if that fails, each unit alone, so that one takes no other with it."""
         if block.layer.name in self.network.without_gradient:
             return block.failed(NO_GRADIENT)
@@ -66,7 +66,7 @@ class Renderer:
         alone = [replace(block, channels=(channel,)) for channel in block.channels]
         return tuple(one for unit in alone for one in self.render_guarded(unit))
 
-    def make_job(self, block: Block) -> Job[Recipe]:
+    def make_job(self, block: UnitBlock) -> Job[Recipe]:
         """The request for a block: as asked for, and what "auto" means for its layer here."""
         config, network, layer = self.config, self.network, block.layer.name
         asked = "fp32" if block.recipe.repeated else config.precision
@@ -90,7 +90,7 @@ class Renderer:
 def load_renderer(
     config: Config, device: str, taps: Sequence[str], nature: Nature, weights_sha256: str
 ) -> Renderer:
-    """What a process of a cluster builds once.
+    """Build the renderer once in each process of a cluster.
 
     Raises:
         InputError: the model cannot be loaded there, or has other weights there.

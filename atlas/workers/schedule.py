@@ -21,7 +21,7 @@ BLOCK_UNITS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class UnitBlock:
     """Units of one layer that are rendered by one recipe and committed together.
 
     It holds plain values only, so that it can be sent to a worker.
@@ -73,7 +73,7 @@ def plan_blocks(
     chosen: Sequence[int],
     finished: Sequence[int],
     ours: Set[tuple[str, int]] | None = None,
-) -> Iterator[Block]:
+) -> Iterator[UnitBlock]:
     """Cut the chosen channels (in order of rank) into blocks, leaving out what is finished.
 
     Args:
@@ -89,7 +89,7 @@ def plan_blocks(
         missing = [rank for rank in ranks if chosen[rank] not in done]
         if missing and (ours is None or (layer.name, first) in ours):
             channels = tuple(chosen[rank] for rank in missing)
-            yield Block(
+            yield UnitBlock(
                 recipe=recipe, layer=layer, first=missing[0], last=missing[-1], channels=channels
             )
 

@@ -288,7 +288,7 @@
     setTimeout(() => { button.textContent = said; }, 1500);
   }));
 
-  // Image page: how much of the heat map lies over the photograph.
+  // Image page: opacity of the heat map over the photograph.
   const overlay = () => {
     const slider = $("#opacity");
     if (!slider) return;
@@ -300,7 +300,7 @@
     show();
   };
 
-  // What excites a layer: a unit's rendering and its patches light up together.
+  // Renderings beside real patches: a unit's rendering and its patches light up together.
   const partners = () => {
     const halves = $("#halves");
     if (!halves) return;

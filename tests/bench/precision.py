@@ -1,4 +1,4 @@
-"""What bf16 gains on this machine and what it does to the pictures: `make bench-precision`.
+"""Measure bf16 on this machine: its speed and its effect on the pictures: `make bench-precision`.
 
     python -m tests.bench.precision [--parts steps,pictures] [--threads 1,2] [--rounds 9]
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from atlas.cache.reference import Reference, packaged_reference, read_reference
 from atlas.config import Config
-from atlas.images.tensors import to_pixels
+from atlas.images.pixels import to_pixels
 from atlas.models.load import Model, load_model
 from atlas.models.observers import choose_observer
 from atlas.network.network import Network
@@ -36,7 +36,7 @@ from atlas.rendering.kinds import Recipe
 from atlas.rendering.recipes import find_recipes
 from atlas.shapes import Shape
 from atlas.workers.renderer import Renderer
-from atlas.workers.schedule import Block
+from atlas.workers.schedule import UnitBlock
 from build_atlas import main as run_atlas
 
 LAYERS = "blocks.0.0,blocks.2.1,blocks.3.2,blocks.4.2,blocks.5.3,blocks.6.0"
@@ -154,17 +154,21 @@ def by_all(judge: Judge, channels: Sequence[int]) -> list[Place]:
     return judge.place(of_length_one(views), channels)
 
 
-def block_of(recipe: Recipe, layer: LayerInfo, channels: tuple[int, ...], shape: Shape) -> Block:
+def block_of(
+    recipe: Recipe, layer: LayerInfo, channels: tuple[int, ...], shape: Shape
+) -> UnitBlock:
     """The units of a layer; the last attempt starts from grey.
 
     In an atlas it starts from a photograph, which identifies the unit by itself.
     """
     grey = np.full((*shape, 3), 128, np.uint8)
     examples = dict.fromkeys(channels, grey)
-    return Block(recipe=recipe, layer=layer, first=0, last=0, channels=channels, examples=examples)
+    return UnitBlock(
+        recipe=recipe, layer=layer, first=0, last=0, channels=channels, examples=examples
+    )
 
 
-def measure(renderer: Renderer, observer: Observer, judge: Judge, block: Block) -> Group:
+def measure(renderer: Renderer, observer: Observer, judge: Judge, block: UnitBlock) -> Group:
     """Render a block and let the observer judge it, rightly and with pictures swapped."""
     began = time.process_time()
     renderings = renderer.render(block).renderings

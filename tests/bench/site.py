@@ -1,4 +1,4 @@
-"""How long a site of 7,000 units takes to build, how large it gets, how fast its pages open.
+"""Measure a site of 7,000 units: time to build, size, time to open a page.
 
 `python -m tests.bench.site` prints a table. The bar: 60 s on two quiet cores, 900 MB.
 """
@@ -78,7 +78,7 @@ def main() -> None:
         channels=options.units // LAYERS,
         images=IMAGES,
     )
-    pictures = Warm(atlas, variety=VARIETY, view=384)
+    pictures = Warm(atlas, variety=VARIETY, side=384)
     pictures.draw()
     folder = options.keep or Path(tempfile.mkdtemp(prefix="atlas-bench-"))
     try:

@@ -36,7 +36,8 @@ from torch import Tensor, nn
 
 from atlas.cache.reference import Reference, packaged_reference, read_reference
 from atlas.config import Config
-from atlas.images.tensors import fit, to_pixels
+from atlas.images.pixels import to_pixels
+from atlas.images.tensors import fit
 from atlas.models.load import Model, load_model
 from atlas.models.probes import probe_images
 from atlas.models.selection import select_layers
@@ -129,7 +130,7 @@ def as_model(network: nn.Module) -> Model:
 
 
 def whole_step(network: nn.Module, layer: str, side: int) -> None:
-    """What a hook-based loop does at each step: the whole network, one image."""
+    """Run one step as a hook-based loop does: the whole network, one image."""
     kept: list[Tensor] = []
     handle = network.get_submodule(layer).register_forward_hook(lambda *a: kept.append(a[2]))
     image = torch.rand(1, 3, side, side, requires_grad=True)
@@ -321,7 +322,7 @@ def whole_atlas() -> None:
 
 
 def plan() -> None:
-    """What the plan of the default atlas says."""
+    """Time the plan of the default atlas."""
     command = [sys.executable, str(ROOT / "build_atlas.py"), "plan"]
     with tempfile.TemporaryDirectory() as name:
         began = time.perf_counter()

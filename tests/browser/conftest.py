@@ -40,14 +40,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A layer of 1,024 units."""
     folder = tmp_path_factory.mktemp("wide")
-    sites.build(folder, sites.wide_atlas(), view=64, variety=64)
+    sites.build(folder, sites.wide_atlas(), side=64, variety=64)
     with sites.served(folder) as served:
         yield served
 
 
 @pytest.fixture(params=["http", "file"])
 def address(request: pytest.FixtureRequest, site: Site) -> str:
-    """Where the site starts: served under a prefix, and as plain files."""
+    """The address of the site: served under a prefix, and as plain files."""
     return str(getattr(site, request.param))
 
 

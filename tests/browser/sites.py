@@ -111,13 +111,13 @@ def build(
     site: Path,
     atlas: ModelAtlas,
     *,
-    view: int = 224,
+    side: int = 224,
     variety: int = 10**9,
     compare: ModelAtlas | None = None,
 ) -> None:
     """Bring a site up to date with a model, compared with another one where that is given."""
     octaves = 2 if atlas.model.name == FIRST else 0
-    pictures = SyntheticPictures(atlas, octaves=octaves, view=view, variety=variety)
+    pictures = SyntheticPictures(atlas, octaves=octaves, side=side, variety=variety)
     other = Other(atlas=compare, pictures=SyntheticPictures(compare)) if compare else None
     write_site(atlas, pictures, site=site, labels=LABELS, site_url="", templates=(), other=other)
 

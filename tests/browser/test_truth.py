@@ -98,15 +98,15 @@ def test_builds_leave_other_models_and_unchanged_files_alone_and_clear_up(
         make_atlas(name=name, layers=2, units=3, images=9, size=32, plain=True)
         for name in ("one", "two")
     )
-    sites.build(tmp_path, one, view=64)
+    sites.build(tmp_path, one, side=64)
     before = contents(tmp_path / "one")
-    sites.build(tmp_path, two, view=64)
+    sites.build(tmp_path, two, side=64)
     assert contents(tmp_path / "one") == before
     written = times(tmp_path)
-    sites.build(tmp_path, two, view=64)
+    sites.build(tmp_path, two, side=64)
     assert times(tmp_path) == written
     layer = two.layers[-1]
-    sites.build(tmp_path, without_last_unit(two), view=64)
+    sites.build(tmp_path, without_last_unit(two), side=64)
     with sites.served(tmp_path) as served:
         for path in (f"{layer.chosen[-1]}.html", f"img/{layer.chosen[-1]}.jpg"):
             answer = page.goto(f"{served.http}two/{layer.info.name}/{path}")

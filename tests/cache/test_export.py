@@ -21,7 +21,7 @@ from atlas.cache import export, export_contents
 from atlas.cache.export import write_export
 from atlas.errors import CacheError
 from atlas.files.names import unescape_name
-from atlas.gallery import sheets
+from atlas.images.pixels import fit, to_pixels
 from atlas.records.atlas import ModelAtlas
 from atlas.records.evidence import NOWHERE
 from atlas.records.units import Rendering, Unit
@@ -79,7 +79,7 @@ def written(folder: Path, atlas: ModelAtlas) -> Path:
 
 
 def read_elsewhere(folder: Path, program: str = READ_ALL) -> str:
-    """What a program prints that can import h5py but not this package."""
+    """Return the output of a program that can import h5py but not this package."""
     command = [sys.executable, "-c", NOT_OURS + program]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout
@@ -92,7 +92,7 @@ def drawn(atlas: ModelAtlas, unit: Unit, recipe: str) -> np.ndarray:
 
 
 def same_numbers(got: list, want: list) -> bool:
-    """Whether two lists of numbers are equal in 32 bits, NaN equal to NaN."""
+    """Return whether two lists of numbers are equal in 32 bits, NaN equal to NaN."""
     return np.array_equal(np.array(got, np.float32), np.array(want, np.float32), equal_nan=True)
 
 
@@ -381,11 +381,11 @@ def test_pictures_of_another_size_are_resized_as_the_sheets_are(tmp_path, side):
     pictures = Resized(atlas, side)
     write_export(tmp_path / "atlas.h5", atlas, pictures, "1")
     unit = Unit(layer="conv_stem", channel=atlas.layers[0].chosen[1])
-    original = sheets.to_pixels(pictures.rendering(unit, "octaves").image)
+    original = to_pixels(pictures.rendering(unit, "octaves").image)
     assert original.shape == (side, side, 3)
     with h5py.File(tmp_path / "atlas.h5") as file:
         got = file["layers/conv_stem/units/image"][1]
-    assert np.array_equal(got, sheets.fit(original, SIZE, SIZE))
+    assert np.array_equal(got, fit(original, SIZE, SIZE))
 
 
 def test_twice_the_size_is_the_mean_of_four_pixels(tmp_path):
@@ -519,7 +519,7 @@ class Faults:
 
 
 def count_writes(folder: Path, atlas: ModelAtlas, monkeypatch: pytest.MonkeyPatch) -> int:
-    """How many writes an undisturbed export makes."""
+    """Count the writes of an undisturbed export."""
     faults = Faults(10**9, OSError(), os.write)
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", faults)
@@ -649,7 +649,7 @@ def flip(path: Path, at: int) -> None:
 
 
 def is_refused(path: Path, expected: dict[str, str]) -> bool:
-    """Whether verification refuses a file, in one line."""
+    """Return whether verification refuses a file, in one line."""
     try:
         export.verify(path, expected)
     except CacheError as error:

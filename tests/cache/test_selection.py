@@ -1,4 +1,4 @@
-"""What an atlas shows, on the disk and read again."""
+"""The selection of an atlas, written to the disk and read again."""
 
 import json
 from dataclasses import replace
@@ -43,7 +43,7 @@ EARLIER: dict[str, Any] = {
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the selection of an atlas is; its folder exists."""
+    """Path of the selection of an atlas; its folder exists."""
     found = selection_path(tmp_path, "epoch 1")
     found.parent.mkdir()
     return found

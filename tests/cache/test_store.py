@@ -50,8 +50,8 @@ def test_everything_comes_back_bit_for_bit(filled, way):
         assert same(opened.read_samples(), SAMPLES)
         assert same(opened.read_stats("conv"), stats("conv"))
         assert same(opened.read_stats("head"), stats("head"))
-        views = [opened.sample(index) for index in range(4)]
-        assert views == [b"jpeg 0", b"", b"jpeg 2", b"jpeg 3"]
+        squares = [opened.sample(index) for index in range(4)]
+        assert squares == [b"jpeg 0", b"", b"jpeg 2", b"jpeg 3"]
         for channel in (0, 2, 3):
             unit = Unit(layer="conv", channel=channel)
             assert same(opened.rendering(unit, FINGERPRINT), rendering(channel))
@@ -63,14 +63,14 @@ def test_results_can_be_read_by_the_store_that_wrote_them(tmp_path):
     with Store.open(tmp_path, "tiny", KEY) as opened:
         assert not opened.has("network")
         assert not opened.has_stats("conv")
-        assert not opened.has_view(0)
+        assert not opened.has_square(0)
         fill(opened)
         assert opened.has("network")
         assert opened.has("samples")
         assert opened.has_stats("conv")
         assert not opened.has_stats("other")
-        assert opened.has_view(3)
-        assert not opened.has_view(4)
+        assert opened.has_square(3)
+        assert not opened.has_square(4)
         assert same(opened.read_stats("head"), stats("head"))
         assert list(opened.finished(FINGERPRINT)["conv"]) == [2, 0, 3]
 
@@ -125,7 +125,7 @@ def test_what_is_not_there_is_named(filled):
     with Store.read(filled) as opened:
         for read, what in [
             (lambda: opened.read_stats("x"), "statistics of layer 'x'"),
-            (lambda: opened.sample(4), "view of sample image 4"),
+            (lambda: opened.sample(4), "square of sample image 4"),
             (lambda: opened.rendering(Unit(layer="conv", channel=1), FINGERPRINT), "conv:1"),
         ]:
             with pytest.raises(CacheError, match=what):
@@ -188,7 +188,7 @@ def test_no_result_is_written_twice(filled, monkeypatch):
     with reopen(filled) as opened:
         monkeypatch.setattr(blocks, "atomic_write", refuse)
         opened.write_stats(stats("conv"))
-        opened.write_views(3, [b"jpeg 3"])
+        opened.write_squares(3, [b"jpeg 3"])
         opened.write_network(MODEL, [LAYER])
 
 

@@ -99,7 +99,7 @@ def strays(config: Config) -> list[str]:
 
 
 def damage(config: Config) -> list[str]:
-    """What is wrong with the cache beyond leftovers of an interrupted write."""
+    """List the faults of the cache beyond leftovers of an interrupted write."""
     found = [one for key in config.cache.glob("*/*/key.json") for one in inspect(key.parent)[1]]
     return [f"{one.path.name}: {one.text}" for one in found if one.kind == "damaged"]
 
@@ -125,7 +125,7 @@ def undisturbed(folder: Path) -> tuple[Config, tuple[Files, list[str]], float]:
 
 
 def look(config: Config, kept: Files, end: tuple[Files, list[str]]) -> list[str]:
-    """What is wrong after a disturbed build, and after it was done again."""
+    """List the faults after a disturbed build, and after it was done again."""
     wrong = damage(config)
     code = finish(config)
     wrong += [] if code == DONE else [f"the rerun ended with {code}"]

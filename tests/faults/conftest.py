@@ -16,10 +16,10 @@ from tests.faults.shim import build_shim, run
 
 Job = tuple[str, ...]
 SOAK = bool(os.environ.get("FAULTS_SOAK"))
-"""Whether there are hours to try everything: `make soak`."""
+"""True if there are hours to try everything: `make soak`."""
 
 MEMORY = Path("/dev/shm")
-"""Where scenarios work if it is there: the calls are the same as on a disk, and take less time."""
+"""Folder of the scenarios if it exists: the same calls as on a disk, in less time."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -71,7 +71,7 @@ def jobs(
 
 @pytest.fixture
 def report(jobs: dict[Job, "Future[dict[str, Any]]"], job: Job) -> dict[str, Any]:
-    """What a scenario found."""
+    """The results of a scenario."""
     return jobs[job].result()
 
 

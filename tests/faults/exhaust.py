@@ -59,12 +59,12 @@ def write_tree(folder: Path, files: Files) -> None:
 
 
 def keeps_everything(before: Files, after: Files, end: Files) -> bool:
-    """Whether all that was committed is still there."""
+    """Return whether all that was committed is still there."""
     return all(after.get(name) == data for name, data in before.items())
 
 
 def is_old_or_new(before: Files, after: Files, end: Files) -> bool:
-    """Whether the site is the whole old one or the whole new one."""
+    """Return whether the site is the whole old one or the whole new one."""
     manifest = "tiny/manifest.json"
     shown = {name: data for name, data in after.items() if ".tmp-" not in name}
 
@@ -180,7 +180,7 @@ def exhaust(
 
 
 def look(scenario: Scenario, folder: Path, before: Files, end: Files) -> list[str]:
-    """What is wrong after a fault, and after the same work was done again."""
+    """List the faults after an injected one, and after the same work was done again."""
     after = read_tree(folder)
     wrong = [] if scenario.is_sound(before, after, end) else ["something committed is lost"]
     for key_folder in folder.glob("*/*/key.json"):

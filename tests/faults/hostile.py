@@ -17,7 +17,7 @@ from atlas.images.sandbox import Worker
 
 
 def measure(folder: Path) -> dict[str, object]:
-    """What became of each file of the folder, in seconds and megabytes."""
+    """Measure each file of the folder: its result, seconds and megabytes."""
     found = find_images(str(folder))
     files = {one.name: {"reason": one.reason, "seconds": 0.0} for one in found.skipped}
     worker = Worker(decode, TIME_LIMIT)

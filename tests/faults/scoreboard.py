@@ -31,7 +31,7 @@ ROWS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """What one test says.
+    """Result of one test.
 
     Attributes:
         row: of the matrix.

@@ -27,7 +27,7 @@ deleting."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What happens at the chosen call.
+    """Fault at the chosen call.
 
     Attributes:
         name: for people.
@@ -123,7 +123,7 @@ def attempt(work: Callable[[], object], at: int, fault: Fault, kinds: int) -> in
 
 
 def is_acceptable(code: int, fault: Fault) -> bool:
-    """Whether a process ended as its fault allows: killed by it, or with an error for people."""
+    """Return whether a process ended as its fault allows: killed, or with an error for people."""
     if fault.kills:
         return code == -signal.SIGKILL
     return code == DONE if fault is SHORT else code in (DONE, REFUSED)

@@ -35,7 +35,7 @@ def blocks(folder: Path) -> list[Path]:
 
 
 def repaired(folder: Path, hurt: Path) -> bool:
-    """Whether exactly `hurt` is found, moved away, and made again with the same bytes."""
+    """Return whether exactly `hurt` is found, moved away, and made again with the same bytes."""
     whole = [path for path in blocks(folder) if path != hurt and path.is_file()]
     before = {path: path.stat().st_ino for path in whole}
     findings = check(folder)

@@ -30,7 +30,7 @@ def rank(config: Config) -> dict[str, LayerStats]:
 
 
 def same(one: LayerStats, two: LayerStats) -> bool:
-    """Whether two layers are equally active on every image."""
+    """Return whether two layers are equally active on every image."""
     return np.allclose(one.mean, two.mean, rtol=1e-3, atol=1e-5) and np.allclose(
         one.max, two.max, rtol=1e-3, atol=1e-5
     )

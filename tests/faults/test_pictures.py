@@ -35,7 +35,7 @@ FUZZED = 2000 if SOAK else 40
 
 
 def measured(folder: Path) -> dict[str, Any]:
-    """What `hostile.py` says of a folder; none of it may take half of the time limit, or 1 GB."""
+    """The measures of `hostile.py` for a folder; none may take half of the time limit, or 1 GB."""
     done = run(None, ["-m", "tests.faults.hostile", folder])
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)

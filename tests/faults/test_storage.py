@@ -28,7 +28,7 @@ BUILDS: dict[Job, str] = {
 
 
 def lost(problems: list[str]) -> int:
-    """How many of the problems are about something that is gone."""
+    """Count the problems about missing results."""
     return sum("lost" in text for text in problems)
 
 

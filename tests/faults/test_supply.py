@@ -1,4 +1,4 @@
-"""What is installed is what was meant, and what CI may do is little."""
+"""The installed packages are the declared ones, and CI has few permissions."""
 
 import re
 import tomllib
@@ -37,7 +37,7 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 def satisfies(version: str, condition: str) -> bool:
-    """Whether a version obeys `>=`, `<` and `==` conditions."""
+    """Return whether a version obeys `>=`, `<` and `==` conditions."""
     rules = re.findall(r"(>=|<|==)([\d.]+)", condition)
     order = {
         ">=": lambda a, b: a >= b,
@@ -81,7 +81,7 @@ def test_every_dependency_has_a_lower_bound() -> None:
 
 
 def faults(workflow: str) -> list[str]:
-    """What a workflow may do that it should not."""
+    """List the permissions of a workflow that it should not have."""
     found = []
     blocks = re.findall(r"^( *)permissions:(.*)\n((?:\1 +\S.*\n)*)", workflow, re.MULTILINE)
     if not any(not indent for indent, _, _ in blocks):

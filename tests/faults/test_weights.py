@@ -46,7 +46,7 @@ def load(path: Path, **changes: Any) -> Any:
 
 
 def refusal(path: Path, **changes: Any) -> str:
-    """What is said of a file that is not taken: one line that names it."""
+    """Return the message about a file that is refused: one line that names it."""
     with pytest.raises(InputError) as caught:
         load(path, **changes)
     text = str(caught.value)

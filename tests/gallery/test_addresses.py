@@ -1,4 +1,4 @@
-"""Where things lie."""
+"""Addresses of the files of the site."""
 
 from atlas.gallery import addresses
 

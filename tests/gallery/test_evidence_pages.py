@@ -22,7 +22,7 @@ RECIPES = ("octaves", "company")
 
 def write(site: Path, atlas: ModelAtlas) -> Path:
     """Write a site; returns the folder of its model."""
-    pictures = SyntheticPictures(atlas, view=64)
+    pictures = SyntheticPictures(atlas, side=64)
     gallery.write_site(atlas, pictures, site=site, labels={}, site_url="", templates=())
     return site / "synthetic"
 

@@ -67,7 +67,7 @@ def test_a_negative_picture_is_compared_with_the_least_exciting_image() -> None:
     assert least.endswith("the least of 3 natural images reaches −1.50.")
 
 
-def test_a_reach_without_a_yardstick_is_said_rather_than_counted() -> None:
+def test_a_reach_without_a_scale_is_described_rather_than_counted() -> None:
     assert reach(1e12) == "beyond"
-    assert captions.reach_sentence(scores(reach=1e12)).startswith("Beyond any sample image")
+    assert captions.reach_sentence(scores(reach=1e12)).startswith("Beyond every natural image")
     assert (reach(999.0), reach(None)) == ("999", "–")

@@ -9,7 +9,7 @@ from atlas.gallery.serve import Handler, Server, serve
 
 
 def said_of(error: Exception, capsys: pytest.CaptureFixture[str]) -> str:
-    """What the server prints when a request ends in an error."""
+    """Return the server's output when a request ends in an error."""
     with Server(("127.0.0.1", 0), Handler) as server:
         try:
             raise error

@@ -6,25 +6,26 @@ import pytest
 
 from atlas.errors import CacheError
 from atlas.gallery import sheets
+from atlas.images.pixels import encode, to_pixels
 from tests.synthetic import generator, texture
 
 
 def test_eight_bits_are_the_rounding_of_the_image() -> None:
     image = np.array([0.0, 1.0, 0.5, 0.25, -1.0, 2.0, np.nan, np.inf, -np.inf], np.float16)
-    pixels = sheets.to_pixels(image.reshape(3, 1, 3))
+    pixels = to_pixels(image.reshape(3, 1, 3))
     assert pixels.transpose(2, 0, 1).ravel().tolist() == [0, 255, 128, 64, 0, 255, 0, 255, 0]
 
 
 def test_a_decoded_jpeg_is_near_the_saturated_texture_it_was_made_from() -> None:
     pixels = (texture(generator("saturated"), 224, 1.0) * 255).astype(np.uint8)
-    difference = sheets.decode(sheets.encode(pixels), "x").astype(float) - pixels
+    difference = sheets.decode(encode(pixels), "x").astype(float) - pixels
     assert 10 * np.log10(255**2 / np.mean(difference**2)) > 28
 
 
 def test_red_stays_red_in_full_chroma() -> None:
     pixels = np.zeros((16, 16, 3), np.uint8)
     pixels[:, ::2, 0] = 255
-    red = sheets.decode(sheets.encode(pixels), "x")[:, ::2]
+    red = sheets.decode(encode(pixels), "x")[:, ::2]
     assert red[..., 0].min() > 200
 
 
@@ -35,9 +36,9 @@ def test_bytes_that_are_no_picture_name_the_sample() -> None:
 
 
 def test_a_patch_is_cut_at_the_scale_of_the_view() -> None:
-    view = np.zeros((448, 448, 3), np.uint8)
-    view[200:400, 100:300] = 255
-    patch = sheets.cut_patch(view, (100, 50, 200, 150), 224)
+    square = np.zeros((448, 448, 3), np.uint8)
+    square[200:400, 100:300] = 255
+    patch = sheets.cut_patch(square, (100, 50, 200, 150), 224)
     assert patch.shape == (112, 112, 3)
     assert patch.min() == 255
 
@@ -50,8 +51,8 @@ def test_the_longest_side_of_a_patch_is_112() -> None:
 
 @pytest.mark.parametrize("box", [(-50, -50, 0, 0), (300, 300, 400, 400), (0, 0, 0, 0)])
 def test_a_box_outside_the_view_gives_at_least_a_pixel(box: tuple[int, int, int, int]) -> None:
-    view = np.full((224, 224, 3), 7, np.uint8)
-    assert (sheets.cut_patch(view, box, 224) == 7).all()
+    square = np.full((224, 224, 3), 7, np.uint8)
+    assert (sheets.cut_patch(square, box, 224) == 7).all()
 
 
 def test_views_are_read_once_while_they_fit() -> None:
@@ -59,11 +60,11 @@ def test_views_are_read_once_while_they_fit() -> None:
 
     def read(index: int) -> bytes:
         asked.append(index)
-        return sheets.encode(np.zeros((10, 10, 3), np.uint8))
+        return encode(np.zeros((10, 10, 3), np.uint8))
 
-    views = sheets.Views(read, budget=2 * 300)
+    squares = sheets.Squares(read, budget=2 * 300)
     for index in (0, 1, 0, 1, 2, 1, 0):
-        assert views[index].shape == (10, 10, 3)
+        assert squares[index].shape == (10, 10, 3)
     assert asked == [0, 1, 2, 0]
 
 

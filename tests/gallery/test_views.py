@@ -1,4 +1,4 @@
-"""What the pages show of a layer."""
+"""Values that the pages show of a layer."""
 
 from dataclasses import replace
 from math import isnan

@@ -43,7 +43,7 @@ def build(
     templates: tuple[Path, ...] = (),
     octaves: int = 0,
 ) -> SiteReport:
-    pictures = SyntheticPictures(atlas, octaves=octaves, view=64)
+    pictures = SyntheticPictures(atlas, octaves=octaves, side=64)
     return write_site(
         atlas, pictures, site=site, labels=labels or {}, site_url=url, templates=templates
     )
@@ -63,7 +63,7 @@ def digest(site: Path) -> str:
 
 
 class Parsed(HTMLParser):
-    """What of a page the tests look at: tags with their attributes, ids, text."""
+    """The parts of a page that the tests look at: tags with their attributes, ids, text."""
 
     def __init__(self, markup: str) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ def test_views_of_sample_images_are_published_byte_for_byte(tmp_path: Path) -> N
     atlas = small(layers=1, images=1, plain=True)
     build(tmp_path, atlas)
     published = (tmp_path / "synthetic/images/0.jpg").read_bytes()
-    assert published == SyntheticPictures(atlas, view=64).sample(0)
+    assert published == SyntheticPictures(atlas, side=64).sample(0)
 
 
 def test_every_link_picture_and_fragment_resolves(built: Built) -> None:
@@ -274,7 +274,7 @@ def test_the_unit_page_shows_the_scores_of_the_records(tmp_path: Path) -> None:
 
 def test_a_decoded_picture_is_near_the_rendering(built: Built) -> None:
     site, atlas = built
-    pictures = SyntheticPictures(atlas, view=64)
+    pictures = SyntheticPictures(atlas, side=64)
     for layer in atlas.layers:
         for rendering in layer.renderings[:6]:
             suffix = "" if rendering.recipe == "octaves" else ".company"
@@ -343,7 +343,7 @@ def test_a_rendering_without_pixels_is_explained(tmp_path: Path) -> None:
             made = super().rendering(unit, recipe)
             return replace(made, image=made.image[:, :0, :0]) if unit == failed.unit else made
 
-    write_site(atlas, Broken(atlas, view=64), site=tmp_path, labels={}, site_url="", templates=[])
+    write_site(atlas, Broken(atlas, side=64), site=tmp_path, labels={}, site_url="", templates=[])
     page = tmp_path / "synthetic/conv_stem" / f"{failed.unit.channel}.html"
     assert "out of memory" in page.read_text()
     assert not (page.parent / "img" / f"{failed.unit.channel}.jpg").exists()
@@ -373,7 +373,7 @@ def test_recipes_stand_side_by_side_in_the_order_of_the_atlas(tmp_path: Path) ->
     expected = ["Rendering", "Under natural magnitudes", "What it dislikes", "Another facet 1"]
     assert titles == expected
     assert html.index("<b>Rendering</b>") < html.index("<b>Real patches</b>")
-    assert html.count("How the picture grew: ") == 4
+    assert html.count("Growth of the picture: ") == 4
 
 
 def test_the_output_layer_names_its_classes_in_pages_and_search(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is no good is told from the header, before anything is decoded."""
+"""Bad files are refused by their header, before anything is decoded."""
 
 import contextlib
 import struct

@@ -36,12 +36,12 @@ def test_a_loaded_image_is_the_square_the_box_says(tmp_path):
     assert (y0, x0, y1, x1) == (4, 20, 60, 76)
     assert np.array_equal(one.pixels, noise[y0:y1, x0:x1])
     assert one.pixels.flags.writeable
-    view = decode(one.view)
-    assert view.shape == (56, 56, 3)  # never larger than the square
-    assert one.view.startswith(b"\xff\xd8\xff")
+    square = decode(one.square)
+    assert square.shape == (56, 56, 3)  # never larger than the square
+    assert one.square.startswith(b"\xff\xd8\xff")
     (one,) = load(find_images(str(tmp_path)), 7, 20)
     assert one.pixels.shape == (7, 7, 3)
-    assert decode(one.view).shape == (20, 20, 3)
+    assert decode(one.square).shape == (20, 20, 3)
 
 
 def mixed(folder):
@@ -87,7 +87,7 @@ def test_processes_and_this_process_give_the_same(tmp_path):
     found = find_images(str(tmp_path))
     for here, there in zip(load(found, 9, 9), load(found, 9, 9, workers=1), strict=True):
         assert here.sample == there.sample
-        assert here.view == there.view
+        assert here.square == there.square
         assert np.array_equal(here.pixels, there.pixels)
         assert there.pixels.flags.writeable
 

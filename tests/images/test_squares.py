@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from atlas.images.squares import centre_box, cut, encode_view, resize
+from atlas.images.squares import centre_box, cut, encode_square, resize
 from atlas.records.samples import USUAL_CROP, CentralCrop
 
 OWN = CentralCrop(share=1, prepared=True)
@@ -31,7 +31,7 @@ def test_shrinking_takes_means_and_enlarging_keeps_flat_colours():
 
 
 def test_views_keep_their_colours_at_full_resolution():
-    data = encode_view(np.zeros((16, 16, 3), np.uint8))
+    data = encode_square(np.zeros((16, 16, 3), np.uint8))
     frame = data.index(b"\xff\xc0")
     assert data[frame + 11] == 0x11  # luminance sampled as often as colour: 4:4:4
 

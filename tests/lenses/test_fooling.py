@@ -47,7 +47,7 @@ def reachable() -> tuple[NDArray[np.uint8], int]:
 
 
 def told(plain: nn.Module, picture: NDArray[np.uint8]) -> int:
-    """What a plain network takes a picture for."""
+    """Return the class that a plain network predicts for a picture."""
     return int(plain.eval()(normalised(picture)).argmax())
 
 

@@ -1,4 +1,4 @@
-"""Which axis is what, in networks that arrange their outputs in every way people do."""
+"""The meaning of axes in networks that arrange their outputs in every way people do."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ def table(forward: Callable[[Small, Tensor], object], **parts: nn.Module) -> tup
 
 
 def seen(mix: Mix, channels: int = 12, stride: int = 4, **parts: nn.Module) -> LayerInfo | None:
-    """How the output of `mix`, given a map of 16 × 16, is listed; None if it is no layer."""
+    """Return the listed layout of `mix` for a map of 16 × 16; None if it is no layer."""
     found = table(
         lambda net, x: net.inside(mix(net, net.patch(x))),
         patch=nn.Conv2d(3, channels, 4, stride=stride),

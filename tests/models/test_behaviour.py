@@ -1,4 +1,4 @@
-"""What a network computes, as numbers: an edit changes them, a machine's rounding does not."""
+"""A network's computation as numbers: an edit changes them, a machine's rounding does not."""
 
 from collections.abc import Callable
 

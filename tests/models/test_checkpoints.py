@@ -1,4 +1,4 @@
-"""Which part of a checkpoint is meant: any words before the names, several copies, other things."""
+"""The part of a checkpoint that is meant: words before the names, several copies, other things."""
 
 import argparse
 from collections import OrderedDict, defaultdict, deque

@@ -1,4 +1,4 @@
-"""What a network puts out: told by looking, undone exactly, or said by the user."""
+"""A network's kind of output: recognised, undone exactly, or given by the user."""
 
 import warnings
 from collections.abc import Callable

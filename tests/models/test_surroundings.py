@@ -1,4 +1,4 @@
-"""What somebody's code changes around it is changed back."""
+"""Changes that somebody's code makes around it are undone."""
 
 import os
 import signal

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 import atlas
-from atlas.images.tensors import to_pixels
+from atlas.images.pixels import to_pixels
 from atlas.notebook.result import Result
 from atlas.pipeline import export
 from atlas.progress import Progress

@@ -1,4 +1,4 @@
-"""Which classes are meant, which are likely, which image is which."""
+"""Choosing classes, their probabilities, and the images of each."""
 
 import numpy as np
 import pytest

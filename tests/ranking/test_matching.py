@@ -44,11 +44,11 @@ def test_a_unit_finds_itself_in_another_place_with_another_scale() -> None:
         layer("y", 1 + 0.5 * BASE[:, [3, 1, 0]], (2,)),
     )
     found = {match.unit.channel: match for match in match_units(ours, theirs)}
-    assert found[0].twin is not None
-    assert found[0].twin.unit == Unit(layer="y", channel=2)
-    assert found[0].twin.correlation == pytest.approx(1, abs=1e-3)
-    assert found[1].twin is not None
-    assert found[1].twin.unit == Unit(layer="y", channel=1)
+    assert found[0].counterpart is not None
+    assert found[0].counterpart.unit == Unit(layer="y", channel=2)
+    assert found[0].counterpart.correlation == pytest.approx(1, abs=1e-3)
+    assert found[1].counterpart is not None
+    assert found[1].counterpart.unit == Unit(layer="y", channel=1)
 
 
 def test_shown_is_the_best_of_the_units_that_have_a_page() -> None:
@@ -56,8 +56,8 @@ def test_shown_is_the_best_of_the_units_that_have_a_page() -> None:
     noisy = BASE[:, 0] + RANDOM.normal(size=IMAGES)
     theirs = atlas_of(layer("y", np.stack([BASE[:, 0], noisy, BASE[:, 3]], 1), (1, 2)))
     (match,) = match_units(ours, theirs)
-    assert match.twin is not None
-    assert match.twin.unit.channel == 0
+    assert match.counterpart is not None
+    assert match.counterpart.unit.channel == 0
     assert match.shown is not None
     assert match.shown.unit.channel == 1
     assert match.shown.correlation == pytest.approx(np.corrcoef(BASE[:, 0], noisy)[0, 1], abs=1e-3)
@@ -76,10 +76,10 @@ def test_units_that_never_vary_have_no_twin_and_are_nobodys() -> None:
     ours, theirs = atlas_of(layer("a", constant, (0, 1))), atlas_of(layer("y", constant, (0,)))
     first, second = match_units(ours, theirs)
     assert first.unit.channel == 0
-    assert first.twin is None
+    assert first.counterpart is None
     assert first.shown is None
-    assert second.twin is not None
-    assert second.twin.unit.channel == 1
+    assert second.counterpart is not None
+    assert second.counterpart.unit.channel == 1
     assert second.shown is None  # the only unit with a page is the constant one
 
 

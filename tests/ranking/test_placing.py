@@ -40,7 +40,7 @@ def again(channels: int = 2, kernel: int = 3, **options: int) -> nn.Conv2d:
 
 
 def gradient_centre(network: nn.Module, info: LayerInfo, y: int, x: int) -> tuple[float, float]:
-    """Where the derivatives of one position have their centre of mass."""
+    """Return the centre of mass of the derivatives of one position."""
     captured: list[Tensor] = []
     module = network.get_submodule(info.name)
     handle = module.register_forward_hook(lambda module, args, out: captured.append(out))

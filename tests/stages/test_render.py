@@ -19,7 +19,7 @@ from atlas.stages.merge import merge_cache
 from atlas.workers import renderer, schedule
 from atlas.workers.pool import LostError
 from atlas.workers.renderer import Rendered, Renderer
-from atlas.workers.schedule import Block
+from atlas.workers.schedule import UnitBlock
 from tests.helpers import layer_info, nature_of, network_of, tiny_network
 
 Tiny = Callable[..., Config]
@@ -122,7 +122,7 @@ def test_recipes_that_repeat_others_are_rendered_in_fp32(
     network = network_of(tiny_network(), ["relu1"])
     nature = nature_of({}, hf=0.05, magnitude=np.zeros((3, 0, 0), np.float32))
     recipe, layer = RECIPES[name], layer_info("relu1", 4, 16)
-    block = Block(recipe=recipe, layer=layer, first=0, last=1, channels=(3, 1))
+    block = UnitBlock(recipe=recipe, layer=layer, first=0, last=1, channels=(3, 1))
     job = Renderer(tiny(precision=asked, seed=5), network, nature).make_job(block)
     assert (job.recipe, job.layer, job.channels) == (recipe, "relu1", (3, 1))
     assert (job.size, job.seed, job.batch, job.precision) == (32, 5, 8, used)
@@ -159,7 +159,7 @@ def test_a_lost_block_is_a_failure_of_each_of_its_units(
 ) -> None:
     real = Renderer.render
 
-    def lost(self: Renderer, block: Block) -> Rendered:
+    def lost(self: Renderer, block: UnitBlock) -> Rendered:
         result = LostError("its process was lost 4 times")
         return result if block.layer.name == "relu1" else real(self, block)  # type: ignore
 

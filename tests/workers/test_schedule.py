@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from atlas.rendering.recipes import RECIPES
-from atlas.workers.schedule import BLOCK_UNITS, Block, plan_blocks, shard_blocks
+from atlas.workers.schedule import BLOCK_UNITS, UnitBlock, plan_blocks, shard_blocks
 from tests.helpers import layer_info
 
 
 def cut(
     chosen: Sequence[int], finished: Sequence[int], ours: set[tuple[str, int]] | None = None
-) -> list[Block]:
+) -> list[UnitBlock]:
     return list(plan_blocks(RECIPES["octaves"], layer_info("a", 200, 16), chosen, finished, ours))
 
 
@@ -77,7 +77,7 @@ def test_a_finished_block_moves_no_other_to_another_shard() -> None:
 
 
 def test_a_block_survives_being_sent() -> None:
-    block = Block(
+    block = UnitBlock(
         recipe=RECIPES["octaves"],
         layer=layer_info("relu1", 4, 16),
         first=0,

@@ -36,7 +36,7 @@ class Double(float):
 
 
 class Address(str):
-    """Where a file is, seen from the folder of the file that says so."""
+    """Address of a file, relative to the folder of the file that holds the address."""
 
 
 NUMBER = {"type": ["number", "null"]}
@@ -97,7 +97,7 @@ PLAIN: dict[type, Callable[[Any], object]] = {
     Address: str,
     np.ndarray: singles,
 }
-"""How values of each type that only we know are written."""
+"""Encoders of the types that only this package knows."""
 
 
 def plain(value: object) -> Any:

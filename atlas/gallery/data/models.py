@@ -254,7 +254,7 @@ def comparison_file(
     ours: ModelAtlas, theirs: ModelAtlas, matches: Sequence[Match]
 ) -> ComparisonFile:
     """compare/<other>.json: whom each unit correlates with most, those that never vary last."""
-    rows = sorted(matches, key=lambda match: match.twin is None)
+    rows = sorted(matches, key=lambda match: match.counterpart is None)
     return record(
         ComparisonFile,
         model=ours.model.name,
@@ -266,13 +266,13 @@ def comparison_file(
 
 def match_data(match: Match) -> MatchData:
     """A unit, the channel most like it, and the unit most like it of those that are shown."""
-    twin, beside = match.twin, match.shown
+    counterpart, beside = match.counterpart, match.shown
     return record(
         MatchData,
         match.unit,
-        other_layer=twin and twin.unit.layer,
-        other_channel=twin and twin.unit.channel,
-        correlation=twin and twin.correlation,
+        other_layer=counterpart and counterpart.unit.layer,
+        other_channel=counterpart and counterpart.unit.channel,
+        correlation=counterpart and counterpart.correlation,
         shown_layer=beside and beside.unit.layer,
         shown_channel=beside and beside.unit.channel,
         shown_correlation=beside and beside.correlation,
@@ -311,7 +311,7 @@ def search_table(
     A row is layer (index into `layers`), channel, rank, status, label or class name, and 1 where
     there is a thumbnail. The classes are one layer more, whose rows come first: what people call a
     class finds its page before a unit of that name. The images are another one, whose
-    rows come last: rank 0, no status, and as label the file and what it is taken for.
+    rows come last: rank 0, no status, and as label the file and the predicted class.
     """
     named = [[shown(layer.name), layer.folder] for layer in layers]
     rows = [search_unit(place, unit) for place, layer in enumerate(layers) for unit in layer.units]

@@ -33,7 +33,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """What every file begins with."""
+    """Fields with which every file begins."""
 
     schema: Schema
     model: str
@@ -41,7 +41,7 @@ class Head:
 
 @dataclass(frozen=True, kw_only=True)
 class ProvenanceData:
-    """What numbers and pictures were made from and with."""
+    """Sources, settings and versions behind the numbers and pictures of a model."""
 
     weights_sha256: str
     images_sha256: str
@@ -159,7 +159,7 @@ class UnitData:
 
 @dataclass(frozen=True, kw_only=True)
 class UnitHead(Head):
-    """What the file of a unit begins with."""
+    """Fields with which the file of a unit begins."""
 
     layer: str
 
@@ -173,7 +173,7 @@ class UnitFile(UnitData, UnitHead):
 
 
 NO_RENDERING = SimpleNamespace(**dict.fromkeys(field.name for field in fields(ClassRendering)))
-"""What stands for the lead rendering of a unit that has none."""
+"""Values that fill the row of a unit without a lead rendering."""
 
 Kind = TypeVar("Kind", bound=RenderingData)
 
@@ -228,7 +228,7 @@ def curves(unit: UnitView) -> dict[str, CurveData]:
 
 
 def provenance_data(atlas: ModelAtlas) -> ProvenanceData:
-    """What the numbers and pictures of a model were made from and with."""
+    """Return the sources, settings and versions behind the numbers and pictures of a model."""
     return record(
         ProvenanceData,
         atlas,

@@ -15,7 +15,7 @@ from ..data.encode import single, to_json
 from ..recipes import class_recipe_sentence
 from ..text import plural_classes, shown
 from ..views import ClassesView, ClassView, LayerView, Picture, UnitView
-from .frame import Book, ways
+from .frame import PageWriter, ways
 from .layer import first_picture, orders, recipe_row, sort_json
 from .panels import Panel, card_of, histogram, panel
 
@@ -27,27 +27,27 @@ SORTS = (
 """Keys and names of the orders of the grid of classes."""
 
 
-def write_classes(book: Book) -> None:
+def write_classes(writer: PageWriter) -> None:
     """Write the page of all classes, and the page and the data of each."""
-    classes = book.classes
+    classes = writer.classes
     if classes is None:
         return
-    write_grid(book, classes)
+    write_grid(writer, classes)
     for place, one in enumerate(classes.classes):
-        write_class(book, classes, place)
-        data = class_file(book.atlas, classes, one, book.provenance)
-        book.tree.put(f"{classes.folder}/{one.index}.json", to_json(data))
+        write_class(writer, classes, place)
+        data = class_file(writer.atlas, classes, one, writer.provenance)
+        writer.tree.put(f"{classes.folder}/{one.index}.json", to_json(data))
 
 
-def write_grid(book: Book, classes: ClassesView) -> None:
+def write_grid(writer: PageWriter, classes: ClassesView) -> None:
     """Write the page that shows all classes."""
-    asked, recipes = book.atlas.class_recipes, book.atlas.recipes_of(classes.layer.atlas)
-    book.put(
+    asked, recipes = writer.atlas.class_recipes, writer.atlas.recipes_of(classes.layer.atlas)
+    writer.put(
         "classes",
         f"{classes.folder}/index.html",
-        title=f"Classes · {book.title}",
-        description=f"{plural_classes(len(classes.classes))} of {book.title}: what raises the "
-        "score of each, and which photographs the network takes for it.",
+        title=f"Classes · {writer.title}",
+        description=f"{plural_classes(len(classes.classes))} of {writer.title}: a picture that "
+        "raises the score of each, and the photographs for which the network predicts it.",
         trail=(("Classes", ""),),
         card=f"{classes.folder}/card.jpg",
         classes=classes,
@@ -56,17 +56,17 @@ def write_grid(book: Book, classes: ClassesView) -> None:
         shown_recipes=[
             {**recipe_row(name, asked), "sentence": class_recipe_sentence(name)} for name in recipes
         ],
-        word=class_sentences.OUTPUTS.get(book.atlas.model.outputs, ""),
+        word=class_sentences.OUTPUTS.get(writer.atlas.model.outputs, ""),
         first_picture=first_picture(recipes[0]),
         suffix=addresses.recipe_suffix(recipes[0], asked),
         sort_values=sort_values(classes, recipes),
         by_name=[one.unit for one in sorted_by_name(classes)],
-        sentence=images_sentence(book, classes),
+        sentence=images_sentence(writer, classes),
     )
 
 
 def sort_values(classes: ClassesView, recipes: Sequence[str]) -> Callable[[UnitView], str]:
-    """What the script sorts by.
+    """Return the values by which the script sorts classes.
 
     Returns:
         A function of the class: JSON of [place, number, mean, max, contrast, place by name] and,
@@ -89,16 +89,16 @@ def sorted_by_name(classes: ClassesView) -> list[ClassView]:
     return sorted(classes.classes, key=lambda one: (one.name.casefold(), one.index))
 
 
-def write_class(book: Book, classes: ClassesView, place: int) -> None:
+def write_class(writer: PageWriter, classes: ClassesView, place: int) -> None:
     """Write the page of the class at a place of the order."""
     one = classes.classes[place]
-    unit, samples, alone = one.unit, book.atlas.samples, not compete(book.atlas.model.outputs)
-    book.put(
+    unit, samples, alone = one.unit, writer.atlas.samples, not compete(writer.atlas.model.outputs)
+    writer.put(
         "class",
         f"{classes.folder}/{one.page}",
-        title=f"{one.name} · class {one.index} · {book.title}",
-        description=f"What raises the score of class {one.index}, {one.name}, of {book.title}: "
-        "its renderings, what the network takes them for, and real images.",
+        title=f"{one.name} · class {one.index} · {writer.title}",
+        description=f"Class {one.index}, {one.name}, of {writer.title}: "
+        "renderings that raise its score, the classes predicted for them, and real images.",
         trail=(("Classes", "index.html"), (one.name, "")),
         card=card_of(classes.folder, unit),
         classes=classes,
@@ -106,12 +106,12 @@ def write_class(book: Book, classes: ClassesView, place: int) -> None:
         unit=unit,
         panels=[class_panel(one, unit, classes.layer, alone) for one in unit.pictures],
         verdicts=[verdict(item.rendering, one.name, alone) for item in unit.pictures],
-        word=class_sentences.OUTPUTS.get(book.atlas.model.outputs, ""),
+        word=class_sentences.OUTPUTS.get(writer.atlas.model.outputs, ""),
         ways=ways(classes.classes, place, lambda other: (other.page, other.name)),
         histogram=histogram(unit, classes.layer, "score of a natural image"),
         sure=class_sentences.sure_sentence(len(samples.samples), samples.distinct),
         longest=max((vote.contribution for vote in one.voters), default=0.0),
-        sentence=images_sentence(book, classes),
+        sentence=images_sentence(writer, classes),
     )
 
 
@@ -131,7 +131,7 @@ def class_panel(picture: Picture, unit: UnitView, layer: LayerView, alone: bool)
 
 
 def verdict(rendering: Rendering, name: str, alone: bool) -> Markup:
-    """What the network takes a rendering for; "" where there is none to take for anything."""
+    """Return the sentence on the class predicted for a rendering; "" without a picture."""
     if rendering.status == "failed":
         return Markup("")
     say = class_sentences.own_verdict if alone else class_sentences.verdict
@@ -139,9 +139,9 @@ def verdict(rendering: Rendering, name: str, alone: bool) -> Markup:
     return Markup("{} <b><bdi>{}</bdi></b>{}").format(before, shown(name), after)
 
 
-def images_sentence(book: Book, classes: ClassesView) -> str:
-    """What the scores of classes are measured against: a reference set need not have any."""
+def images_sentence(writer: PageWriter, classes: ClassesView) -> str:
+    """Return the sentence on the images behind the scores of classes: a reference may have none."""
     if classes.layer.atlas.natural is not classes.layer.atlas.stats:
-        return book.images_sentence
-    samples = book.atlas.samples
+        return writer.images_sentence
+    samples = writer.atlas.samples
     return sentences.images_sentence(len(samples.samples), samples.distinct)

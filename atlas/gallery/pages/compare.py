@@ -1,6 +1,6 @@
 """The page that compares a model with another one over the same images, most changed unit first.
 
-`write_comparison` is the way in. Pages and pictures of the other atlas are linked to where they lie
+`write_comparison` is the way in. Pages and pictures of the other atlas are linked to where they are
 in the same site; what does not is left out, and comes when that atlas is built into it.
 """
 
@@ -15,7 +15,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from ...files.names import escape_name
-from ...ranking.matching import Match, Twin, match_units
+from ...ranking.matching import Counterpart, Match, match_units
 from ...records.atlas import ModelAtlas, Pictures
 from ...records.network import ModelInfo
 from ...records.units import Rendering, Unit
@@ -25,7 +25,7 @@ from ..data.models import comparison_file
 from ..labels import chosen_units
 from ..text import number, plural
 from ..views import LayerView, UnitView
-from .frame import Book
+from .frame import PageWriter
 from .model import Comparison
 
 
@@ -59,7 +59,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One of our units and the unit of the other atlas that stands beside it.
+    """One of our units and the unit of the other atlas shown beside it.
 
     Attributes:
         anchor: of the card in its page.
@@ -73,44 +73,47 @@ class Card:
     ours: Side
     theirs: Side | None
     correlation: float
-    closest: Twin | None
+    closest: Counterpart | None
 
 
-def write_comparison(book: Book, other: Other, labels: Mapping[Unit, str]) -> Comparison:
+def write_comparison(writer: PageWriter, other: Other, labels: Mapping[Unit, str]) -> Comparison:
     """Write the page that compares a model with another one, and its data.
 
     Args:
-        book: our model.
+        writer: our model.
         other: what it is compared with.
         labels: what people call units of the other one.
 
     Raises:
         InputError: the two are not over the same images, or over too few.
     """
-    matches = match_units(book.atlas, other.atlas)
+    matches = match_units(writer.atlas, other.atlas)
     folder = escape_name(other.atlas.model.name)
-    theirs = their_sides(book, other.atlas, labels)
+    theirs = their_sides(writer, other.atlas, labels)
     ours = {
-        (unit.layer, unit.channel): (layer, unit) for layer in book.layers for unit in layer.units
+        (unit.layer, unit.channel): (layer, unit) for layer in writer.layers for unit in layer.units
     }
     cards = [
         card(match, *ours[match.unit.layer, match.unit.channel], theirs)
         for match in matches
-        if match.twin
+        if match.counterpart
     ]
     constant = [
-        our_side(*ours[match.unit.layer, match.unit.channel]) for match in matches if not match.twin
+        our_side(*ours[match.unit.layer, match.unit.channel])
+        for match in matches
+        if not match.counterpart
     ]
-    write_page(book, other, matches, cards, constant)
-    data = comparison_file(book.atlas, other.atlas, matches)
-    book.tree.put(addresses.comparison_data(folder), to_json(data))
+    write_page(writer, other, matches, cards, constant)
+    data = comparison_file(writer.atlas, other.atlas, matches)
+    writer.tree.put(addresses.comparison_data(folder), to_json(data))
     return Comparison(
-        title=titles(book.atlas.model, other.atlas.model)[1], page=addresses.comparison_page(folder)
+        title=titles(writer.atlas.model, other.atlas.model)[1],
+        page=addresses.comparison_page(folder),
     )
 
 
 def write_page(
-    book: Book,
+    writer: PageWriter,
     other: Other,
     matches: Sequence[Match],
     cards: Sequence[Card],
@@ -119,18 +122,18 @@ def write_page(
     """Write the page itself.
 
     Args:
-        book: our model.
+        writer: our model.
         other: what it is compared with.
         matches: of all our units.
         cards: of those that vary over the images, most changed first.
         constant: the others.
     """
     folder = escape_name(other.atlas.model.name)
-    left, right = titles(book.atlas.model, other.atlas.model)
-    values = [match.twin.correlation for match in matches if match.twin]
+    left, right = titles(writer.atlas.model, other.atlas.model)
+    values = [match.counterpart.correlation for match in matches if match.counterpart]
     channels = sum(layer.stats.channels for layer in other.atlas.layers)
-    level = chance(channels, book.atlas.samples.distinct)
-    book.put(
+    level = chance(channels, writer.atlas.samples.distinct)
+    writer.put(
         "compare",
         addresses.comparison_page(folder),
         title=f"{left} against {right}",
@@ -144,7 +147,7 @@ def write_page(
         cards=cards,
         constant=constant,
         data=f"{folder}.json",
-        home=f"../../{folder}/index.html" if in_site(book, f"{folder}/index.html") else "",
+        home=f"../../{folder}/index.html" if in_site(writer, f"{folder}/index.html") else "",
         median=median(values) if values else math.nan,
         chance=level,
         histogram=Markup(correlation_histogram(np.array(values), level)),
@@ -152,15 +155,15 @@ def write_page(
 
 
 def titles(ours: ModelInfo, theirs: ModelInfo) -> tuple[str, str]:
-    """What the page calls the two: their titles, or their names where the titles are the same."""
+    """Return how the page names the two models: by title, or by name if the titles agree."""
     if ours.title == theirs.title:
         return ours.name, theirs.name
     return ours.title, theirs.title
 
 
-def in_site(book: Book, path: str) -> bool:
-    """Whether a page of another model lies in the site."""
-    return (book.tree.old.parent / path).is_file()
+def in_site(writer: PageWriter, path: str) -> bool:
+    """Return whether a page of another model is in the site."""
+    return (writer.tree.old.parent / path).is_file()
 
 
 # --- how much is chance --------------------------------------------------------------------------
@@ -184,7 +187,7 @@ def chance(channels: int, images: int) -> float:
 
 
 def correlation_histogram(values: NDArray[np.float64], level: float) -> str:
-    """How many units correlate how much with the unit most like them, with chance marked.
+    """Draw the histogram of the units' correlations with their best matches, with chance marked.
 
     Args:
         values: (U,) correlation of each unit.
@@ -206,13 +209,15 @@ def correlation_histogram(values: NDArray[np.float64], level: float) -> str:
 
 def card(match: Match, layer: LayerView, unit: UnitView, theirs: Mapping[Unit, Side]) -> Card:
     """Put one of our units beside the unit that is most like it among those that are shown."""
-    twin, beside = match.twin, match.shown
+    counterpart, beside = match.counterpart, match.shown
     return Card(
         anchor=f"{layer.folder}:{unit.channel}",
         ours=our_side(layer, unit),
         theirs=theirs[beside.unit] if beside else None,
         correlation=beside.correlation if beside else math.nan,
-        closest=twin if twin and (beside is None or twin.unit != beside.unit) else None,
+        closest=counterpart
+        if counterpart and (beside is None or counterpart.unit != beside.unit)
+        else None,
     )
 
 
@@ -230,13 +235,15 @@ def our_side(layer: LayerView, unit: UnitView) -> Side:
     )
 
 
-def their_sides(book: Book, other: ModelAtlas, labels: Mapping[Unit, str]) -> dict[Unit, Side]:
+def their_sides(
+    writer: PageWriter, other: ModelAtlas, labels: Mapping[Unit, str]
+) -> dict[Unit, Side]:
     """Every unit that the other atlas shows."""
     start, leads = escape_name(other.model.name), lead_renderings(other)
     folders = addresses.layer_folders(layer.info.name for layer in other.layers)
     return {
         unit: their_side(
-            partial(link, book, f"{start}/{folders[unit.layer]}"),
+            partial(link, writer, f"{start}/{folders[unit.layer]}"),
             unit,
             labels.get(unit, ""),
             leads.get(unit),
@@ -258,7 +265,7 @@ def their_side(
     Args:
         link: file of its layer → address, "" where the site does not have it.
         unit, label: which, and what people call it.
-        lead: the rendering that stands for it; None where there is none.
+        lead: the rendering that represents it; None where there is none.
         recipes: of its atlas.
     """
     suffix = addresses.recipe_suffix(lead.recipe, recipes) if lead else ""
@@ -273,13 +280,13 @@ def their_side(
     )
 
 
-def link(book: Book, folder: str, file: str) -> str:
+def link(writer: PageWriter, folder: str, file: str) -> str:
     """Address of a file of a layer of another model; "" where the site does not have it."""
-    return f"../../{folder}/{file}" if in_site(book, f"{folder}/{file}") else ""
+    return f"../../{folder}/{file}" if in_site(writer, f"{folder}/{file}") else ""
 
 
 def lead_renderings(atlas: ModelAtlas) -> dict[Unit, Rendering]:
-    """The record of the picture that stands for each unit: of its first finished recipe."""
+    """The record of the picture that represents each unit: of its first finished recipe."""
     leads: dict[Unit, Rendering] = {}
     for layer in atlas.layers:
         order = atlas.recipes_of(layer)

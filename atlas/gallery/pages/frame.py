@@ -1,4 +1,4 @@
-"""What stands around every page: the templates, and what each page of a model needs."""
+"""The frame around every page: the templates, and the values that each page of a model needs."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,15 +26,15 @@ PACKAGE = Path(__file__).parents[2]
 TEMPLATES = (PACKAGE if (PACKAGE / "templates").is_dir() else PACKAGE.parent) / "templates"
 """Our own templates: a wheel has them inside the package, a clone beside it."""
 
-Render = Callable[[str, Mapping[str, object]], str]
+FillTemplate = Callable[[str, Mapping[str, object]], str]
 """Turns the values of a kind of page into markup."""
 
 Trail = tuple[tuple[str, str], ...]
 """Name and link of pages, the link of the page itself "" (`Page.trail`)."""
 
 
-def load_templates(folders: Sequence[Path], site_url: str) -> Render:
-    """What turns values into markup; the user's templates come before our own.
+def load_templates(folders: Sequence[Path], site_url: str) -> FillTemplate:
+    """Return the template environment; the user's templates come before our own.
 
     Raises:
         UsageError: a folder is not there.
@@ -70,7 +70,7 @@ def load_templates(folders: Sequence[Path], site_url: str) -> Render:
         patch_sheet=addresses.patch_sheet,
         mosaic_sheet=addresses.mosaic_sheet,
     )
-    return partial(render, environment)
+    return partial(fill_template, environment)
 
 
 def harmless(value: object) -> object:
@@ -90,7 +90,7 @@ def groups(items: Iterable[Json], key: str) -> list[list[Json]]:
     return [list(members) for _, members in groupby(items, lambda item: item[key])]
 
 
-def render(environment: jinja2.Environment, kind: str, values: Mapping[str, object]) -> str:
+def fill_template(environment: jinja2.Environment, kind: str, values: Mapping[str, object]) -> str:
     """The markup that the template of this kind of page makes of the values.
 
     Raises:
@@ -113,14 +113,14 @@ def asset_paths(templates: Sequence[Path]) -> list[Path]:
 
 
 def images_sentence(atlas: ModelAtlas) -> str:
-    """What the scores of a model are measured against."""
+    """Return the sentence on the images that the scores of a model are measured against."""
     natural = atlas.natural
     reference = "" if natural.sha256 == atlas.samples.sha256 else natural.title
     return sentences.images_sentence(len(natural.samples), natural.distinct, reference)
 
 
-def provenance_markup(atlas: ModelAtlas, render: Render) -> Markup:
-    """The part that stands on every page of a model, rendered once."""
+def provenance_markup(atlas: ModelAtlas, fill: FillTemplate) -> Markup:
+    """The part that is on every page of a model, made once."""
     recipes = list(atlas.digests.items())
     crop = atlas.samples.crop
     values = {
@@ -129,29 +129,29 @@ def provenance_markup(atlas: ModelAtlas, render: Render) -> Markup:
         "images_sentence": images_sentence(atlas),
         "crop_sentence": sentences.crop_sentence(crop, atlas.model.size) if crop else "",
     }
-    return Markup(render("provenance", values))
+    return Markup(fill("provenance", values))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Book:
-    """What every page of a model needs.
+class PageWriter:
+    """Values that every page of a model needs.
 
     Attributes:
         atlas: the model.
         folder: its folder in the site.
         tree: where pages go.
-        render: turns a page and its values into markup.
+        fill: turns a page and its values into markup.
         layers: in forward order.
         classes: those with a page; None where there are none.
         rows: `unit_data` of each unit of each layer.
-        images_sentence: how many images stand behind the numbers.
+        images_sentence: the sentence on the images behind the numbers.
         provenance: what they were made from and with, as data and as markup.
     """
 
     atlas: ModelAtlas
     folder: str
     tree: Tree
-    render: Render
+    fill: FillTemplate
     layers: tuple[LayerView, ...]
     classes: ClassesView | None
     rows: Mapping[str, list[UnitData]]
@@ -170,7 +170,7 @@ class Book:
         card: str = "card.jpg",
         **values: object,
     ) -> None:
-        """Render a page and take it into the tree.
+        """Fill the template of a page and take it into the tree.
 
         Args:
             kind: which template it is made from.
@@ -194,7 +194,7 @@ class Book:
             "images_sentence": self.images_sentence,
             "provenance": self.provenance_markup,
         }
-        self.tree.put_page(file, self.render(kind, {**frame, **values}))
+        self.tree.put_page(file, self.fill(kind, {**frame, **values}))
 
     def trail(self, file: str, below: Trail) -> Trail:
         """The way down to a page of the model."""
@@ -204,7 +204,7 @@ class Book:
 
     @property
     def title(self) -> str:
-        """What people call the model."""
+        """Title of the model."""
         return self.atlas.model.title
 
 

@@ -1,6 +1,6 @@
-"""What stands above the models: home, about, search, 404, the list of models, the sitemap.
+"""Pages above the models: home, about, search, 404, the list of models, the sitemap.
 
-All of it is made from the `model.json` and `search.json` of every model that lies in the site, so
+All of it is made from the `model.json` and `search.json` of every model that is in the site, so
 that building one model never touches another's folder.
 """
 
@@ -62,14 +62,14 @@ NEEDED = (
     *("schema", "model", "title", "source", "licence", "images", "provenance", "skipped"),
     *("n_units", "n_rendered", "layers", "contact", "daily"),
 )
-"""What the root pages read of a model.json."""
+"""Fields of a model.json that the root pages read."""
 
 ADDED: Json = {"credits": [], "classes": [], "n_classes": 0, "outputs": "logits"}
-"""What they read of it too, and what stands for it in a site of before there was any."""
+"""Further fields that they read, with the values for a site written before these fields existed."""
 
 
 def read_models(site: Path, besides: str) -> tuple[list[Json], list[str]]:
-    """The model.json of every other model that lies in the site.
+    """The model.json of every other model that is in the site.
 
     Args:
         site: the site's folder.
@@ -177,11 +177,11 @@ NOT_FOUND_STYLE = (
     "body{margin:15vh auto;width:min(100% - 2rem,36rem);font:1.1rem/1.5 Georgia,serif}"
     "h1{font-weight:500}"
 )
-"""Style of 404.html, which stands alone because it is shown at any depth."""
+"""Style of 404.html, which uses no other file because it is shown at any depth."""
 
 
 def not_found_values() -> Json:
-    """What 404.html shows, which refers to no other file."""
+    """Return the values of 404.html, which refers to no other file."""
     digest = hashlib.sha256(NOT_FOUND_STYLE.encode()).digest()
     return {
         "style": Markup(NOT_FOUND_STYLE),

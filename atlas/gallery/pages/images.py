@@ -6,6 +6,7 @@ a megabyte, so one is read at a time; what is kept of it are numbers and address
 
 from collections.abc import Sequence
 
+from ...images.pixels import encode_exactly
 from ...records.atlas import Pictures
 from .. import addresses, class_sentences, heatmaps, sheets
 from ..data.encode import to_json
@@ -15,53 +16,54 @@ from ..draw_images import draw_image
 from ..image_views import Fooled, ImageView
 from ..text import percent, plural, shown
 from ..views import Shot
-from .frame import Book, Way, ways
+from .frame import PageWriter, Way, ways
 
 SCALES = {"scale.png": 0, "scale-signed.png": -1}
 """Colour bars of feature maps, and their least values: zero, and as far below it as above."""
 
 
-def write_images(book: Book, pictures: Pictures) -> tuple[ImageView, ...]:
+def write_images(writer: PageWriter, pictures: Pictures) -> tuple[ImageView, ...]:
     """Write the page of every sample image that has one, and the page that lists them.
 
     Args:
-        book: the model.
+        writer: the model.
         pictures: where the lenses are read from.
 
     Returns:
         What the pages show, by index of the sample image; () where no image has a page.
     """
-    indices = book.atlas.lenses
+    indices = writer.atlas.lenses
     if not indices:
         return ()
-    put(book, {file: sheets.encode_exactly(heatmaps.bar(end)) for file, end in SCALES.items()})
-    classes, images = book.classes, []
+    put(writer, {file: encode_exactly(heatmaps.bar(end)) for file, end in SCALES.items()})
+    classes, images = writer.classes, []
     known = classes.classes if classes else ()
     pages = {one.index: f"../{addresses.CLASSES}/{one.page}" for one in known}
     for place, index in enumerate(indices):
         sample = sheets.decode(pictures.sample(index), f"sample image {index}")
-        lens, pool = pictures.lens(index), book.tree.pool
-        view, files = draw_image(lens, sample, book.atlas, book.layers, pages, pool)
-        put(book, files)
-        write_image(book, view, ways(indices, place, image_link))
+        lens, pool = pictures.lens(index), writer.tree.pool
+        view, files = draw_image(lens, sample, writer.atlas, writer.layers, pages, pool)
+        put(writer, files)
+        write_image(writer, view, ways(indices, place, image_link))
         images.append(view)
-    write_list(book, images)
+    write_list(writer, images)
     return tuple(images)
 
 
-def put(book: Book, files: Files) -> None:
+def put(writer: PageWriter, files: Files) -> None:
     """Take files into the folder of the sample images."""
     for file, data in files.items():
-        book.tree.put(f"{addresses.IMAGES}/{file}", data)
+        writer.tree.put(f"{addresses.IMAGES}/{file}", data)
 
 
-def write_list(book: Book, images: Sequence[ImageView]) -> None:
+def write_list(writer: PageWriter, images: Sequence[ImageView]) -> None:
     """Write the page that lists the images."""
-    book.put(
+    writer.put(
         "images",
         f"{addresses.IMAGES}/index.html",
-        title=f"Images · {book.title}",
-        description=f"{plural(len(images), 'sample image')} and what {book.title} takes them for.",
+        title=f"Images · {writer.title}",
+        description=f"{plural(len(images), 'sample image')} and the classes that {writer.title} "
+        "predicts for them.",
         trail=(("Images", ""),),
         images=images,
     )
@@ -72,20 +74,20 @@ def image_link(image: int) -> tuple[str, str]:
     return addresses.lens_page(image), f"image {image}"
 
 
-def write_image(book: Book, view: ImageView, around: Sequence[Way]) -> None:
+def write_image(writer: PageWriter, view: ImageView, around: Sequence[Way]) -> None:
     """Write an image's page and its data.
 
     Args:
-        book: the model.
+        writer: the model.
         view: what the page shows.
         around: links to the neighbouring images that have pages.
     """
-    guess = f", taken for “{view.guesses[0].name}”" if view.guesses else ""
-    book.put(
+    guess = f", predicted as “{view.guesses[0].name}”" if view.guesses else ""
+    writer.put(
         "image",
         f"{addresses.IMAGES}/{view.page}",
-        title=f"{view.name} (image {view.image}) · {book.title}",
-        description=f"What {book.title} makes of sample image {view.image}, {view.name}{guess}: "
+        title=f"{view.name} (image {view.image}) · {writer.title}",
+        description=f"Results of {writer.title} on sample image {view.image}, {view.name}{guess}: "
         "the units it excites, feature maps, saliency, a fooling image.",
         trail=(("Images", "index.html"), (view.name, "")),
         card=f"{addresses.IMAGES}/{view.whole.file}",
@@ -95,11 +97,11 @@ def write_image(book: Book, view: ImageView, around: Sequence[Way]) -> None:
         scales=[Shot(file=file, height=heatmaps.BAR[0], width=heatmaps.BAR[1]) for file in SCALES],
         ceiling=heatmaps.CEILING,
         contrast=heatmaps.CONTRAST,
-        word=class_sentences.OUTPUTS.get(book.atlas.model.outputs, ""),
-        outcome=outcome(view.fooled, book.atlas.shown) if view.fooled else "",
+        word=class_sentences.OUTPUTS.get(writer.atlas.model.outputs, ""),
+        outcome=outcome(view.fooled, writer.atlas.shown) if view.fooled else "",
     )
-    data = image_file(book.atlas, view, book.provenance)
-    put(book, {addresses.image_file(view.image, "json"): to_json(data)})
+    data = image_file(writer.atlas, view, writer.provenance)
+    put(writer, {addresses.image_file(view.image, "json"): to_json(data)})
 
 
 def outcome(fooled: Fooled, channels: Sequence[int] = ()) -> str:
@@ -112,18 +114,18 @@ def outcome(fooled: Fooled, channels: Sequence[int] = ()) -> str:
     file = "16-bit picture of all channels" if channels else "8-bit file"
     if fooled.succeeded and not fooled.steps:
         return (
-            f"The network takes the untouched picture for “{shown(fooled.target_name)}” already, "
-            "so there was nothing to change."
+            f"The network already predicts “{shown(fooled.target_name)}” for the original, "
+            "so nothing was changed."
         )
     if fooled.succeeded:
         chance = next((g.probability for g in fooled.guesses if g.index == fooled.target), None)
         sure = "" if chance is None else f" with {percent(chance)}"
         return (
-            f"It fools the network: read back from the saved {file}, the picture is taken for "
+            f"It fools the network: read back from the saved {file}, the picture is predicted as "
             f"“{shown(fooled.target_name)}”{sure}."
         )
     best = f"“{shown(fooled.guesses[0].name)}”" if fooled.guesses else "no class at all"
     return (
         f"It did not succeed: after {plural(fooled.steps, 'step')} the saved {file} "
-        f"is taken for {best}, not for “{shown(fooled.target_name)}”."
+        f"is predicted as {best}, not as “{shown(fooled.target_name)}”."
     )

@@ -13,7 +13,7 @@ from ..evidence_sentences import EXPLAINED, found_sentences
 from ..recipes import recipe_sentence, recipe_title
 from ..text import plural
 from ..views import LayerView, Picture, UnitView
-from .frame import Book, ways
+from .frame import PageWriter, ways
 from .unit import write_units
 
 SORTS = (
@@ -25,24 +25,24 @@ SORTS = (
 """Keys and names of the orders of a layer's grid."""
 
 
-def write_layer(book: Book, place: int) -> None:
+def write_layer(writer: PageWriter, place: int) -> None:
     """Write a layer's page, its data, and the pages of its units."""
-    layer = book.layers[place]
-    info, recipes = layer.atlas.info, book.atlas.recipes_of(layer.atlas)
-    book.put(
+    layer = writer.layers[place]
+    info, recipes = layer.atlas.info, writer.atlas.recipes_of(layer.atlas)
+    writer.put(
         "layer",
         f"{layer.folder}/index.html",
-        title=f"{layer.name} · {book.title}",
+        title=f"{layer.name} · {writer.title}",
         description=f"{plural(len(layer.units), 'unit')} of layer {layer.name} of "
-        f"{book.title} ({info.channels} channels, {info.height} × {info.width}).",
+        f"{writer.title} ({info.channels} channels, {info.height} × {info.width}).",
         trail=((layer.name, ""),),
         card=f"{layer.folder}/card.jpg",
         layer=layer,
-        ways=ways(book.layers, place, lambda one: (f"../{one.folder}/index.html", one.name)),
+        ways=ways(writer.layers, place, lambda one: (f"../{one.folder}/index.html", one.name)),
         sorts=orders(SORTS, layer),
-        shown_recipes=[recipe_row(name, book.atlas.recipes) for name in recipes],
+        shown_recipes=[recipe_row(name, writer.atlas.recipes) for name in recipes],
         first_picture=first_picture(recipes[0]),
-        suffix=addresses.recipe_suffix(recipes[0], book.atlas.recipes),
+        suffix=addresses.recipe_suffix(recipes[0], writer.atlas.recipes),
         sort_values=sort_values(recipes, layer),
         found=found_sentences(layer.atlas.evidence, recipes),
         lost=unidentified(layer),
@@ -51,12 +51,12 @@ def write_layer(book: Book, place: int) -> None:
         chart=Markup(charts.reach_histogram(layer.reaches)),
     )
     if layer.units:
-        write_excites(book, place)
-    rows = book.rows[layer.name]
-    data = layer_file(book.atlas, layer, rows)
-    book.tree.put(f"{layer.folder}/layer.json", to_json(data))
-    book.tree.put(f"{layer.folder}/units.csv", units_csv([(layer.name, "", rows)]))
-    write_units(book, layer)
+        write_excites(writer, place)
+    rows = writer.rows[layer.name]
+    data = layer_file(writer.atlas, layer, rows)
+    writer.tree.put(f"{layer.folder}/layer.json", to_json(data))
+    writer.tree.put(f"{layer.folder}/units.csv", units_csv([(layer.name, "", rows)]))
+    write_units(writer, layer)
 
 
 def orders(known: Sequence[tuple[str, str]], layer: LayerView) -> list[tuple[str, str]]:
@@ -65,18 +65,18 @@ def orders(known: Sequence[tuple[str, str]], layer: LayerView) -> list[tuple[str
     return [(key, name) for key, name in known if judged or key not in EXPLAINED]
 
 
-def write_excites(book: Book, place: int) -> None:
+def write_excites(writer: PageWriter, place: int) -> None:
     """Write the page that sets a layer's best patches against its renderings."""
-    layer = book.layers[place]
-    others = [one for one in book.layers if one.units]
-    recipes = book.atlas.recipes_of(layer.atlas)
-    book.put(
+    layer = writer.layers[place]
+    others = [one for one in writer.layers if one.units]
+    recipes = writer.atlas.recipes_of(layer.atlas)
+    writer.put(
         "excites",
         f"{layer.folder}/{addresses.EXCITES}",
-        title=f"What excites {layer.name} · {book.title}",
+        title=f"Renderings and real patches of {layer.name} · {writer.title}",
         description=f"Real patches beside renderings: {plural(len(layer.units), 'unit')} "
-        f"of layer {layer.name} of {book.title}.",
-        trail=((layer.name, "index.html"), ("What excites it", "")),
+        f"of layer {layer.name} of {writer.title}.",
+        trail=((layer.name, "index.html"), ("Renderings and real patches", "")),
         card=f"{layer.folder}/card.jpg",
         layer=layer,
         ways=ways(
@@ -85,13 +85,13 @@ def write_excites(book: Book, place: int) -> None:
             lambda one: (f"../{one.folder}/{addresses.EXCITES}", one.name),
         ),
         first_picture=first_picture(recipes[0]),
-        suffix=addresses.recipe_suffix(recipes[0], book.atlas.recipes),
+        suffix=addresses.recipe_suffix(recipes[0], writer.atlas.recipes),
         mosaic_side=sheets.MOSAIC * addresses.TILES,
     )
 
 
 def first_picture(recipe: str) -> Callable[[UnitView], bool]:
-    """Whether a unit has pixels by the recipe that the grid shows at first."""
+    """Return whether a unit has pixels by the recipe that the grid shows at first."""
 
     def has(unit: UnitView) -> bool:
         picture = unit.by_recipe(recipe)
@@ -111,7 +111,7 @@ def recipe_row(name: str, recipes: tuple[str, ...]) -> Json:
 
 
 def sort_values(recipes: Sequence[str], layer: LayerView) -> Callable[[UnitView], str]:
-    """What the script sorts by.
+    """Return the values by which the script sorts units.
 
     Returns:
         A function of the unit: JSON of [rank, channel, mean, max, contrast] and, for each recipe,

@@ -10,7 +10,7 @@ from ..image_views import ImageView
 from ..strip import Node, layer_strip
 from ..text import plural
 from ..views import LayerView
-from .frame import Book
+from .frame import PageWriter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,24 +21,26 @@ class Comparison:
     page: str
 
 
-def write_model(book: Book, images: Sequence[ImageView], comparison: Comparison | None) -> None:
+def write_model(
+    writer: PageWriter, images: Sequence[ImageView], comparison: Comparison | None
+) -> None:
     """Write a model's own page.
 
     Args:
-        book: the model.
+        writer: the model.
         images: sample images with pages.
         comparison: with another model; None where it is not compared.
     """
-    layers = book.layers
+    layers = writer.layers
     units = sum(len(layer.units) for layer in layers)
-    book.put(
+    writer.put(
         "model",
         "index.html",
-        title=book.title,
-        description=f"{plural(units, 'unit')} of {len(layers)} layers of {book.title}: what "
-        "each looks for, from the first layer to the last.",
+        title=writer.title,
+        description=f"{plural(units, 'unit')} of {len(layers)} layers of {writer.title}: pictures "
+        "that excite each, from the first layer to the last.",
         layers=layers,
-        classes=book.classes,
+        classes=writer.classes,
         images=images,
         comparison=comparison,
         n_units=units,

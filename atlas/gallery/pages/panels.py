@@ -64,7 +64,7 @@ def score(picture: Picture, name: str) -> float:
 
 
 def histogram(unit: UnitView, layer: LayerView, axis_name: str) -> Markup:
-    """How often the natural images excite a unit how much, with its renderings marked."""
+    """Draw the histogram of a unit's activation over the natural images, with renderings marked."""
     values = layer.atlas.natural.over_images(unit.channel)
     marks = [(one.rendering.recipe, one.rendering.scores.activation) for one in unit.pictures]
     return Markup(charts.activation_histogram(values, marks, axis_name))

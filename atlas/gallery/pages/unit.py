@@ -10,39 +10,39 @@ from ..data.units import unit_file
 from ..evidence_sentences import ident_sentence, predict_sentence, unidentified_sentence
 from ..recipes import dislikes, recipe_sentence
 from ..views import LayerView, Neighbour, Picture, UnitView
-from .frame import Book, Way, ways
+from .frame import PageWriter, Way, ways
 from .panels import Panel, card_of, histogram, panel
 
 
-def write_units(book: Book, layer: LayerView) -> None:
+def write_units(writer: PageWriter, layer: LayerView) -> None:
     """Write the page and the data of each unit of a layer."""
     by_channel = {unit.channel: unit for unit in layer.units}
     for place, unit in enumerate(layer.units):
-        write_unit(book, layer, place, by_channel)
-        row = book.rows[layer.name][place]
-        data = unit_file(book.atlas.model.name, unit, row, book.provenance)
-        book.tree.put(f"{layer.folder}/{unit.channel}.json", to_json(data))
+        write_unit(writer, layer, place, by_channel)
+        row = writer.rows[layer.name][place]
+        data = unit_file(writer.atlas.model.name, unit, row, writer.provenance)
+        writer.tree.put(f"{layer.folder}/{unit.channel}.json", to_json(data))
 
 
 def write_unit(
-    book: Book, layer: LayerView, place: int, by_channel: Mapping[int, UnitView]
+    writer: PageWriter, layer: LayerView, place: int, by_channel: Mapping[int, UnitView]
 ) -> None:
     """Write the page of the unit at a place of its layer."""
     unit = layer.units[place]
     pictures = sorted(unit.pictures, key=lambda one: one.image is None)
     called = f" “{unit.called}”" if unit.called else ""
-    book.put(
+    writer.put(
         "unit",
         f"{layer.folder}/{unit.page}",
-        title=f"{unit.title}{called} · {book.title}",
-        description=f"What unit {unit.title}{called} of {book.title} looks for: its rendering, "
+        title=f"{unit.title}{called} · {writer.title}",
+        description=f"Unit {unit.title}{called} of {writer.title}: its rendering, "
         "the real patches that excite it, and its scores.",
         trail=((layer.name, "index.html"), (str(unit.channel), "")),
         card=card_of(layer.folder, unit),
         layer=layer,
         unit=unit,
         panels=[
-            unit_panel(picture, unit, layer, len(book.atlas.natural.samples))
+            unit_panel(picture, unit, layer, len(writer.atlas.natural.samples))
             for picture in pictures
         ],
         said=[said_of(picture, unit, layer) for picture in pictures],
@@ -69,7 +69,7 @@ def channel_ways(unit: UnitView, by_channel: Mapping[int, UnitView]) -> list[Way
 
 
 def said_of(picture: Picture, unit: UnitView, layer: LayerView) -> tuple[str, str]:
-    """What the observer recognises by a picture, and why that is nothing; "" without one."""
+    """Return the observer's verdict on a picture, and the reason where it is negative, or ""."""
     evidence = layer.atlas.evidence
     if evidence is None or picture.place is None:
         return "", ""

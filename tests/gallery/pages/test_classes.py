@@ -21,7 +21,7 @@ from atlas.gallery.class_sentences import (
     own_verdict,
     verdict,
 )
-from atlas.gallery.draw import Studio
+from atlas.gallery.draw import Illustrator
 from atlas.gallery.draw_classes import draw_classes, sure_images, with_surest_image
 from atlas.gallery.recipes import class_recipe_sentence, recipe_sentence
 from atlas.gallery.sentences import reach_sentence
@@ -80,18 +80,18 @@ Built = tuple[Path, ModelAtlas]
 
 
 @pytest.fixture
-def studio(tmp_path: Path) -> Iterator[Studio]:
+def illustrator(tmp_path: Path) -> Iterator[Illustrator]:
     atlas = small()
-    pictures = SyntheticPictures(atlas, view=64)
+    pictures = SyntheticPictures(atlas, side=64)
     with ThreadPoolExecutor(2) as pool:
         tree = Tree(tmp_path, "m", pool)
-        views = sheets.Views(pictures.sample)
-        yield Studio(atlas=atlas, pictures=pictures, tree=tree, labels={}, views=views)
+        squares = sheets.Squares(pictures.sample)
+        yield Illustrator(atlas=atlas, pictures=pictures, tree=tree, labels={}, squares=squares)
         tree.discard()
 
 
-def drawn(studio: Studio) -> ClassesView:
-    found = draw_classes(studio, ())
+def drawn(illustrator: Illustrator) -> ClassesView:
+    found = draw_classes(illustrator, ())
     assert found
     return found
 
@@ -127,27 +127,26 @@ def scores(select: int, ranks: tuple[int, ...], confidence: float) -> Scores:
     [
         (
             scores(1, (1,) * 8, 0.997),
-            "The network takes this picture for X with 99.7\u00a0% probability; so it does under "
+            "The network predicts X with 99.7\u00a0% probability; it still does under "
             "8 of 8 small changes (top-5: 8 of 8).",
         ),
         (
             scores(1, (1, 1, 5, 6, 2, 1, 1, 1), nan),
-            "The network takes this picture for X; so it does under 5 of 8 small changes "
-            "(top-5: 7 of 8).",
+            "The network predicts X; it still does under 5 of 8 small changes (top-5: 7 of 8).",
         ),
         (
             scores(3, (1, 2, 3, 4, 5, 6, 7, 8), 0.125),
-            "The network takes this picture for another class; X comes in place 3 with 12.5\u00a0% "
+            "The network predicts another class; X comes in place 3 with 12.5\u00a0% "
             "probability; it comes first under 1 of 8 small changes (top-5: 5 of 8).",
         ),
         (
             scores(40, (0,) * 8, 0.00001),
-            "The network takes this picture for another class; X comes in place 40 with under "
+            "The network predicts another class; X comes in place 40 with under "
             "0.1\u00a0% probability.",
         ),
         (
             scores(0, (0,) * 8, nan),
-            "What the network takes this picture for was not measured; it is meant as X.",
+            "The prediction for this picture was not measured; its intended class is X.",
         ),
     ],
 )
@@ -178,8 +177,8 @@ def test_a_class_by_itself_is_found_or_not_and_shares_nothing() -> None:
     assert "does not find" in own_verdict(scores(1, (1,) * 8, 0.49))[0]
     assert "not measured" in own_verdict(scores(1, (1,) * 8, nan))[0]
     given = scores(1, (1,) * 8, 0.25)
-    assert confidence_sentence(given, True).startswith("By itself the network gives")
-    assert confidence_sentence(given, False).startswith("Of all probability the network")
+    assert confidence_sentence(given, True).endswith("25.0\u00a0% probability on its own.")
+    assert confidence_sentence(given, False).endswith("25.0\u00a0% of all probability.")
 
 
 def test_a_recipe_speaks_of_classes_on_their_pages() -> None:
@@ -227,10 +226,10 @@ def test_the_corner_shows_the_image_of_most_probability_not_of_most_score() -> N
     assert found.example_activation.tolist() == [[6.0], [18.0]]
 
 
-def test_images_are_linked_to_their_pages_where_they_have_one(studio: Studio) -> None:
+def test_images_are_linked_to_their_pages_where_they_have_one(illustrator: Illustrator) -> None:
     """Of 14 images 12 are shown, so of three lenses at least one."""
-    studio.atlas = replace(studio.atlas, lenses=(0, 1, 2))
-    first = drawn(studio).classes[0]
+    illustrator.atlas = replace(illustrator.atlas, lenses=(0, 1, 2))
+    first = drawn(illustrator).classes[0]
     pages = {image.image: image.page for image in (*first.most, *first.least)}
     assert any(pages.values())
     for image, page in pages.items():

@@ -66,8 +66,8 @@ def build(
     other: ModelAtlas | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> SiteReport:
-    beside = Other(atlas=other, pictures=SyntheticPictures(other, view=64)) if other else None
-    pictures = SyntheticPictures(atlas, view=64)
+    beside = Other(atlas=other, pictures=SyntheticPictures(other, side=64)) if other else None
+    pictures = SyntheticPictures(atlas, side=64)
     return write_site(
         atlas, pictures, site=site, labels=labels or {}, site_url="", templates=(), other=beside
     )
@@ -575,6 +575,6 @@ def test_command_to_reproduce_names_the_comparison(pair: Pair) -> None:
 
 
 def test_make_atlas_of_the_same_layers_gives_the_same_activations() -> None:
-    """What these tests rest on: only `changed` makes the two differ."""
+    """These tests assume that only `changed` makes the two differ."""
     one, two = make_atlas(name="a"), make_atlas(name="b")
     assert (one.layers[0].stats.activations == two.layers[0].stats.activations).all()

@@ -1,4 +1,4 @@
-"""What stands around every page: links to the neighbours."""
+"""The frame around every page: links to the neighbours."""
 
 from atlas.gallery.pages.frame import Way, ways
 

@@ -52,7 +52,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 def lens_of(atlas: ModelAtlas, image: int) -> Lens:
-    return SyntheticPictures(atlas, view=64).lens(image)
+    return SyntheticPictures(atlas, side=64).lens(image)
 
 
 def pixels(file: Path) -> np.ndarray:
@@ -117,8 +117,8 @@ def test_an_image_that_no_unit_shows_has_its_view_all_the_same(tmp_path: Path) -
     }
     image = next(index for index in range(40) if index not in used)
     build(tmp_path, replace(atlas, lenses=(image,)))
-    view = (tmp_path / f"synthetic/images/{image}.jpg").read_bytes()
-    assert view == SyntheticPictures(atlas, view=64).sample(image)
+    square = (tmp_path / f"synthetic/images/{image}.jpg").read_bytes()
+    assert square == SyntheticPictures(atlas, side=64).sample(image)
 
 
 def test_an_unchanged_rebuild_writes_nothing(tmp_path: Path) -> None:
@@ -184,10 +184,10 @@ def test_success_and_failure_of_the_fooling_are_said(built: Built) -> None:
         words = text(site, f"synthetic/images/{image}.html")
         target = NAMES[fooling.target]
         if image == 2:
-            assert f"not for “{target}”" in words
+            assert f"not as “{target}”" in words
             assert "It did not succeed: after 100 steps" in words
         else:
-            assert f"the picture is taken for “{target}” with 87.5" in words
+            assert f"the picture is predicted as “{target}” with 87.5" in words
         levels = round(fooling.linf * 255)
         assert f"No pixel changed by more than {levels} of 255 levels" in words
         assert data(site, f"synthetic/images/{image}.json")["fooling"]["fooled"] == (image != 2)
@@ -242,12 +242,12 @@ def test_an_image_without_a_finite_score_is_told_so(tmp_path: Path) -> None:
             return replace(lens, predictions=(), saliency=zeros, smoothgrad=zeros, fooling=fooling)
 
     atlas = seen(lenses=(0,))
-    pictures = Overflowing(atlas, view=64)
+    pictures = Overflowing(atlas, side=64)
     write_site(atlas, pictures, site=tmp_path, labels={}, site_url="", templates=[])
     words = text(tmp_path, "synthetic/images/0.html")
     assert "no finite score, so there is no prediction" in words
     assert "has no classifier" not in words
-    assert "is taken for no class at all" in words
+    assert "is predicted as no class at all" in words
     assert check_site(tmp_path) == []
 
 
@@ -257,7 +257,7 @@ def test_a_classifier_without_another_class_has_no_fooling_image(tmp_path: Path)
             return replace(super().lens(image), fooling=None)
 
     atlas = seen(lenses=(0,))
-    pictures = Alone(atlas, view=64)
+    pictures = Alone(atlas, side=64)
     write_site(atlas, pictures, site=tmp_path, labels={}, site_url="", templates=[])
     assert "no other class" in text(tmp_path, "synthetic/images/0.html")
     assert data(tmp_path, "synthetic/images/0.json")["fooling"] is None
@@ -365,7 +365,7 @@ def test_layers_without_maps_and_without_units_are_shown_as_such(tmp_path: Path)
             lens = super().lens(image)
             return replace(lens, maps=(few(lens.maps[1]),))
 
-    pictures = Fewer(atlas, view=64)
+    pictures = Fewer(atlas, side=64)
     write_site(atlas, pictures, site=tmp_path, labels={}, site_url="", templates=[])
     found = data(tmp_path, "synthetic/images/0.json")["layers"]
     assert [len(row["maps"]) for row in found] == [0, 2, 0]
