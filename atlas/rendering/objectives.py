@@ -67,13 +67,12 @@ def company_objective(
         training: (N,) which of the natural images may be used; the others judge the picture.
         weight: of the company.
     """
-    scales = {name: natural_scales(stats, training) for name, stats in natural.items()}
+    seen = {name: statistics_of(stats, training) for name, stats in natural.items()}
+    scales = {name: scale_of(statistics) for name, statistics in seen.items()}
+    distances = {name: scales[name].standardise(seen[name]) for name in seen}
     rows, columns = torch.arange(len(channels)), torch.tensor(channels)
-    answers = scales[layer].standardise(statistics_of(natural[layer], training))[:, columns, 0]
-    targets = {
-        name: company_of(answers, scales[name].standardise(statistics_of(stats, training)))
-        for name, stats in natural.items()
-    }
+    answers = distances[layer][:, columns, 0]
+    targets = {name: company_of(answers, distances[name]) for name in distances}
 
     def value(statistics: Mapping[str, Tensor]) -> Tensor:
         agreement = []
@@ -118,9 +117,8 @@ def statistics_of(stats: LayerStats, chosen: NDArray[np.bool_]) -> Tensor:
     return torch.from_numpy(both * np.where(stats.finite, stats.scale, 0)[:, None])
 
 
-def natural_scales(stats: LayerStats, chosen: NDArray[np.bool_]) -> Scale:
-    """The scale of a layer over the chosen natural images."""
-    statistics = statistics_of(stats, chosen)
+def scale_of(statistics: Tensor) -> Scale:
+    """The scale of a layer's statistics (N, C, 2) over images."""
     spread = statistics.std(0, correction=0)
     return Scale(statistics.mean(0), torch.where(spread > 0, spread, 1.0))
 

@@ -4,8 +4,9 @@
 units are worked out of what it saw when pages are gathered (`evidence.py`), in no time.
 """
 
+import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ..cache.selection import Selection
 from ..cache.store import Store
@@ -86,16 +87,16 @@ def observe_images(work: Work) -> Observation | None:
     found = choose_observer(work.config, work.store.read_network()[0])
     if found is None or work.images.bands.many:
         return None
-    return look_at_samples(work, found, Loaded(work, found))
+    return look_at_samples(work, found, loader(work, found))
 
 
 def observe_pictures(work: Work, observer: ChosenObserver | None, selection: Selection) -> None:
     """Let the observer look at every finished picture of the selection that it has not seen."""
     if observer is None:
         return
-    loaded = Loaded(work, observer)
+    load = loader(work, observer)
     if work.reference is None:
-        look_at_samples(work, observer, loaded)
+        look_at_samples(work, observer, load)
     todo = [
         (layer, recipe, channels)
         for layer in selection.layers
@@ -109,7 +110,7 @@ def observe_pictures(work: Work, observer: ChosenObserver | None, selection: Sel
     for layer, recipe, channels in todo:
         mark = selection.fingerprints[recipe]
         pictures = rendered_pictures(work.store, layer, mark, channels, bar)
-        seen = loaded.observer.look(pictures)
+        seen = load().look(pictures)
         own = pictures_mark(observer.weights_sha256, mark)
         work.store.write_features(layer, own, channels, seen)
     for _ in bar:
@@ -118,32 +119,23 @@ def observe_pictures(work: Work, observer: ChosenObserver | None, selection: Sel
     work.progress.say(f"{observer.title} looked at {count} pictures in {spent:.1f} s")
 
 
-class Loaded:
-    """An observer that is loaded when it is first needed."""
-
-    def __init__(self, work: Work, found: ChosenObserver) -> None:
-        self.work = work
-        self.found = found
-        self.ready: Observer | None = None
-
-    @property
-    def observer(self) -> Observer:
-        """Ready to look."""
-        if self.ready is None:
-            device = tuning.choose_device(self.work.config.device)
-            self.ready = Observer(self.found.load(), device)
-        return self.ready
+def loader(work: Work, found: ChosenObserver) -> Callable[[], Observer]:
+    """Load an observer when it is first called for, and once."""
+    device = tuning.choose_device(work.config.device)
+    return functools.cache(lambda: Observer(found.load(), device))
 
 
-def look_at_samples(work: Work, observer: ChosenObserver, loaded: Loaded) -> Observation:
+def look_at_samples(
+    work: Work, observer: ChosenObserver, load: Callable[[], Observer]
+) -> Observation:
     """What the observer makes of all sample images, from the cache or by looking."""
     count, mark = len(work.store.read_samples().samples), images_mark(observer.weights_sha256)
     known = work.store.observation(count, mark)
     if known is not None:
         return known
-    shape = loaded.observer.info.shape
+    shape = load().info.shape
     pictures = (seen_pictures(work, [image], shape)[0] for image in range(count))
-    seen = loaded.observer.look(work.progress.images(pictures, count, "observer"))
+    seen = load().look(work.progress.images(pictures, count, "observer"))
     work.store.write_features("", mark, range(count), seen)
     return seen
 
