@@ -80,6 +80,8 @@ def stats(layer="conv", channels=4, images=3, seed=0):
         activations=random.normal(size=(images, channels)).astype(np.float16),
         deviations=random.normal(size=(images, channels)).astype(np.float16),
         peaks=random.normal(size=(images, channels)).astype(np.float16),
+        places=random.integers(0, 9, (images, channels)).astype(np.uint8),
+        rows=np.arange(images, dtype=np.int32),
         scale=floats(channels),
         mean=mean,
         std=floats(channels),

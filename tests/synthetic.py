@@ -96,6 +96,8 @@ def layer_stats(info: LayerInfo, images: int) -> LayerStats:
         activations=values.astype(np.float16),
         deviations=(values / 2).astype(np.float16),
         peaks=(values * 3).astype(np.float16),
+        places=random.integers(0, info.height * info.width, values.shape).astype(np.uint16),
+        rows=np.arange(images, dtype=np.int32),
         scale=np.ones(channels, np.float32),
         mean=values.mean(axis=0),
         std=values.std(axis=0),

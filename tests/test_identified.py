@@ -19,7 +19,8 @@ from atlas.models.load import load_model
 from atlas.models.observers import mobilenet, mobilenet_path
 from atlas.network.network import Network
 from atlas.network.observer import Observer
-from atlas.ranking.evidence import PHOTOGRAPHS, Judge, judging_images
+from atlas.ranking.evidence import PHOTOGRAPHS, Judge
+from atlas.records.samples import judging_images
 from atlas.rendering.attempts import render_best
 from atlas.rendering.engine import render
 from atlas.rendering.kinds import Octave

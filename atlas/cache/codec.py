@@ -109,6 +109,13 @@ def stats_to_datasets(stats: LayerStats) -> dict[str, Array]:
     return {name: np.asarray(getattr(stats, name)) for name in names}
 
 
+def stats_from_datasets(layer: str, arrays: Mapping[str, Array]) -> LayerStats:
+    """The statistics of a layer; earlier versions kept all peaks, and not where they are."""
+    images, channels = arrays["peaks"].shape
+    unknown = {"places": np.zeros((0, channels), np.uint8), "rows": np.arange(images, dtype="i4")}
+    return LayerStats(layer=layer, **{**unknown, **arrays})
+
+
 def model_to_json(model: ModelInfo) -> dict[str, Any]:
     """A ModelInfo as JSON takes it; a square input is not named, as in older caches."""
     value = asdict(model)

@@ -23,11 +23,12 @@ from .stream import Stream, held_signals
 
 LAYER_BYTES = 60_000
 UNIT_BYTES = 600
-CHANNEL_BYTES = 20
+CHANNEL_BYTES = 30
+MATRIX_BYTES = 10
 IMAGE_BYTES = 800
 LENS_BYTES = 1_500_000
-"""Upper bounds of what a recipe of a layer, a unit, a channel, a sample image and its lenses take,
-without the pixels of renderings."""
+"""Upper bounds of what a recipe of a layer, a unit, a channel, a channel on an image, an image and
+its lenses take, without the pixels of renderings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +113,14 @@ def predicted_bytes(atlas: ModelAtlas) -> int:
     level 4), runs at 44 MB/s where the rest does 110, and gives the bytes of whichever zlib is
     installed.
     """
-    needed = len(atlas.samples.samples) * IMAGE_BYTES + len(atlas.lenses) * LENS_BYTES
+    images = len(atlas.samples.samples) + len(atlas.natural.samples)
+    needed = images * IMAGE_BYTES + len(atlas.lenses) * LENS_BYTES
+    seen = 0 if atlas.observed is None else atlas.observed.features[:1].nbytes
+    needed += images * seen
     for layer, recipes in shown_layers(atlas):
-        units = len(layer.chosen) * (3 * math.prod(atlas.shape) + UNIT_BYTES)
-        needed += len(recipes) * (units + LAYER_BYTES) + layer.stats.channels * CHANNEL_BYTES
+        units = len(layer.chosen) * (3 * math.prod(atlas.shape) + UNIT_BYTES + seen)
+        channel = CHANNEL_BYTES + images * MATRIX_BYTES
+        needed += len(recipes) * (units + LAYER_BYTES) + layer.stats.channels * channel
     return needed
 
 

@@ -13,7 +13,6 @@ from ..files.names import escape_name, shown
 from ..images.pixels import Pixels, fit, to_pixels
 from ..records.atlas import LayerAtlas, ModelAtlas, Pictures
 from ..records.evidence import NOWHERE
-from ..records.samples import SampleSet
 from ..records.units import CHANGES, Rendering
 from ..shapes import Shape
 from .codec import lenses_to_datasets
@@ -24,6 +23,14 @@ from .export_hdf5 import (
     encode_visible,
     start_digest,
     visible_text,
+)
+from .export_matrices import (
+    feature_rows,
+    image_columns,
+    layer_path,
+    matrices,
+    matrix_rows,
+    natural_columns,
 )
 from .hdf5 import Array, add_dataset
 from .stream import Stream
@@ -83,6 +90,11 @@ class Writer:
         self.written[path] = digest_array(array)
         self.check()
 
+    def columns(self, path: str, arrays: Mapping[str, Array]) -> None:
+        """Write small arrays into a group."""
+        for name, array in arrays.items():
+            self.column(f"{path}/{name}", array)
+
     def images(self, path: str, count: int, size: Shape, drawn: Iterable[Pixels | None]) -> None:
         """Write a stack of pictures, one in memory at a time; None means a black one."""
         dataset = add_pictures(self.file, path, count, size)
@@ -114,7 +126,9 @@ def write_atlas(writer: Writer, atlas: ModelAtlas, pictures: Pictures, version: 
     for layer, recipes in shown_layers(atlas):
         write_layer(writer, layer, recipes, atlas, pictures)
     write_lenses(writer, atlas.lenses, pictures)
-    write_samples(writer, atlas.samples)
+    writer.group("images", {})
+    writer.columns("images", {**image_columns(atlas.samples), "rows": matrix_rows(atlas)})
+    write_natural(writer, atlas)
 
 
 def write_layer(
@@ -129,12 +143,13 @@ def write_layer(
     Layers of one's own network and recipes may be called anything; an escaped name keeps each in
     its group, and the attribute `name` says what it was.
     """
-    path = f"layers/{escape_name(layer.info.name)}"
+    path = layer_path(layer)
     names = ("name", "index", "channels", "height", "width", "type")
     writer.group(path, {name: getattr(layer.info, name) for name in names})
     for name in STATISTICS:
         writer.column(f"{path}/{name}", getattr(layer.stats, name).astype(np.float32))
     writer.column(f"{path}/ranking", padded(layer.ranking, layer.stats.channels))
+    writer.columns(path, matrices(layer.stats))
     write_units(writer, f"{path}/units", recipes[0], atlas, layer, pictures)
     write_examples(writer, f"{path}/examples", layer)
     if recipes[1:]:
@@ -175,8 +190,10 @@ def write_units(
     writer.column(f"{path}/channel", np.array(layer.chosen, np.int32))
     drawn = (draw_unit(row, pictures, atlas) for row in rows)
     writer.images(f"{path}/image", len(rows), atlas.shape, drawn)
-    for name, array in (unit_columns(rows) | evidence_columns(layer, recipe)).items():
-        writer.column(f"{path}/{name}", array)
+    writer.columns(path, unit_columns(rows) | evidence_columns(layer, recipe))
+    if atlas.observed is not None:
+        width = atlas.observed.features.shape[1]
+        writer.column(f"{path}/features", feature_rows(layer, recipe, width))
 
 
 def draw_unit(record: Rendering | None, pictures: Pictures, atlas: ModelAtlas) -> Pixels | None:
@@ -254,8 +271,20 @@ def write_lenses(writer: Writer, images: Sequence[int], pictures: Pictures) -> N
             writer.column(f"lenses/{name}", array)
 
 
-def write_samples(writer: Writer, samples: SampleSet) -> None:
-    """Write names and digests of the sample images, in the order of `image_index`."""
-    writer.group("images", {})
-    writer.column("images/path", encode_visible([sample.name for sample in samples.samples]))
-    writer.column("images/sha256", encode_visible([sample.sha256 for sample in samples.samples]))
+def write_natural(writer: Writer, atlas: ModelAtlas) -> None:
+    """Write what scores are measured against: the images, their activations, the observer's view.
+
+    They are the sample images, or those of a reference.
+    """
+    writer.group("natural", {})
+    writer.columns("natural", image_columns(atlas.natural))
+    if atlas.observed is not None:
+        observer = {name: getattr(atlas.observed, name) for name in ("observer", "weights_sha256")}
+        writer.attributes("natural", observer)
+        writer.column("natural/features", atlas.observed.features)
+        writer.column("natural/widths", np.array(atlas.observed.widths, np.int32))
+    writer.group("natural/layers", {}, ordered=True)
+    for layer, _ in shown_layers(atlas):
+        path = f"natural/{layer_path(layer)}"
+        writer.group(path, {"name": layer.info.name})
+        writer.columns(path, natural_columns(atlas, layer))

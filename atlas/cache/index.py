@@ -46,7 +46,8 @@ class Index:
 
     def outdated(self, block: CacheBlock) -> list[Path]:
         """Earlier blocks in the place of this one."""
-        others = (one for one in self.select(block.kind) if one.first == block.first)
+        place = block.layer, block.first
+        others = (one for one in self.select(block.kind) if (one.layer, one.first) == place)
         return [one.path for one in others if one.path != block.path]
 
     def holds(self, block: CacheBlock) -> bool:

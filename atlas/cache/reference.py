@@ -23,7 +23,7 @@ from ..records.network import CLASSES, ModelInfo
 from ..records.samples import SampleSet
 from ..records.statistics import EXAMPLES, NEIGHBOURS, LayerStats
 from ..shapes import Size, typed
-from .codec import samples_from_json, stats_to_datasets
+from .codec import samples_from_json, stats_from_datasets, stats_to_datasets
 from .hdf5 import SCHEMA, build_block, open_block
 
 KIND = "reference"
@@ -85,6 +85,8 @@ def write_reference(
     for one in stats:
         arrays = stats_to_datasets(one)
         datasets |= {f"{one.layer}/{name}": arrays[name] for name in KEPT}
+        if len(one.rows) < len(one.activations):
+            datasets[f"{one.layer}/rows"] = one.rows
         for name in MATRICES:
             datasets |= in_steps(f"{one.layer}/{name}", arrays[name])
     attributes: dict[str, str | int] = {
@@ -129,7 +131,8 @@ def read_reference(path: Path) -> Reference:
                 )
             stats = {}
             for layer in json.loads(file.attrs["layers"]):
-                arrays = {name: file[layer][name][...] for name in KEPT}
+                known = [name for name in (*KEPT, "rows") if name in file[layer]]
+                arrays = {name: file[layer][name][...] for name in known}
                 matrices = {name: from_steps(file[layer][name]) for name in MATRICES}
                 stats[layer] = without_places(layer, arrays | matrices)
             return Reference(
@@ -187,15 +190,14 @@ def measured_size(attributes: Mapping[str, Any]) -> Size:
 def without_places(layer: str, arrays: Mapping[str, NDArray[Any]]) -> LayerStats:
     """The statistics of a layer with no dataset examples and no neighbours."""
     channels = len(arrays["mean"])
-    return LayerStats(
-        layer=layer,
-        example_image=np.full((channels, EXAMPLES), -1, np.int32),
-        example_activation=np.zeros((channels, EXAMPLES), np.float32),
-        example_box=np.zeros((channels, EXAMPLES, 4), np.int32),
-        neighbours=np.full((channels, NEIGHBOURS), -1, np.int32),
-        correlation=np.zeros((channels, NEIGHBOURS), np.float32),
-        **arrays,
-    )
+    nowhere: dict[str, NDArray[Any]] = {
+        "example_image": np.full((channels, EXAMPLES), -1, np.int32),
+        "example_activation": np.zeros((channels, EXAMPLES), np.float32),
+        "example_box": np.zeros((channels, EXAMPLES, 4), np.int32),
+        "neighbours": np.full((channels, NEIGHBOURS), -1, np.int32),
+        "correlation": np.zeros((channels, NEIGHBOURS), np.float32),
+    }
+    return stats_from_datasets(layer, {**nowhere, **arrays})
 
 
 def packaged_reference(model: str) -> Path | None:

@@ -118,13 +118,18 @@ class Store(Blocks):
     # --- statistics
 
     def write_stats(self, stats: LayerStats) -> None:
-        """Keep the statistics of one layer."""
-        place = f"ranking/{escape_name(stats.layer)}"
-        self.write(place, codec.stats_to_datasets(stats), kind="ranking", layer=stats.layer)
+        """Keep the statistics of one layer, instead of any earlier ones."""
+        place, datasets = f"ranking/{escape_name(stats.layer)}", codec.stats_to_datasets(stats)
+        self.replace(self.write(place, datasets, kind="ranking", layer=stats.layer))
 
     def has_stats(self, layer: str) -> bool:
         """Return whether the statistics of a layer are there."""
         return self._find_stats(layer) is not None
+
+    def has_places(self, layer: str) -> bool:
+        """Return whether they say where each channel peaks on each image."""
+        block = self._find_stats(layer)
+        return block is not None and "places" in self.opened.file(block.path)
 
     def read_stats(self, layer: str) -> LayerStats:
         """The statistics of one layer.
@@ -134,7 +139,7 @@ class Store(Blocks):
         """
         block = self.need(self._find_stats(layer), f"statistics of layer {layer!r}")
         file = self.opened.file(block.path)
-        return LayerStats(layer=layer, **{name: file[name][...] for name in file})
+        return codec.stats_from_datasets(layer, {name: file[name][...] for name in file})
 
     def _find_stats(self, layer: str) -> CacheBlock | None:
         return self.index.find("ranking", lambda block: block.layer == layer)

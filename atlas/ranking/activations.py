@@ -15,6 +15,7 @@ from ..records.network import LayerInfo
 from ..records.statistics import LayerStats, Readout
 from ..shapes import Picture
 from .ranking import channel_statistics
+from .sampling import Sampling, each_by_itself
 
 PASS_BATCH = 16
 """Images a batch; larger ones gain nothing on a CPU and cost memory where layers are wide."""
@@ -70,11 +71,13 @@ def measure_layers(
     Yields:
         The statistics of each layer, in the order of `layers`.
     """
-    yield from statistics(network, layers, observe(network, layers, images).tables)
+    tables = observe(network, layers, images).tables
+    count = len(next(iter(tables.values()), ()))
+    yield from statistics(network, layers, tables, each_by_itself(count))
 
 
 def statistics(
-    network: Network, layers: Sequence[LayerInfo], tables: Tables
+    network: Network, layers: Sequence[LayerInfo], tables: Tables, sampling: Sampling
 ) -> Iterator[LayerStats]:
     """The statistics of each layer, in the order of `layers`, from the tables of a pass."""
     for layer in layers:
@@ -86,6 +89,7 @@ def statistics(
             peaks=table[..., 1],
             places=np.nan_to_num(table[..., 2]).astype(np.int32),
             deviations=table[..., 3],
+            sampling=sampling,
         )
 
 

@@ -15,23 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..records.evidence import NOWHERE, LayerEvidence, Observation, Place
-from ..records.samples import SampleSet
+from ..records.samples import SampleSet, judging_images
 from ..records.statistics import LayerStats
 
 LEAST_JUDGES = 60
 """Distinct judging images below which the places of units are mostly chance."""
 
-JUDGING_SHARE = 3
-"""One of so many images judges; the others may make pictures."""
-
 PHOTOGRAPHS = 9
 """Best images of a unit that are judged as its picture is."""
-
-
-def judging_images(samples: SampleSet) -> NDArray[np.bool_]:
-    """(N,) which images only judge: about a third of the files, by their digests."""
-    digests = [int(sample.sha256[:8], 16) for sample in samples.samples]
-    return np.array([digest % JUDGING_SHARE == 0 for digest in digests], np.bool_)
 
 
 def distinct_judges(samples: SampleSet) -> int:
@@ -119,6 +110,7 @@ def judge_layer(
             recipe: float(np.median([one.ident / live for one in found if one.ident] or [np.nan]))
             for recipe, found in swapped.items()
         },
+        features=pictures,
     )
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ..records.network import LayerInfo
 from ..records.statistics import EXAMPLES, NEIGHBOURS, LayerStats
 from ..shapes import Shape, Size, pair
+from .sampling import Sampling, each_by_itself
 
 SMALLEST_PATCH = 1 / 7
 """Least sides of a dataset example as shares of the input's: smaller ones cannot be read by eye."""
@@ -25,6 +26,7 @@ def channel_statistics(
     peaks: NDArray[np.float32],
     places: NDArray[np.int32],
     deviations: NDArray[np.float32],
+    sampling: Sampling | None = None,
 ) -> LayerStats:
     """Summarise one pass over N images.
 
@@ -35,21 +37,26 @@ def channel_statistics(
         peaks: (N, C) spatial maximum.
         places: (N, C) flat index of the maximum in the H × W map.
         deviations: (N, C) spatial standard deviation.
+        sampling: which images are one file, and whose peaks are kept; None for each, all.
     """
+    sampling = sampling or each_by_itself(len(means))
     finite = np.asarray(np.isfinite(means).all(0) & np.isfinite(peaks).all(0))
     kept = [np.where(finite, matrix, 0) for matrix in (means, deviations, peaks)]
     clean = kept[0]
     largest = np.abs(np.stack(kept)).max((0, 1))
     scale = np.maximum(largest, np.finfo(np.float32).tiny).astype(np.float32)
     matrices = [(matrix / scale).astype(np.float16) for matrix in kept]
-    image, activation, box = dataset_examples(info, input_size, peaks, places, finite)
+    image = best_images(clean, kept[2], finite, sampling.files)
+    activation, box = patches(info, input_size, peaks, places, image)
     neighbours, correlation = correlated_channels(clean, finite)
     wide = clean.astype(np.float64)
     return LayerStats(
         layer=info.name,
         activations=matrices[0],
         deviations=matrices[1],
-        peaks=matrices[2],
+        peaks=matrices[2][sampling.rows],
+        places=places[sampling.rows].astype(np.min_scalar_type(info.height * info.width - 1)),
+        rows=sampling.rows,
         scale=scale,
         mean=wide.mean(0).astype(np.float32),
         std=wide.std(0).astype(np.float32),
@@ -65,31 +72,46 @@ def channel_statistics(
     )
 
 
-def dataset_examples(
+def best_images(
+    means: NDArray[np.float32],
+    peaks: NDArray[np.float32],
+    finite: NDArray[np.bool_],
+    files: NDArray[np.int64],
+) -> NDArray[np.int32]:
+    """(C, K) the images that excite each channel most, best first, one of each file.
+
+    Ordered by the spatial maximum; where a channel saturates, ties go by its mean, then by image.
+    −1 where there are fewer files, or the channel is not finite.
+
+    Args:
+        means, peaks: (N, C) of every channel on every image.
+        finite: (C,) channels that count.
+        files: (N,) equal for images that are parts of one file.
+    """
+    found = np.full((peaks.shape[1], EXAMPLES), -1, np.int32)
+    for channel in np.flatnonzero(finite).tolist():
+        order = np.lexsort((-means[:, channel], -peaks[:, channel]))  # stable
+        first = np.unique(files[order], return_index=True)[1]
+        best = order[np.sort(first)[:EXAMPLES]]
+        found[channel, : len(best)] = best
+    return found
+
+
+def patches(
     info: LayerInfo,
     input_size: Size,
     peaks: NDArray[np.float32],
     places: NDArray[np.int32],
-    finite: NDArray[np.bool_],
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
-    """The K best patches of every channel: one an image, by the spatial maximum, ties by image.
+    images: NDArray[np.int32],
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """The maxima (C, K) of channels on some images (C, K), and the boxes (C, K, 4) around them.
 
-    Returns:
-        Image indices (C, K), activations (C, K) and boxes (C, K, 4); index −1, activation 0 and an
-        empty box where there are fewer images, or the channel is not finite.
+    0 and an empty box where the image is −1.
     """
-    n, channels = peaks.shape
-    best = np.argsort(-np.where(finite, peaks, 0), axis=0, kind="stable")[:EXAMPLES].T  # (C, <=K)
-    column = np.arange(channels)[:, None]
-    image = np.full((channels, EXAMPLES), -1, np.int32)
-    activation = np.zeros((channels, EXAMPLES), np.float32)
-    box = np.zeros((channels, EXAMPLES, 4), np.int32)
-    kept = min(n, EXAMPLES)
-    image[:, :kept] = best
-    activation[:, :kept] = peaks[best, column]
-    box[:, :kept] = patch_boxes(info, input_size, places[best, column])
-    image[~finite], activation[~finite], box[~finite] = -1, 0, 0
-    return image, activation, box
+    column, there = np.arange(len(images))[:, None], images >= 0
+    box = patch_boxes(info, input_size, places[images, column])
+    box[~there] = 0
+    return np.where(there, peaks[images, column], 0).astype(np.float32), box
 
 
 def patch_boxes(info: LayerInfo, input_size: Size, places: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..shapes import Shape, in_proportion
-from .evidence import LayerEvidence
+from .evidence import LayerEvidence, Observation
 from .lens import Lens
 from .network import CLASSES, LayerInfo, ModelInfo
 from .samples import SampleSet
@@ -83,6 +83,7 @@ class ModelAtlas:
         key: the 16 hexadecimal digits of the cache key.
         run: versions, device, command, date.
         shown: the channels that pages show, counted from 0; () where they are colours.
+        observed: what the observer makes of the natural images; None where none judges.
     """
 
     model: ModelInfo
@@ -102,6 +103,7 @@ class ModelAtlas:
     readout: Readout | None = None
     lenses: tuple[int, ...] = ()
     shown: tuple[int, ...] = ()
+    observed: Observation | None = None
 
     @property
     def shape(self) -> Shape:

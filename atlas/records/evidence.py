@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,7 @@ class LayerEvidence:
         pictures: recipe → channel → its place by its picture.
         photographs: channel → its place by its nine best photographs.
         swapped: recipe → median of place ÷ `live` where each picture is judged as another unit's.
+        features: recipe → channel → (D,) what the observer makes of its picture.
     """
 
     observer: str
@@ -62,6 +63,9 @@ class LayerEvidence:
     pictures: Mapping[str, Mapping[int, Place]]
     photographs: Mapping[int, Place]
     swapped: Mapping[str, float]
+    features: Mapping[str, Mapping[int, NDArray[np.float32]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @property
     def chance(self) -> float:

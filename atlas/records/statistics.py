@@ -20,13 +20,16 @@ class LayerStats:
         layer: its name.
         activations: (N, C) float16, activation of each channel on each image, over `scale`.
         deviations: (N, C) float16, spatial standard deviation of its map there, over `scale`.
-        peaks: (N, C) float16, spatial maximum of its map there, over `scale`.
+        peaks: (M, C) float16, spatial maximum of its map on the images of `rows`, over `scale`.
+        places: (M, C) unsigned, flat index of that maximum in the H × W map; (0, C) where a cache
+            or reference does not know it.
+        rows: (M,) int32, the images whose peaks are kept: all, or a fixed sample of very many.
         scale: (C,) float32, so that float16 neither overflows nor loses precision.
         mean, std, max, p99: (C,) float32, of the activation over the images (population std).
         active: (C,) float32, share of images where the channel is above zero anywhere.
         finite: (C,) bool, False where any activation was NaN or infinite; never ranked.
         example_image: (C, K) int32, sample indices of the K best dataset examples, best first; -1
-            where there are fewer than K images.
+            where there are fewer than K files: no two are parts of one file.
         example_activation: (C, K) float32, the channel's spatial maximum on that image.
         example_box: (C, K, 4) int32, y0, x0, y1, x1 in pixels of the network's input.
         neighbours: (C, 5) int32, the channels whose activations correlate most; -1 where none.
@@ -37,6 +40,8 @@ class LayerStats:
     activations: NDArray[np.float16]
     deviations: NDArray[np.float16]
     peaks: NDArray[np.float16]
+    places: NDArray[np.unsignedinteger]
+    rows: NDArray[np.int32]
     scale: NDArray[np.float32]
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
@@ -63,6 +68,12 @@ class LayerStats:
     def over_images(self, channel: int) -> NDArray[np.float32]:
         """The (N,) activations of one channel in the network's own units."""
         values: NDArray[np.float32] = self.activations[:, channel].astype(np.float32)
+        values *= self.scale[channel]
+        return values
+
+    def peaks_over_rows(self, channel: int) -> NDArray[np.float32]:
+        """The (M,) spatial maxima of one channel on the images of `rows`, in its own units."""
+        values: NDArray[np.float32] = self.peaks[:, channel].astype(np.float32)
         values *= self.scale[channel]
         return values
 

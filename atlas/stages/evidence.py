@@ -7,9 +7,9 @@ from ..cache.reference import Reference
 from ..cache.selection import Selection
 from ..cache.store import Store
 from ..gallery.recipes import kind_of
-from ..ranking.evidence import Judge, judge_layer, judging_images
+from ..ranking.evidence import Judge, judge_layer
 from ..records.evidence import LayerEvidence, Observation
-from ..records.samples import SampleSet
+from ..records.samples import SampleSet, judging_images
 from ..records.statistics import LayerStats
 from .observe import images_mark, pictures_mark
 

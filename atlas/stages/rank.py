@@ -16,6 +16,7 @@ from ..network import tuning
 from ..network.network import Network
 from ..ranking.activations import Observed, observe, read_readout, statistics
 from ..ranking.placing import place_by_gradient, unplaced
+from ..ranking.sampling import sampling_of
 from ..records.network import LayerInfo
 from ..records.samples import Sample, SampleSet, SkippedFile
 from ..records.statistics import LayerStats
@@ -31,6 +32,9 @@ SHOWN = "shown"
 """Note of the cache: which channels the squares show, where they are no colours."""
 
 VIEW_BYTES = 30_000
+MATRIX_BYTES = 10
+"""Of an image and channel: mean, deviation and peak, 2 each, and its place, 1 to 4."""
+
 SQUARES_BLOCK = 256
 
 
@@ -44,8 +48,8 @@ def rank_layers(work: Work, layers: Sequence[LayerInfo]) -> dict[str, LayerStats
 
 
 def unranked_layers(work: Work, layers: Sequence[LayerInfo]) -> list[LayerInfo]:
-    """The layers whose statistics a build needs and the cache does not hold."""
-    return [layer for layer in wanted_layers(work, layers) if not work.store.has_stats(layer.name)]
+    """The layers whose statistics a build needs and the cache does not hold whole."""
+    return [layer for layer in wanted_layers(work, layers) if not work.store.has_places(layer.name)]
 
 
 def has_samples(work: Work) -> bool:
@@ -66,7 +70,7 @@ def shown_channels(work: Work) -> tuple[int, ...]:
 def measure(work: Work, layers: Sequence[LayerInfo]) -> None:
     """One pass over the images for all `layers`; keeps statistics, samples and their squares."""
     info, count = work.model().info, len(work.images.items)
-    matrix = 2 * count * sum(layer.channels for layer in layers)
+    matrix = MATRIX_BYTES * count * sum(layer.channels for layer in layers)
     require_free(work.store.folder, matrix + VIEW_BYTES * count)
     device = tuning.choose_device(work.config.device)
     network = Network(work.model(), [layer.name for layer in layers], device)
@@ -84,10 +88,24 @@ def measure(work: Work, layers: Sequence[LayerInfo]) -> None:
         raise InputError("an image changed or vanished while it was read; run the same again")
     keep_squares(work, seen.squares)
     tables = {name: table[kept] for name, table in observed.tables.items()}
-    for one in placed(work, network, list(statistics(network, layers, tables)), layers, kept):
-        work.store.write_stats(one)
+    sampling = sampling_of(samples.samples)
+    if len(sampling.rows) < len(kept):
+        work.progress.say(f"peaks and their places are kept of {len(sampling.rows)} images")
+    found = list(statistics(network, layers, tables, sampling))
+    for one in placed(work, network, found, layers, kept):
+        work.store.write_stats(completed(work, one))
     if not work.store.has("samples"):
         work.store.write_samples(samples)
+
+
+def completed(work: Work, stats: LayerStats) -> LayerStats:
+    """The statistics of a layer; those that an earlier version measured stay, and learn places."""
+    if not work.store.has_stats(stats.layer):
+        return stats
+    known = work.store.read_stats(stats.layer)
+    new = ("places", "rows", "example_image", "example_activation", "example_box")
+    fields = {name: getattr(stats, name) for name in new}
+    return replace(known, peaks=known.peaks[stats.rows], **fields)
 
 
 def placed(

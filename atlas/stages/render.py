@@ -24,8 +24,8 @@ from ..images.pixels import to_pixels
 from ..images.tensors import fit, to_tensor
 from ..network import tuning
 from ..network.network import Network
-from ..ranking.evidence import judging_images
 from ..records.network import LayerInfo
+from ..records.samples import judging_images
 from ..records.statistics import LayerStats
 from ..records.units import Rendering
 from ..rendering.job import Nature

@@ -81,6 +81,7 @@ def gather(store: Store, selection: Selection, failures: Sequence[Rendering]) ->
         key=selection.key,
         run=selection.run,
         shown=selection.shown,
+        observed=evidence.natural,
     )
 
 

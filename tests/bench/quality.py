@@ -27,9 +27,10 @@ from atlas.models.load import Model, load_model
 from atlas.models.observers import choose_observer
 from atlas.network.network import Network
 from atlas.network.observer import Observer
-from atlas.ranking.evidence import Judge, judging_images, of_length_one, standardised
+from atlas.ranking.evidence import Judge, of_length_one, standardised
 from atlas.records.evidence import Place
 from atlas.records.network import LayerInfo
+from atlas.records.samples import judging_images
 from atlas.records.units import Rendering
 from atlas.rendering.job import Nature
 from atlas.rendering.kinds import Recipe

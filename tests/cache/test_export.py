@@ -24,6 +24,7 @@ from atlas.files.names import unescape_name
 from atlas.images.pixels import fit, to_pixels
 from atlas.records.atlas import ModelAtlas
 from atlas.records.evidence import NOWHERE
+from atlas.records.statistics import LayerStats
 from atlas.records.units import Rendering, Unit
 from tests.synthetic import SyntheticPictures, judged, make_atlas
 
@@ -124,6 +125,38 @@ def test_plain_h5py_reads_every_number_of_the_records(tmp_path):
     samples = atlas.samples.samples
     assert found["images/path"]["value"] == [sample.name for sample in samples]
     assert found["images/sha256"]["value"] == [sample.sha256 for sample in samples]
+
+
+def test_matrices_give_back_every_answer_of_every_channel(tmp_path):
+    atlas = small()
+    rows = np.array([1, 4, 7], np.int32)
+
+    def thinned(stats: LayerStats) -> LayerStats:
+        return replace(stats, rows=rows, peaks=stats.peaks[rows], places=stats.places[rows])
+
+    layers = [replace(layer, stats=thinned(layer.stats)) for layer in atlas.layers]
+    with h5py.File(written(tmp_path, replace(atlas, layers=tuple(layers)))) as file:
+        assert file["images/rows"][...].tolist() == [1, 4, 7]
+        assert "judging" in file["images"]
+        for layer in layers:
+            group, stats = file[f"layers/{layer.info.name}"], layer.stats
+            means = group["activations"][...].astype(np.float32) * group["scale"][...]
+            wanted = [[stats.over_images(channel)[row] for channel in range(8)] for row in rows]
+            assert same_numbers(means.tolist(), wanted)
+            peaks = group["peaks"][...].astype(np.float32) * group["scale"][...]
+            assert same_numbers(peaks[:, 3].tolist(), stats.peaks_over_rows(3).tolist())
+            assert np.array_equal(group["places"][...], stats.places)
+            natural = file[f"natural/layers/{layer.info.name}"]
+            assert natural["activations"].shape == (12, 8)
+
+
+def test_a_layer_without_places_has_its_means_and_peaks(tmp_path):
+    atlas = small()
+    first = atlas.layers[0]
+    first = replace(first, stats=replace(first.stats, places=np.zeros((0, 8), np.uint8)))
+    with h5py.File(written(tmp_path, replace(atlas, layers=(first,)))) as file:
+        assert "places" not in file["layers/conv_stem"]
+        assert file["layers/conv_stem/peaks"].shape == (12, 8)
 
 
 def assert_units(found, place, atlas, layer, recipe):
@@ -280,7 +313,7 @@ def test_pictures_carry_the_attributes_of_the_image_specification(tmp_path):
 def test_every_dataset_is_checksummed_and_none_is_compressed(tmp_path):
     written(tmp_path, small())
     datasets = [one for one in json.loads(read_elsewhere(tmp_path)).values() if "dtype" in one]
-    assert len(datasets) == 3 * (5 + 16 + 3) + 2
+    assert len(datasets) == 3 * (5 + 16 + 3 + 4 + 2) + 4 + 3
     assert {(one["checked"], one["compression"]) for one in datasets} == {(True, None)}
 
 
@@ -296,6 +329,24 @@ def test_the_lines_of_the_manual_read_the_file(tmp_path):
     for line, layer in zip(lines, atlas.layers, strict=True):
         assert line.startswith(f"{layer.info.name} {layer.chosen[0]} ")
         assert line.endswith(f"({SIZE}, {SIZE}, 3)")
+
+
+def test_the_manuals_lines_for_labels_find_the_channels_that_answer_most_like_one(tmp_path):
+    atlas = small()
+    path = written(tmp_path, atlas)
+    section = DOCS.read_text("utf-8").partition("### Labels, and tools")[2]
+    program = section.partition("```python\n")[2].partition("```")[0]
+    with h5py.File(path) as file:
+        paths = file["images/path"].asstr()[:]
+    label = paths[3]
+    program = program.replace('"dog"', repr(label)).replace("blocks.5.3", "blocks.0.0")
+    printed = read_elsewhere(tmp_path, program)
+    (layer,) = (one for one in atlas.layers if one.info.name == "blocks.0.0")
+    truth = [label in path for path in paths]
+    wanted = [np.corrcoef(truth, layer.stats.over_images(channel))[0, 1] for channel in range(8)]
+    first = int(printed.strip("[").split()[0])
+    assert first == int(np.argmax(wanted))
+    assert f"{max(wanted):.6f}"[:5] in printed
 
 
 def test_report_counts_layers_units_and_pictures(tmp_path):
@@ -327,7 +378,7 @@ def test_hostile_layer_names_stay_in_their_group_and_come_back(tmp_path):
     atlas = small(names=tuple((name, "Conv2d") for name in names), units=1)
     path = written(tmp_path, atlas)
     with h5py.File(path) as file:
-        assert set(file) == {"layers", "images", "lenses"}
+        assert set(file) == {"layers", "images", "lenses", "natural"}
         assert [layer.attrs["name"] for layer in file["layers"].values()] == names
         assert all(set(layer) == set(file["layers/layers"]) for layer in file["layers"].values())
         back = [unescape_name(name) for name in file["layers"] if "~~" not in name]
@@ -676,7 +727,7 @@ def test_a_flipped_bit_in_any_chunk_is_refused(tmp_path):
     good, places = path.read_bytes(), chunk_places(path)
     with h5py.File(path) as file:
         expected = export.read_back(file)
-    assert len(places) == 5 + 15 + 4 + 3 + 2  # the pictures are four chunks
+    assert len(places) == 5 + 15 + 4 + 3 + 2 + 4 + 2 + 5  # the pictures are four chunks
     assert not is_refused(path, expected)
     for at in places:
         flip(path, at)

@@ -52,6 +52,12 @@ def test_statistics_equal_a_plain_pass_in_float64() -> None:
             np.testing.assert_allclose(
                 stats.example_activation[channel], peaks.values[best, channel], **near
             )
+        places = torch.from_numpy(stats.places.astype(np.int64))[..., None]
+        there = maps.flatten(2).gather(2, places)[..., 0]  # of two equal maxima either will do
+        np.testing.assert_allclose(there, peaks.values, **near)
+        for channel in range(3):
+            kept = stats.peaks_over_rows(channel)
+            np.testing.assert_allclose(kept, peaks.values[:, channel], rtol=2e-3, atol=1e-6)
 
 
 def test_layers_come_in_the_order_asked_for() -> None:

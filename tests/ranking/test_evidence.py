@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from atlas.ranking.evidence import Judge, distinct_judges, judge_layer, judging_images
+from atlas.ranking.evidence import Judge, distinct_judges, judge_layer
 from atlas.records.evidence import Observation, Place
-from atlas.records.samples import Sample, SampleSet
+from atlas.records.samples import Sample, SampleSet, judging_images
 from atlas.records.statistics import LayerStats
 from tests import store_records
 

@@ -7,12 +7,14 @@ import pytest
 from numpy.typing import NDArray
 
 from atlas.ranking.ranking import (
+    best_images,
     channel_statistics,
     correlated_channels,
-    dataset_examples,
     patch_boxes,
+    patches,
     rank_channels,
 )
+from atlas.ranking.sampling import Sampling
 from atlas.records.statistics import EXAMPLES, NEIGHBOURS, LayerStats
 from tests.helpers import layer_info
 
@@ -185,11 +187,41 @@ def test_examples_carry_the_box_of_their_own_image() -> None:
     peaks = np.array([[1, 5], [2, 4]], np.float32)
     places = np.array([[0, 3], [12, 15]], np.int32)
     info = layer_info("a", 2, 4, receptive_field=4)
-    image, activation, box = dataset_examples(info, 16, peaks, places, np.array([True, True]))
+    image = best_images(peaks, peaks, np.array([True, True]), np.arange(2))
+    activation, box = patches(info, 16, peaks, places, image)
     assert image[:, :2].tolist() == [[1, 0], [0, 1]]
     assert activation[:, :2].tolist() == [[2, 1], [5, 4]]
     assert box[0, 0].tolist() == [12, 0, 16, 4], "place 12 is the lower left"
     assert box[1, 0].tolist() == [0, 12, 4, 16], "place 3 is the upper right"
+    assert not activation[:, 2:].any()
+    assert not box[:, 2:].any()
+
+
+def test_a_file_gives_one_patch_however_many_crops_of_it_are_images() -> None:
+    peaks = np.array([[9], [8], [7], [1], [2]], np.float32)
+    files = np.array([0, 0, 0, 3, 3])  # five crops of two photographs
+    image = best_images(peaks, peaks, np.array([True]), files)
+    assert image[0].tolist() == [0, 4, *[-1] * 7]
+
+
+def test_where_a_channel_saturates_the_mean_decides_and_then_the_image() -> None:
+    peaks = np.array([[6], [6], [5], [6]], np.float32)
+    means = np.array([[0.1], [0.3], [9], [0.3]], np.float32)
+    image = best_images(means, peaks, np.array([True]), np.arange(4))
+    assert image[0, :4].tolist() == [1, 3, 0, 2]
+
+
+def test_peaks_are_kept_of_the_rows_and_statistics_are_over_all() -> None:
+    means, peaks = table(5, 6, 3), table(6, 6, 3)
+    places = np.random.default_rng(1).integers(0, 16, (6, 3), np.int32)
+    rows = np.array([1, 4], np.int32)
+    info = layer_info("a", 3, 4)
+    stats = channel_statistics(info, 16, means, peaks, places, means, Sampling(np.arange(6), rows))
+    np.testing.assert_allclose(stats.peaks_over_rows(2), peaks[rows, 2], rtol=1e-3)
+    np.testing.assert_array_equal(stats.places, places[rows])
+    assert stats.places.dtype == np.uint8
+    assert stats.activations.shape == (6, 3)
+    np.testing.assert_allclose(stats.mean, means.mean(0), rtol=1e-5)
 
 
 # --- neighbours ----------------------------------------------------------------------------------

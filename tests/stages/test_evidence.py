@@ -12,8 +12,8 @@ from atlas import pipeline
 from atlas.cache.store import Store
 from atlas.config import Config
 from atlas.progress import Progress
-from atlas.ranking.evidence import judging_images
 from atlas.records.evidence import LayerEvidence, Place
+from atlas.records.samples import judging_images
 from atlas.records.statistics import LayerStats
 from atlas.stages import rank as measuring
 from atlas.stages.evidence import order_recipes
