@@ -143,6 +143,15 @@ class Config:
         "network that had no part in the pictures and judges whether they identify their units; "
         "auto: MobileNetV2 where it is installed",
     )
+    masks: str = one_of("auto", "off").option(
+        "auto",
+        "show on which pixels of its best patches each unit hangs; off: only where the patches are",
+    )
+    circuits: str = one_of("auto", "off").option(
+        "auto",
+        "show which units feed each unit, which ones it feeds, and which classes it raises and "
+        "lowers",
+    )
     size: int = whole(32, 1024, "PX").option(224, "longer side of a rendering in pixels")
     seed: int = whole(0, 2**63 - 1, "INT").option(0, "seed of the whole atlas")
     device: str = text("auto|cpu|cuda|cuda:N|mps").option(

@@ -24,7 +24,9 @@ from .gallery.write import check_site
 from .models.selection import left_out, select_layers
 from .progress import Progress
 from .records.units import Rendering
+from .stages.attribution import attribute_units
 from .stages.choose import choose_units
+from .stages.circuits import trace_circuits
 from .stages.forecast import as_text, forecast
 from .stages.look import look_at_images
 from .stages.merge import merge_cache
@@ -46,7 +48,7 @@ class Made:
         store: its results, to read.
         selection: what it is to show.
         failures: renderings that failed.
-        left_out: how many images could not be looked at and how many kinds of pages are missing.
+        left_out: how many units and images could not be explained, and kinds of pages are missing.
     """
 
     store: Store
@@ -75,11 +77,13 @@ def make_atlas(config: Config, progress: Progress, network: nn.Module | None = N
         chosen = choose_units(work, stats)
         recipes = choose_recipes(work)
         observer = find_observer(work)
-        selection = select(work, recipes, layers, chosen, observer)
+        selection = select(work, recipes, layers, stats, chosen, observer)
         failures = render_units(work, recipes, layers, stats, chosen)
         observe_pictures(work, observer, selection)
-        unseen = look_at_images(work, layers)
-        left_out = unseen + write_pages(work.store, selection, failures, config, progress)
+        left_out = attribute_units(work, layers, stats, chosen)
+        left_out += trace_circuits(work, layers, stats, chosen)
+        left_out += look_at_images(work, layers)
+        left_out += write_pages(work.store, selection, failures, config, progress)
         return Made(store=work.store, selection=selection, failures=failures, left_out=left_out)
 
 
@@ -111,11 +115,13 @@ def render(config: Config, progress: Progress) -> int:
         chosen = choose_units(work, stats)
         recipes = choose_recipes(work)
         observer = find_observer(work)
-        selection = select(work, recipes, layers, chosen, observer)
+        selection = select(work, recipes, layers, stats, chosen, observer)
         failures = render_units(work, recipes, layers, stats, chosen)
         observe_pictures(work, observer, selection)
-        unseen = look_at_images(work, layers)
-    return 1 if failures or unseen else 0
+        left_out = attribute_units(work, layers, stats, chosen)
+        left_out += trace_circuits(work, layers, stats, chosen)
+        left_out += look_at_images(work, layers)
+    return 1 if failures or left_out else 0
 
 
 def plan(config: Config, progress: Progress) -> int:

@@ -51,6 +51,19 @@ class Progress:
         self.say(f"lenses: {total} images, {(time.perf_counter() - began) / total:.1f} s each")
 
     @contextmanager
+    def attribution(self, what: str, total: int, cost: float) -> Iterator[Callable[[float], None]]:
+        """Show a bar over `total` units; yields what is to be told which part of `cost` is done."""
+        began, layout = time.perf_counter(), "{desc} |{bar}| {percentage:3.0f}% {remaining}"
+        with tqdm(total=cost, desc=what, bar_format=layout, disable=not self.terminal) as bar:
+
+            def explained(part: float) -> None:
+                bar.update(part)
+
+            yield explained
+        spent = time.perf_counter() - began
+        self.say(f"{what}: {total} units, {spent / total:.2f} s each")
+
+    @contextmanager
     def units(self, total: int, cost: float) -> Iterator[None]:
         """Show a bar over `total` units whose costs add up to `cost` (any unit of work)."""
         self._total, done = total, self.safe_units

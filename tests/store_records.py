@@ -7,6 +7,8 @@ import numpy as np
 from atlas.cache.selection import Selection
 from atlas.cache.store import Store
 from atlas.records.atlas import RunInfo
+from atlas.records.attribution import UnitMasks
+from atlas.records.circuits import NO_KERNEL, Circuit, Link
 from atlas.records.lens import FeatureMaps, FoolingImage, Lens, Prediction
 from atlas.records.network import LayerInfo, ModelInfo
 from atlas.records.samples import Sample, SampleSet, SkippedFile
@@ -167,6 +169,40 @@ def lens(image=0, layers=("conv", "läyer/1"), classifier=True):
     )
 
 
+def masks(channel=0, examples=9, height=7, width=5):
+    """Masks whose numbers depend on the channel only; those without an example are NaN."""
+    random = np.random.default_rng(channel)
+    patch, keep = (random.random(9).astype(np.float32) for _ in range(2))
+    patch[examples:] = keep[examples:] = np.nan
+    shape = (examples, height, width) if examples else (0, 0, 0)
+    pixels = random.integers(0, 256, shape, np.uint8)
+    return UnitMasks(channel=channel, patch=patch, keep=keep, masks=pixels)
+
+
+def circuit(channel=0, links=2):
+    """A circuit whose numbers depend on the channel only; the last link has a kernel."""
+    random = np.random.default_rng(channel)
+    found = [
+        Link(
+            layer="läyer/1",
+            channel=place,
+            effect=float(random.normal()),
+            change=float(random.normal()) if place else np.nan,
+            kernel=random.random((3, 2 + place), np.float32) if place else NO_KERNEL,
+        )
+        for place in range(links)
+    ]
+    reasons = {} if links else {"fed_by": "the image", "feeds": "nöthing", "classes": "none"}
+    return Circuit(
+        channel=channel,
+        images=tuple(range(channel)),
+        activation=float(random.normal()),
+        error=1e-7 if links else np.nan,
+        links={"fed_by": tuple(found), "feeds": (), "classes": tuple(found[1:])},
+        reasons=reasons,
+    )
+
+
 def same(one, two):
     """Return whether two records are equal bit for bit, NaN and types included."""
     if is_dataclass(one):
@@ -176,6 +212,8 @@ def same(one, two):
         )
     if isinstance(one, np.ndarray):
         return (one.dtype, one.shape, one.tobytes()) == (two.dtype, two.shape, two.tobytes())
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(same(one[key], two[key]) for key in one)
     if isinstance(one, tuple):
         return len(one) == len(two) and all(map(same, one, two))
     return type(one) is type(two) and (one == two or (one != one and two != two))
@@ -193,6 +231,9 @@ def fill(opened):
     opened.write_renderings(2, 2, FINGERPRINT, [rendering(3)], RUN)
     opened.write_readout(READOUT)
     opened.write_lenses(0, 2, FINGERPRINT, [lens(0), lens(2)])
+    opened.write_masks("conv", FINGERPRINT, [masks(2), masks(0, examples=3)])
+    opened.write_masks("conv", FINGERPRINT, [masks(3, examples=0)])
+    opened.write_circuits("conv", FINGERPRINT, [circuit(2), circuit(3, links=0)])
 
 
 def tree(folder):

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.records.atlas import LayerAtlas, ModelAtlas, RunInfo
+from atlas.records.attribution import NO_MASKS, UnitMasks
+from atlas.records.circuits import NO_KERNEL, Circuit, Kind, Link
 from atlas.records.evidence import NOWHERE, LayerEvidence, Place
 from atlas.records.lens import FeatureMaps, FoolingImage, Lens, Prediction
 from atlas.records.network import CLASSES, LayerInfo, ModelInfo
@@ -427,6 +429,12 @@ class SyntheticPictures:
         """The square of a sample image."""
         return square_of(index, self.side)
 
+    def masks(self, unit: Unit) -> UnitMasks:
+        """The masks of a unit: discs, each somewhere else in its patch."""
+        (known,) = (one.masks[unit.channel] for one in self.layers if one.info.name == unit.layer)
+        examples = int(np.isfinite(known.patch).sum())
+        return replace(known, masks=discs(unit, examples))
+
     def lens(self, image: int) -> Lens:
         """Return a lens record of a sample image; without class names it has no classifier."""
         classes = len(self.atlas.model.class_names)
@@ -450,6 +458,82 @@ class SyntheticPictures:
             fooling=fooling_image(self.sample(image), image, classes, seen),
             maps=maps,
         )
+
+
+def discs(unit: Unit, count: int) -> NDArray[np.uint8]:
+    """Masks (count, 112, 112) of a unit."""
+    random = generator("masks", unit)
+    rows, columns = np.mgrid[:112, :112]
+    centres = random.uniform(20, 92, (count, 2, 1, 1))
+    squares = (rows - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2
+    return np.rint(255 * np.exp(-squares / 600)).astype(np.uint8)
+
+
+def masked(atlas: ModelAtlas) -> ModelAtlas:
+    """The atlas with masks of every chosen unit, PATCH around .7 and KEEP around .5."""
+
+    def of_layer(layer: LayerAtlas) -> LayerAtlas:
+        found = {}
+        for channel in layer.chosen:
+            random = generator("kept", layer.info.name, channel)
+            shares = random.uniform(0.3, 0.9, (2, 9)).astype(np.float32)
+            shares[:, layer.stats.example_image[channel] < 0] = nan
+            found[channel] = UnitMasks(
+                channel=channel, patch=shares[0], keep=shares[1] / 2, masks=NO_MASKS
+            )
+        return replace(layer, masks=found)
+
+    return replace(atlas, layers=tuple(map(of_layer, atlas.layers)))
+
+
+def wired(atlas: ModelAtlas) -> ModelAtlas:
+    """The atlas with circuits of every chosen unit; the first layer is fed by the image alone.
+
+    The last channel of every layer is fed by one with a kernel of 3 × 3 weights.
+    """
+    names = [layer.info.name for layer in atlas.layers]
+
+    def of_layer(layer: LayerAtlas) -> LayerAtlas:
+        place = names.index(layer.info.name)
+        found = {}
+        for channel in layer.chosen:
+            links: dict[Kind, tuple[Link, ...]] = {
+                "fed_by": links_of(names[place - 1], channel) if place else (),
+                "feeds": links_of(names[place + 1], channel) if place + 1 < len(names) else (),
+                "classes": links_of(CLASSES, channel) if atlas.model.class_names else (),
+            }
+            reasons: dict[Kind, str] = {
+                kind: "nothing to see" for kind, some in links.items() if not some
+            }
+            found[channel] = Circuit(
+                channel=channel,
+                images=(0, 2),
+                activation=3.0,
+                error=0.0 if place else nan,
+                links=links,
+                reasons=reasons,
+            )
+        return replace(layer, circuits=found)
+
+    return replace(atlas, layers=tuple(map(of_layer, atlas.layers)))
+
+
+def links_of(layer: str, channel: int) -> tuple[Link, ...]:
+    """Ten links, five that raise and five that lower, the first three of each checked."""
+    random = generator("links", layer, channel)
+    kernel = random.normal(size=(3, 3)).astype(np.float32)
+    sizes = [5.0, 4.0, 3.0, 2.0, 1.0, -1.0, -2.0, -3.0, -4.0, -5.0]
+    return tuple(
+        Link(
+            layer=layer,
+            channel=other,
+            effect=size,
+            change=nan if abs(size) < 3 else size + float(random.normal(0, 0.1)),
+            product=nan if layer == CLASSES else 2 * size,
+            kernel=kernel if abs(size) == 5 else NO_KERNEL,
+        )
+        for other, size in enumerate(sizes)
+    )
 
 
 STUBBORN = 3

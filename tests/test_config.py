@@ -34,6 +34,8 @@ GOOD: dict[str, tuple[str, object]] = {
     "class_names": ("names.txt", "names.txt"),
     "compare": ("epoch 1", "epoch 1"),
     "observer": ("timm/resnet18", "timm/resnet18"),
+    "masks": ("off", "off"),
+    "circuits": ("off", "off"),
     "reference": ("none", "none"),
     "save_reference": ("out.h5", "out.h5"),
     "size": ("128", 128),

@@ -24,12 +24,13 @@ ARROWS = {
     "ranking": ("images", "models", "network"),
     "rendering": ("files", "images", "network", "ranking"),
     "lenses": ("files", "images", "network", "ranking"),
+    "attribution": ("files", "images", "network", "ranking"),
     "gallery": ("files", "images", "ranking"),
     "cache": ("files", "images"),
     "workers": ("images", "models", "network", "rendering"),
     "stages": (
-        *("cache", "files", "gallery", "images", "lenses", "models", "network", "ranking"),
-        *("rendering", "workers"),
+        *("attribution", "cache", "files", "gallery", "images", "lenses", "models", "network"),
+        *("ranking", "rendering", "workers"),
     ),
     "notebook": (
         *("cache", "gallery", "images", "models", "network", "pipeline", "ranking", "stages"),

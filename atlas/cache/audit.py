@@ -19,7 +19,16 @@ from .folder import QUARANTINE, Problem, read_key
 from .hdf5 import SCHEMA, open_block
 
 Kind = Literal[
-    "network", "samples", "images", "ranking", "renderings", "readout", "lenses", "features"
+    "network",
+    "samples",
+    "images",
+    "ranking",
+    "renderings",
+    "readout",
+    "lenses",
+    "features",
+    "masks",
+    "circuits",
 ]
 
 PLACES: dict[Kind, re.Pattern[str]] = {
@@ -31,18 +40,26 @@ PLACES: dict[Kind, re.Pattern[str]] = {
     "readout": re.compile(r"readout\.([0-9a-f]{12})\.h5"),
     "lenses": re.compile(r"lenses/\d+-\d+\.([0-9a-f]{12})\.h5"),
     "features": re.compile(r"features/[^/]+/\d+-\d+\.([0-9a-f]{12})\.h5"),
+    "masks": re.compile(r"masks/[^/]+/\d+-\d+\.([0-9a-f]{12})\.h5"),
+    "circuits": re.compile(r"circuits/[^/]+/\d+-\d+\.([0-9a-f]{12})\.h5"),
 }
 """Paths of files of each kind, relative to the key folder, with the digest in the name."""
 
-FOLDERS = ("images", "ranking", "renderings", "lenses", "features")
+FOLDERS = ("images", "ranking", "renderings", "lenses", "features", "masks", "circuits")
 """Folders of results inside a key folder."""
 
-NESTED = ("renderings", "features")
+NESTED = ("renderings", "features", "masks", "circuits")
 """Those with a folder for each layer."""
 
 SIDECAR = re.compile(r"renderings/[^/]+/\d+-\d+\.[0-9a-f]{12}\.json")
 NOTE = re.compile(r"[a-z]+\.json")
-ROWS: dict[Kind, str] = {"renderings": "channel", "lenses": "image", "features": "row"}
+ROWS: dict[Kind, str] = {
+    "renderings": "channel",
+    "lenses": "image",
+    "features": "row",
+    "masks": "channel",
+    "circuits": "channel",
+}
 """The column that says what each row of a block is about."""
 
 
@@ -53,10 +70,10 @@ class CacheBlock:
     Attributes:
         path: its name, which ends in the digest of its bytes.
         kind: what it holds.
-        layer, fingerprint: of rankings, renderings, lenses and features, else "".
+        layer, fingerprint: of whatever is of one layer or made by settings, else "".
         first, last: sample indices or rank positions, else 0.
-        channels: of a rendering block, by row; of a block of lenses, the images; of features, the
-            channels or images that they are of.
+        channels: of renderings, masks and circuits, by row; of a block of lenses, the images; of
+            features, the channels or images that they are of.
     """
 
     path: Path

@@ -13,6 +13,8 @@ bytes: what differs between runs (seconds, device, versions) is in a sidecar bes
     readout.<sha12>.h5                                  which channels raise which class
     renderings/<layer>/<first>-<last>.<sha12>.h5        renderings of some ranks, and .json sidecars
     features/<layer>/<first>-<last>.<sha12>.h5          what an observer sees of pictures or images
+    masks/<layer>/<first>-<last>.<sha12>.h5             the pixels that peaks of units depend on
+    circuits/<layer>/<first>-<last>.<sha12>.h5          what units feed, and what feeds them
     lenses/<first>-<last>.<sha12>.h5                    what the network makes of some sample images
     quarantine/                                         what was damaged or foreign
 """

@@ -16,6 +16,7 @@ from ..errors import CacheError, one_line
 from ..files.files import cannot, replacing, require_free
 from ..files.names import shown
 from ..records.atlas import ModelAtlas, Pictures
+from .export_attribution import masks_bytes
 from .export_contents import Writer, shown_layers, write_atlas
 from .export_hdf5 import new_file, read_back
 from .hdf5 import open_block
@@ -120,6 +121,7 @@ def predicted_bytes(atlas: ModelAtlas) -> int:
     for layer, recipes in shown_layers(atlas):
         units = len(layer.chosen) * (3 * math.prod(atlas.shape) + UNIT_BYTES + seen)
         channel = CHANNEL_BYTES + images * MATRIX_BYTES
+        needed += masks_bytes(layer)
         needed += len(recipes) * (units + LAYER_BYTES) + layer.stats.channels * channel
     return needed
 

@@ -12,10 +12,13 @@ from ..errors import CacheError, one_line
 from ..files.names import escape_name, shown
 from ..images.pixels import Pixels, fit, to_pixels
 from ..records.atlas import LayerAtlas, ModelAtlas, Pictures
+from ..records.circuits import Circuit
 from ..records.evidence import NOWHERE
 from ..records.units import CHANGES, Rendering
 from ..shapes import Shape
 from .codec import lenses_to_datasets
+from .export_attribution import write_masks
+from .export_circuits import circuit_columns, link_columns, shown_circuits
 from .export_hdf5 import (
     add_group,
     add_pictures,
@@ -152,6 +155,8 @@ def write_layer(
     writer.columns(path, matrices(layer.stats))
     write_units(writer, f"{path}/units", recipes[0], atlas, layer, pictures)
     write_examples(writer, f"{path}/examples", layer)
+    write_masks(writer, f"{path}/examples", layer, pictures)
+    write_circuits(writer, f"{path}/circuits", shown_circuits(layer))
     if recipes[1:]:
         writer.group(f"{path}/recipes", {}, ordered=True)
     for recipe in recipes[1:]:
@@ -166,6 +171,17 @@ def write_examples(writer: Writer, path: str, layer: LayerAtlas) -> None:
     writer.column(f"{path}/image_index", stats.example_image[chosen].astype(np.int32))
     writer.column(f"{path}/activation", stats.example_activation[chosen].astype(np.float32))
     writer.column(f"{path}/box", stats.example_box[chosen].astype(np.int32))
+
+
+def write_circuits(writer: Writer, path: str, circuits: Sequence[Circuit]) -> None:
+    """Write what surrounds the chosen units, where that is shown."""
+    if not circuits:
+        return
+    groups = {path: circuit_columns(circuits), f"{path}/links": link_columns(circuits)}
+    for group, columns in groups.items():
+        writer.group(group, {})
+        for name, array in columns.items():
+            writer.column(f"{group}/{name}", array)
 
 
 def padded(ranking: Array, channels: int) -> Array:

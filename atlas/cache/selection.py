@@ -5,7 +5,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Selection:
         reference: file of the images that scores are measured against; "" for the sample images.
         observer, observer_sha256: title and weights of the network that judges the pictures; ""
             where none does.
+        masks, circuits: layer → what its masks and its circuits depend on; {} where none are shown.
         rank, size, seed, compare: the options of these names.
         shown: the channels that pages show, counted from 0; () where they are colours.
         run: the first one that asked for exactly this.
@@ -62,6 +63,8 @@ class Selection:
     compare: str = ""
     class_names: tuple[str, ...] = ()
     shown: tuple[int, ...] = ()
+    masks: Mapping[str, str] = field(default_factory=dict)
+    circuits: Mapping[str, str] = field(default_factory=dict)
     schema: int = SELECTION_SCHEMA
 
 

@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 from ..files.digests import canonical_json
 from ..files.names import escape_name
 from ..records.atlas import Pictures, RunInfo
+from ..records.attribution import UnitMasks
+from ..records.circuits import Circuit
 from ..records.evidence import Observation
 from ..records.lens import Lens
 from ..records.network import LayerInfo, ModelInfo
 from ..records.samples import SampleSet
 from ..records.statistics import LayerStats, Readout
 from ..records.units import Rendering, Unit
-from . import codec
-from .audit import CacheBlock
+from . import codec, codec_attribution, codec_circuits
+from .audit import CacheBlock, Kind
 from .blocks import Blocks, read_bytes
 from .hdf5 import SCHEMA, Array
 from .opened import encode_sidecar, read_seconds
@@ -225,7 +227,7 @@ class Store(Blocks):
     def features(self, layer: str, fingerprint: str) -> dict[int, NDArray[np.float32]]:
         """Channel or image → (D,) what the observer makes of it; empty where it never looked."""
         found: dict[int, NDArray[np.float32]] = {}
-        for block in self._seen(layer, fingerprint):
+        for block in self._of_layer("features", layer, fingerprint):
             features = self.opened.file(block.path)["features"][...]
             found |= dict(zip(block.channels, features, strict=True))
         return found
@@ -240,7 +242,7 @@ class Store(Blocks):
         found = self.features("", fingerprint)
         if set(found) < set(range(count)):
             return None
-        file = self.opened.file(self._seen("", fingerprint)[0].path)
+        file = self.opened.file(self._of_layer("features", "", fingerprint)[0].path)
         return Observation(
             observer=str(file.attrs["observer"]),
             weights_sha256=str(file.attrs["weights_sha256"]),
@@ -248,8 +250,68 @@ class Store(Blocks):
             features=np.stack([found[image] for image in range(count)]),
         )
 
-    def _seen(self, layer: str, fingerprint: str) -> list[CacheBlock]:
-        return [one for one in self.index.select("features", fingerprint) if one.layer == layer]
+    def _of_layer(self, kind: Kind, layer: str, fingerprint: str) -> list[CacheBlock]:
+        return [one for one in self.index.select(kind, fingerprint) if one.layer == layer]
+
+    # --- what peaks depend on
+
+    def write_masks(self, layer: str, fingerprint: str, found: Sequence[UnitMasks]) -> None:
+        """Keep the pixels that the peaks of some units of a layer depend on.
+
+        Args:
+            layer: of the units.
+            fingerprint: of everything that decides them.
+            found: at least one.
+        """
+        channels = [one.channel for one in found]
+        place = f"masks/{escape_name(layer)}/{min(channels)}-{max(channels)}"
+        datasets = codec_attribution.masks_to_datasets(found)
+        self.write(place, datasets, kind="masks", layer=layer, fingerprint=fingerprint)
+
+    def masks(self, layer: str, fingerprint: str) -> dict[int, UnitMasks]:
+        """Channel → what its peaks depend on, without pixels."""
+        found: dict[int, UnitMasks] = {}
+        for block in self._of_layer("masks", layer, fingerprint):
+            found |= codec_attribution.read_numbers(self.opened.file(block.path))
+        return found
+
+    def unit_masks(self, unit: Unit, fingerprint: str) -> UnitMasks:
+        """What the peaks of one unit depend on, with pixels.
+
+        Raises:
+            CacheError: it was never found out.
+        """
+        holding = [
+            block
+            for block in self._of_layer("masks", unit.layer, fingerprint)
+            if unit.channel in block.channels
+        ]
+        block = self.need(holding[-1] if holding else None, f"masks of {unit}")
+        row = block.channels.index(unit.channel)
+        return codec_attribution.read_masks(self.opened.file(block.path), row)
+
+    # --- circuits
+
+    def write_circuits(self, layer: str, fingerprint: str, found: Sequence[Circuit]) -> None:
+        """Keep what surrounds some units of a layer.
+
+        Args:
+            layer: of the units.
+            fingerprint: of everything that decides it.
+            found: at least one.
+        """
+        channels = [one.channel for one in found]
+        place = f"circuits/{escape_name(layer)}/{min(channels)}-{max(channels)}"
+        datasets = codec_circuits.circuits_to_datasets(found)
+        self.write(place, datasets, kind="circuits", layer=layer, fingerprint=fingerprint)
+
+    def circuits(self, layer: str, fingerprint: str) -> dict[int, Circuit]:
+        """Channel → what surrounds it."""
+        return {
+            one.channel: one
+            for block in self._of_layer("circuits", layer, fingerprint)
+            for one in codec_circuits.read_circuits(self.opened.file(block.path))
+        }
 
     # --- renderings
 
@@ -317,14 +379,20 @@ class Store(Blocks):
             snapshots=codec.unpad(file["snapshots"][row], columns["snapshots_shape"][row]),
         )
 
-    def pictures(self, fingerprints: Mapping[str, str], lenses: str = "") -> Pictures:
+    def pictures(
+        self,
+        fingerprints: Mapping[str, str],
+        lenses: str = "",
+        masks: Mapping[str, str] | None = None,
+    ) -> Pictures:
         """Return the source from which pages read pixels.
 
         Args:
             fingerprints: recipe name → fingerprint of its renderings.
             lenses: fingerprint of the lenses.
+            masks: layer → fingerprint of its masks.
         """
-        return StorePictures(self, dict(fingerprints), lenses)
+        return StorePictures(self, dict(fingerprints), lenses, dict(masks or {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +402,7 @@ class StorePictures:
     store: Store
     fingerprints: Mapping[str, str]
     lenses: str
+    marks: Mapping[str, str]
 
     def rendering(self, unit: Unit, recipe: str) -> Rendering:
         """The rendering of a unit with its pixels, as `Store.rendering` finds it."""
@@ -346,3 +415,7 @@ class StorePictures:
     def lens(self, image: int) -> Lens:
         """Return the results of all lenses on a sample image, as `Store.lens` finds them."""
         return self.store.lens(image, self.lenses)
+
+    def masks(self, unit: Unit) -> UnitMasks:
+        """The pixels that the peaks of a unit depend on, as `Store.unit_masks` finds them."""
+        return self.store.unit_masks(unit, self.marks[unit.layer])

@@ -22,7 +22,7 @@ A layer's grid shows sheets, not a file a unit: for 1,024 lazily loaded thumbnai
 120 files at once, and for all of them without script; for sheets it asks for 4, and for 32.
 """
 
-RECIPE_TAKEN = re.compile(r"t|[op]\d+")
+RECIPE_TAKEN = re.compile(r"t|masks|[op]\d+")
 """Endings of picture names that mean something else than a recipe."""
 
 
@@ -62,6 +62,11 @@ def snapshot(channel: int, suffix: str, octave: int) -> str:
 def patch(channel: int, place: int) -> str:
     """The dataset example of a unit at a place, counted from 1, the best."""
     return f"img/{channel}.p{place}.jpg"
+
+
+def masks(channel: int) -> str:
+    """The masks of a unit's dataset examples, nine in one picture."""
+    return f"img/{channel}.masks.jpg"
 
 
 def sheet(number: int, suffix: str = "") -> str:

@@ -7,6 +7,7 @@ markup of one `<svg>` element whose `aria-label` says in words what it shows.
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -23,12 +24,15 @@ MARGIN, SPAN = 8, WIDTH - 16
 
 BINS = 40
 
+LETTER = 7
+"""Width of a letter of a chart."""
 
-def svg(width: float, height: float, kind: str, label: str, body: str) -> str:
-    """An `<svg>` that scales with its column and reads as one picture."""
+
+def svg(width: float, height: float, kind: str, label: str, body: str, role: str = "img") -> str:
+    """An `<svg>` that scales with its column and reads as one picture, or as a group of links."""
     return (
         f'<svg class="chart {kind}" viewBox="0 0 {coordinate(width)} {coordinate(height)}" '
-        f'width="{coordinate(width)}" height="{coordinate(height)}" role="img" '
+        f'width="{coordinate(width)}" height="{coordinate(height)}" role="{role}" '
         f'aria-label="{text(label)}">{body}</svg>'
     )
 
@@ -124,6 +128,80 @@ def activation_histogram(
     label = f"Activations of {len(finite)} natural images from {number(float(finite.min()))} to "
     label += number(float(finite.max())) + (f"; rendering {said}" if said else "")
     return histogram(counts, (low, high), marks, axis_name, label)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """Values up to one and above that of the next interval, as a histogram shows them.
+
+    Attributes:
+        name: short, above the bars.
+        label: in words.
+        link: where they lead.
+        value: the largest of them.
+    """
+
+    name: str
+    label: str
+    link: str
+    value: float
+
+
+def interval_histogram(
+    values: NDArray[np.float32], intervals: Sequence[Interval], axis_name: str
+) -> str:
+    """Draw a histogram whose bars link to something about their interval.
+
+    A bar with values of several intervals leads to the one that most of them are in.
+
+    Args:
+        values: (N,) finite, N > 0.
+        intervals: the highest first; the first one begins at the maximum of the values.
+        axis_name: what the values are.
+    """
+    low, high = float(values.min()), float(values.max())
+    ends = (low, high) if high > low else (low - 0.5, low + 0.5)
+    borders = np.array([one.value for one in reversed(intervals)], np.float32)
+    owner = len(intervals) - 1 - np.searchsorted(borders, values)
+    place = np.clip((values - ends[0]) / (ends[1] - ends[0]) * BINS, 0, BINS - 1).astype(int)
+    shape = len(intervals), BINS
+    table = np.bincount(owner * BINS + place, minlength=shape[0] * BINS).reshape(shape)
+    counts, owned = table.sum(0), table.argmax(0) == np.arange(len(intervals))[:, None]
+    body = "".join(
+        interval_link(one, np.where(own, counts, 0), int(counts.max()))
+        for one, own in zip(intervals, owned, strict=True)
+    )
+    body += axis(number(ends[0]), number(ends[1]))
+    body += label_at(WIDTH / 2, HEIGHT - 2, "tick", axis_name)
+    label = f"Histogram of {len(values)} values from {number(low)} to {number(high)}: {axis_name}"
+    return svg(WIDTH, HEIGHT, "histogram", label, body, "group")
+
+
+def interval_link(interval: Interval, counts: NDArray[np.int64], largest: int) -> str:
+    """The bars of an interval as a link, its name above them where there is room; "" without any.
+
+    Args:
+        interval: the interval.
+        counts: of each bar, 0 for those of other intervals.
+        largest: count of the tallest bar of all.
+    """
+    filled = np.flatnonzero(counts)
+    if not len(filled):
+        return ""
+    step = SPAN / BINS
+    left, right = (MARGIN + step * end for end in (filled[0], filled[-1] + 1))
+    tall = (FLOOR - 22) * np.log1p(counts) / math.log1p(largest)
+    bars = "".join(
+        f"M{coordinate(MARGIN + place * step)} {FLOOR}v-{coordinate(max(2.0, tall[place]))}"
+        f"h{coordinate(step - 1)}V{FLOOR}"
+        for place in filled.tolist()
+    )
+    room = f"M{coordinate(left)} 0H{coordinate(right)}V{FLOOR}H{coordinate(left)}"
+    body = f'<path class="room" d="{room}"/><path d="{bars}"/>'
+    if right - left > LETTER * len(interval.name):
+        body += label_at((left + right) / 2, 12, "tick", interval.name)
+    address = f'href="{escape(interval.link)}" aria-label="{text(interval.label)}"'
+    return f"<a {address}>{body}</a>"
 
 
 REACH_EDGES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, math.inf)

@@ -5,16 +5,25 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..images.pixels import Pixels, encode, to_pixels
 from ..ranking.classes import class_name
+from ..ranking.matching import Counterpart
+from ..ranking.similar import order_alike
 from ..records.atlas import LayerAtlas, ModelAtlas, Pictures
+from ..records.attribution import NO_MASKS, median, no_masks
 from ..records.network import CLASSES
 from ..records.units import Rendering, Unit
 from ..shapes import Size
 from . import addresses, sheets
+from .circuit_views import CircuitView, PatchView, circuit_view
+from .draw_masks import MASKS, masks_sheet
+from .draw_spectrum import SpectrumSource
 from .tree import Tree
 from .views import Example, LayerView, Neighbour, Picture, Shot, UnitView, judged
 
@@ -46,6 +55,8 @@ class Source:
         renderings: of each its record, and the same with pixels; the one that leads first.
         images, boxes, squares: where it is excited most, best first: indices of sample images, the
             parts of them that excite it, and the images.
+        masks: (K, h, w) which pixels of these parts its peaks depend on; `NO_MASKS` where that is
+            not known, or not shown.
     """
 
     channel: int
@@ -53,6 +64,7 @@ class Source:
     images: tuple[int, ...]
     boxes: tuple[Box, ...]
     squares: tuple[Pixels, ...]
+    masks: NDArray[np.uint8] = field(default_factory=lambda: NO_MASKS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +81,7 @@ class Drawing:
     """A unit drawn; addresses are seen from its layer's folder.
 
     Attributes:
-        pictures, patches: what its page shows.
+        pictures, patches, masks: what its page shows.
         files: all of them.
         tiles: for contact sheets.
         pair: for a card; () where it has no picture that can be trusted, or no patch.
@@ -77,6 +89,7 @@ class Drawing:
 
     pictures: tuple[Picture, ...]
     patches: tuple[Shot, ...]
+    masks: Shot | None
     files: Files
     tiles: Tiles
     pair: tuple[Pair, ...]
@@ -106,11 +119,16 @@ def draw_unit(
     lead = next((pixels[picture.image.file] for picture in pictures if picture.image), None)
     patches = cut_patches(source, size)
     best = next(iter(patches.values()), None)
+    masks = (
+        {addresses.masks(source.channel): masks_sheet(source.masks)} if len(source.masks) else {}
+    )
     trusted = bool(pictures) and pictures[0].rendering.status == "ok"
     return Drawing(
         pictures=tuple(pictures),
         patches=tuple(shot(file, patch) for file, patch in patches.items()),
+        masks=next((shot(file, sheet) for file, sheet in masks.items()), None),
         files={file: encode(picture) for file, picture in pixels.items()}
+        | {file: encode(sheet, MASKS) for file, sheet in masks.items()}
         | {file: encode(patch, sheets.SMALL) for file, patch in patches.items()},
         tiles=Tiles(
             thumbs={one.rendering.recipe: pixels[one.thumb.file] for one in pictures if one.thumb},
@@ -191,6 +209,7 @@ class Illustrator:
         tree: where files go; its pool draws.
         labels: unit → what people call it.
         squares: decoded sample images.
+        across: chosen unit → the channels of other layers that correlate most with it.
         wholes: sample images that pages show, by index; their addresses seen from a layer's folder.
     """
 
@@ -199,6 +218,7 @@ class Illustrator:
     tree: Tree
     labels: Mapping[Unit, str]
     squares: sheets.Squares
+    across: Mapping[Unit, tuple[Counterpart, ...]] = field(default_factory=dict)
     wholes: dict[int, Shot] = field(default_factory=dict)
 
     def draw(self, layer: LayerAtlas, folder: str) -> tuple[LayerView, list[Pair]]:
@@ -218,9 +238,13 @@ class Illustrator:
         units: list[UnitView] = []
         tiles: list[Tiles] = []
         pairs: list[Pair] = []
+        alike = {one: place for place, one in enumerate(order_alike(layer.stats, layer.chosen), 1)}
+        spectra = SpectrumSource.read(self.atlas, layer, self.whole)
         for source, drawing in self.draw_units(layer, recipes, order):
             self.put(folder, drawing.files)
-            units.append(self.unit_view(layer, source, drawing))
+            unit = self.unit_view(layer, source, drawing)
+            spectrum = spectra.draw(source.channel)
+            units.append(replace(unit, similar=alike[source.channel], spectrum=spectrum))
             tiles.append(drawing.tiles)
             pairs = [*pairs, *drawing.pair][:CARD_PAIRS]
             if len(tiles) == SHEET_UNITS or len(units) == len(layer.chosen):
@@ -266,7 +290,13 @@ class Illustrator:
             images=images,
             boxes=tuple(box_of(layer, channel, place) for place in range(len(images))),
             squares=tuple(self.squares[image] for image in images),
+            masks=self.read_masks(layer, channel),
         )
+
+    def read_masks(self, layer: LayerAtlas, channel: int) -> NDArray[np.uint8]:
+        """Read the masks of a unit, where they are shown."""
+        unit = Unit(layer=layer.info.name, channel=channel)
+        return self.pictures.masks(unit).masks if channel in layer.masks else NO_MASKS
 
     def with_pixels(self, record: Rendering) -> Rendering:
         """The rendering with its pixels; one that failed has none and is not in the cache."""
@@ -276,7 +306,7 @@ class Illustrator:
     def unit_view(self, layer: LayerAtlas, source: Source, drawing: Drawing) -> UnitView:
         """Return the values that the page of a unit shows."""
         channel, stats = source.channel, layer.stats
-        places = layer.ranking.tolist()
+        places, known = layer.ranking.tolist(), layer.masks.get(channel, no_masks(channel))
         return UnitView(
             layer=layer.info.name,
             channel=channel,
@@ -295,8 +325,33 @@ class Illustrator:
             photographs=layer.evidence.photographs.get(channel) if layer.evidence else None,
             examples=self.examples(layer, source, drawing.patches),
             neighbours=neighbours(layer, channel),
+            neighbours_across=self.neighbours_across(layer, channel),
             page=addresses.unit_page(channel),
+            masks=drawing.masks,
+            patch=median(known.patch),
+            keep=median(known.keep),
+            circuit=self.circuit(layer, channel),
         )
+
+    def neighbours_across(self, layer: LayerAtlas, channel: int) -> tuple[Neighbour, ...]:
+        """The most correlated channels of other layers, as far as there are any."""
+        return tuple(
+            Neighbour(layer=one.unit.layer, channel=one.unit.channel, correlation=one.correlation)
+            for one in self.across.get(Unit(layer=layer.info.name, channel=channel), ())
+        )
+
+    def circuit(self, layer: LayerAtlas, channel: int) -> CircuitView | None:
+        """What surrounds a unit; None where that is not shown."""
+        found = layer.circuits.get(channel)
+        return circuit_view(found, self.atlas.model.class_names, self.patch) if found else None
+
+    def patch(self, name: str, channel: int) -> PatchView | None:
+        """Where a unit without a page is excited most; None where it has a page, or no example."""
+        (layer,) = (one for one in self.atlas.layers if one.info.name == name)
+        image = int(layer.stats.example_image[channel, 0])
+        if channel in layer.chosen or image < 0:
+            return None
+        return PatchView(file=self.whole(image).file, box=box_of(layer, channel, 0))
 
     def examples(
         self, layer: LayerAtlas, source: Source, patches: Sequence[Shot]
@@ -342,5 +397,7 @@ def neighbours(layer: LayerAtlas, channel: int) -> tuple[Neighbour, ...]:
         stats.neighbours[channel].tolist(), stats.correlation[channel].tolist(), strict=True
     )
     return tuple(
-        Neighbour(channel=other, correlation=value) for other, value in pairs if other >= 0
+        Neighbour(layer=stats.layer, channel=other, correlation=value)
+        for other, value in pairs
+        if other >= 0
     )

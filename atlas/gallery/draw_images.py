@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..images.bands import shown_picture
-from ..images.pixels import Pixels, encode, encode_exactly, fit
+from ..images.pixels import THUMBNAIL, Pixels, encode, encode_exactly, fit
 from ..ranking.classes import class_name
 from ..records.atlas import ModelAtlas
 from ..records.lens import FeatureMaps, FoolingImage, Lens, Prediction
@@ -154,12 +154,12 @@ def on_image(layer: LayerView, image: int, maps: FeatureMaps | None, file: str) 
         maps: its feature maps; None where there are none.
         file: of their picture.
     """
-    width = sheets.THUMBNAIL * addresses.TILES
+    width = THUMBNAIL * addresses.TILES
     return OnImage(
         layer=layer,
         excited=most_excited(layer, image),
         maps=map_views(layer, maps) if maps else (),
-        band=Shot(file=file, height=sheets.THUMBNAIL, width=width) if maps else None,
+        band=Shot(file=file, height=THUMBNAIL, width=width) if maps else None,
         signed=bool((maps.maps < 0).any()) if maps else False,
     )
 

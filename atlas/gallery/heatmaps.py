@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..images.pixels import Pixels
+from ..images.pixels import THUMBNAIL, Pixels
 from ..shapes import Size, in_proportion, resize
 from . import addresses, sheets
-from .sheets import THUMBNAIL
 
 LEVELS = 255
 """Steps of colour on each side of zero."""

@@ -11,11 +11,8 @@ import cv2
 import numpy as np
 
 from ..errors import CacheError
-from ..images.pixels import Pixels, fit
+from ..images.pixels import THUMBNAIL, Pixels, fit, patch_shape
 from ..shapes import Size, pair
-
-THUMBNAIL = 112
-"""Side of a thumbnail, and the longest side of a dataset example."""
 
 CARD = (630, 1200)
 """Height and width of the preview that link targets show."""
@@ -78,13 +75,6 @@ def thumbnail(pixels: Pixels) -> Pixels:
 
 
 # --- dataset examples ----------------------------------------------------------------------------
-
-
-def patch_shape(box: tuple[int, int, int, int]) -> tuple[int, int]:
-    """Height and width of the picture of a box (y0, x0, y1, x1): its longest side is 112."""
-    height, width = max(1, box[2] - box[0]), max(1, box[3] - box[1])
-    scale = THUMBNAIL / max(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def cut_patch(square: Pixels, box: tuple[int, int, int, int], input_size: Size) -> Pixels:

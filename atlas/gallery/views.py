@@ -11,6 +11,7 @@ from ..records.atlas import LayerAtlas
 from ..records.evidence import LayerEvidence, Place
 from ..records.network import CLASSES
 from ..records.units import Rendering
+from .circuit_views import CircuitView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +84,46 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbour:
-    """A channel of the same layer whose activations correlate with a unit's."""
+class StripImage:
+    """A sample image in a strip of a unit's spectrum.
 
+    Attributes:
+        image: index of the sample image; name: of its file, with the crop.
+        peak: spatial maximum of the channel on it.
+        box: y0, x0, y1, x1 in pixels of the network's input, around that maximum; the whole image
+            where the layer's maps have no places.
+        whole: the square of the whole sample image.
+    """
+
+    image: int
+    name: str
+    peak: float
+    box: tuple[int, int, int, int]
+    whole: Shot
+
+    @property
+    def view(self) -> str:
+        """The box as the view box of an SVG."""
+        y0, x0, y1, x1 = self.box
+        return f"{x0} {y0} {x1 - x0} {y1 - y0}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StripView:
+    """A strip of a unit's spectrum as the page shows it; see `Strip`."""
+
+    percentile: int
+    up_to: int
+    value: float
+    share: float
+    images: tuple[StripImage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """A channel whose activations correlate with a unit's, of the same layer or of another one."""
+
+    layer: str
     channel: int
     correlation: float
 
@@ -105,8 +143,16 @@ class UnitView:
         pictures: by recipe, in the order of the layer.
         photographs: where the unit comes out by its nine best photographs; None where none judges.
         examples: best first.
-        neighbours: most correlated first.
+        neighbours: most correlated first, of its own layer.
         page: its address inside the layer's folder.
+        neighbours_across: the same of all other layers of the atlas.
+        spectrum: strips of images from its strongest to its weakest; () for classes, and where it
+            is not finite.
+        similar: place in the order in which like units of the layer stand together, from 1.
+        masks: root of the masks of its examples, nine tiles in one picture; None where there are
+            none, or none are shown.
+        patch, keep: share of its peaks that these pixels carry, and a tenth of them.
+        circuit: what surrounds it; None where that is not shown.
     """
 
     layer: str
@@ -127,6 +173,13 @@ class UnitView:
     neighbours: tuple[Neighbour, ...]
     page: str
     photographs: Place | None = None
+    neighbours_across: tuple[Neighbour, ...] = ()
+    spectrum: tuple[StripView, ...] = ()
+    similar: int = 1
+    masks: Shot | None = None
+    patch: float = math.nan
+    keep: float = math.nan
+    circuit: CircuitView | None = None
 
     @property
     def ident_photographs(self) -> int | None:

@@ -16,6 +16,7 @@ from ..errors import CacheError, UsageError
 from ..files.files import has_content, is_temporary, write_if_changed
 from ..files.names import escape_name
 from ..images.pixels import encode
+from ..ranking.similar import neighbours_across
 from ..records.atlas import ModelAtlas, Pictures
 from . import addresses, sheets
 from .data.encode import Json, plain, to_json
@@ -248,6 +249,7 @@ def open_illustrator(
         tree=tree,
         labels=known_labels(atlas, labels),
         squares=sheets.Squares(pictures.sample),
+        across=neighbours_across(atlas.layers),
     )
 
 

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 
+THUMBNAIL = 112
+"""Side of a thumbnail, and the longest side of a dataset example."""
+
 SHARP = (
     *(cv2.IMWRITE_JPEG_QUALITY, 90),
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
@@ -41,8 +44,9 @@ def to_pixels(image: NDArray[np.float16], shown: Sequence[int] = ()) -> Pixels:
 
 
 def encode(pixels: Pixels, options: Sequence[int] = SHARP) -> bytes:
-    """A JPEG of RGB pixels."""
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), list(options))
+    """A JPEG of RGB pixels (H, W, 3), or of one channel (H, W)."""
+    ordered = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(".jpg", ordered, list(options))
     assert done, pixels.shape
     return data.tobytes()
 
@@ -61,3 +65,10 @@ def fit(pixels: Pixels, height: int, width: int) -> Pixels:
     shrinks = pixels.shape[0] * pixels.shape[1] > height * width
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=method), np.uint8)
+
+
+def patch_shape(box: tuple[int, int, int, int]) -> tuple[int, int]:
+    """Height and width of the picture of a box (y0, x0, y1, x1): its longest side is 112."""
+    height, width = max(1, box[2] - box[0]), max(1, box[3] - box[1])
+    scale = THUMBNAIL / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))

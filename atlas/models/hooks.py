@@ -9,8 +9,8 @@ from torch import nn
 Before = Callable[[str, nn.Module, object], None]
 """Name, module, inputs."""
 
-After = Callable[[str, nn.Module, object, object], None]
-"""Name, module, inputs, output."""
+After = Callable[[str, nn.Module, object, object], object]
+"""Name, module, inputs, output → what is handed on in its place, or None."""
 
 
 @contextmanager
@@ -37,3 +37,29 @@ def hooked(
                 if after:
                     handles.callback(module.register_forward_hook(partial(after, name)).remove)
         yield
+
+
+@contextmanager
+def bypassed(module: nn.Module, instead: Callable[[], object | None]) -> Iterator[None]:
+    """A module that is not run inside the block where `instead` knows what it puts out.
+
+    One with hooks of its own, which may count on its having run, is left as it is, and so is one
+    inside a ScriptModule.
+    """
+    own = vars(module).get("forward")
+    plain = module.forward
+
+    def forward(*inputs: object, **options: object) -> object:
+        known = instead()
+        return plain(*inputs, **options) if known is None else known
+
+    try:
+        if not (module._forward_hooks or module._forward_pre_hooks):
+            with suppress(RuntimeError, AttributeError):
+                module.forward = forward
+        yield
+    finally:
+        if vars(module).get("forward") is forward:
+            del module.forward
+            if own is not None:
+                module.forward = own

@@ -3,7 +3,7 @@
 Convolutions put out maps; transformers put out tokens, one for each position of a grid, with the
 channels last. A `Layout` says which axis is what, which tokens have no place, and which way the
 places run against the picture; a `LayerInfo` notes it in a few letters, `to_maps` makes maps of
-it in the picture's arrangement.
+it in the picture's arrangement, `from_maps` an output of maps.
 """
 
 import functools
@@ -11,6 +11,7 @@ import math
 import re
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 MAPS = "NCHW"
@@ -51,6 +52,16 @@ class Layout:
         """True if the first axis of places runs across the picture."""
         return self.order[:1] in ("W", "w")
 
+    @property
+    def axes(self) -> list[int]:
+        """The axes of an output in the order of maps (N, C, H, W) or of tokens (N, C, L)."""
+        return [self.dims.index(axis) for axis in (TOKENS_LAST if "L" in self.dims else MAPS)]
+
+    @property
+    def mirrored(self) -> list[int]:
+        """The axes of the maps that run against the picture."""
+        return [2 + "hw".index(axis) for axis in self.order if axis in "hw"]
+
 
 @functools.cache
 def read_layout(text: str) -> Layout:
@@ -80,16 +91,33 @@ def to_maps(output: Tensor, layout: str, grid: tuple[int, int]) -> Tensor:
     if layout == MAPS:
         return output
     known = read_layout(layout)
-    order = [known.dims.index(axis) for axis in (TOKENS_LAST if "L" in known.dims else MAPS)]
-    maps = output.permute(order)  # (N, C, H, W) or (N, C, L)
+    maps = output.permute(known.axes)  # (N, C, H, W) or (N, C, L)
     if maps.ndim == 3:
         tokens = maps[..., known.before : maps.shape[2] - known.behind]
         shape = grid_of(tokens.shape[2], grid[::-1] if known.turned else grid)
         maps = tokens.reshape(*tokens.shape[:2], *shape)
     if known.turned:
         maps = maps.transpose(2, 3)
-    mirrored = [2 + "hw".index(axis) for axis in known.order if axis in "hw"]
-    return maps.flip(mirrored) if mirrored else maps
+    return maps.flip(known.mirrored) if known.mirrored else maps
+
+
+def from_maps(maps: Tensor, output: Tensor, layout: str) -> Tensor:
+    """The inverse of `to_maps`: an output of any layout that has these maps.
+
+    Args:
+        maps: (N, C, H, W), upright.
+        output: of the layer, N images; its tokens without a place are kept.
+        layout: as its `LayerInfo` says.
+    """
+    if layout == MAPS:
+        return maps
+    known = read_layout(layout)
+    placed = maps.flip(known.mirrored) if known.mirrored else maps
+    placed = placed.transpose(2, 3) if known.turned else placed
+    if "L" in known.dims:
+        old, last = output.permute(known.axes), output.permute(known.axes).shape[2] - known.behind
+        placed = torch.cat([old[..., : known.before], placed.flatten(2), old[..., last:]], 2)
+    return placed.permute([known.axes.index(axis) for axis in range(len(known.axes))])
 
 
 def grid_of(tokens: int, grid: tuple[int, int]) -> tuple[int, int]:

@@ -5,6 +5,7 @@ along what one position of each tensor sees of the input, and where. Which axis 
 business, see `axes`. Start at `Trace`.
 """
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -179,6 +180,21 @@ def tensors_in(value: object) -> Iterator[Tensor]:
     elif isinstance(value, tuple | list):
         for part in value:
             yield from tensors_in(part)
+
+
+def changed_tensors(output: object, change: Callable[[Tensor], Tensor]) -> object:
+    """An output of the same kind, with each tensor in it changed; what holds them is copied."""
+    if isinstance(output, Tensor):
+        return change(output)
+    if isinstance(output, dict):
+        made = copy.copy(output)
+        for name, part in output.items():
+            made[name] = changed_tensors(part, change)
+        return made
+    if isinstance(output, tuple | list):
+        parts: Any = [changed_tensors(part, change) for part in output]
+        return type(output)(*parts) if hasattr(output, "_fields") else type(output)(parts)
+    return output
 
 
 def only_map(output: object) -> object:

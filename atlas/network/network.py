@@ -16,15 +16,16 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..images.tensors import luminance
 from ..models.calling import Habits
-from ..models.layouts import MAPS, to_maps
+from ..models.layouts import MAPS, from_maps, to_maps
 from ..models.load import Model
 from ..models.probes import as_planes, probe_images
 from ..models.scores import LastStep
-from ..models.trace import described, only_map
+from ..models.trace import changed_tensors, described, only_map
 from ..records.network import CLASSES, LayerInfo
 from ..shapes import Shape, Size, in_proportion, pair
 from .folding import shared_copy
 from .habits import Answers, ask, differing, find_gradients, find_habits, refuses
+from .intervening import Interventions, intervening
 from .memory import keep_freed_memory
 from .shortcuts import (
     AGREEMENT,
@@ -216,6 +217,28 @@ class Network:
         if not isinstance(found, Tensor):
             raise InputError(f"layer {name} puts out {described(output)}, not {row.layout}")
         return to_maps(found, row.layout, (row.height, row.width))
+
+    def output_of(self, name: str, output: object, maps: Tensor) -> object:
+        """The inverse of `maps`: an output of a layer with other maps (N, C, H, W) in it."""
+        row, old = self.rows.get(name), only_map(output)
+        assert isinstance(old, Tensor), name
+        new = from_maps(maps.to(old.dtype), old, row.layout if row else MAPS)
+        channels_last = new.ndim == 4 and old.is_contiguous(memory_format=torch.channels_last)
+        new = new.contiguous(
+            memory_format=torch.channels_last if channels_last else torch.contiguous_format
+        )
+        return changed_tensors(output, lambda one: new if one is old else one)
+
+    @contextmanager
+    def intervene(self, layers: Sequence[str]) -> Iterator[Interventions]:
+        """Hook layers for the time of the context, so that their outputs can be replaced.
+
+        Raises:
+            InputError: what lies between layers cannot be run by itself.
+        """
+        with intervening(self.way, layers, self.maps, self.output_of) as run:
+            run.check(self.probe(self.info.shape)[:2])
+            yield run
 
     @torch.no_grad()
     def accepts(self, side: int, layer: str) -> bool:

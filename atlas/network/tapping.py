@@ -44,7 +44,7 @@ class Way:
     last_step: LastStep = field(default_factory=LastStep)
 
 
-class _Stop(BaseException):
+class Stop(BaseException):
     """Ends a pass that has gone far enough; no network catches it by `except Exception`."""
 
 
@@ -79,21 +79,22 @@ class Taps:
         """True if the last of the layers has put out."""
         return len(self.outputs) == len(self.reduce)
 
-    def see(self, path: str, _module: nn.Module, _inputs: object, output: object) -> None:
+    def see(self, path: str, _module: nn.Module, _inputs: object, output: object) -> object | None:
         """Keep what a layer has put out, and end the pass behind the last of them."""
         if not self.open:
-            return
+            return None
         name = self.layers.get((path, self.calls[path]))
         self.calls[path] += 1
         if name is None or self.error or self.reached:
-            return
+            return None
         try:
             self.outputs[name] = self.reduced(name, output)
         except Exception as error:  # the network must not take it for one of its own
             self.error = error
-            raise _Stop from None
+            raise Stop from None
         if self.reached and self.way.stops:
-            raise _Stop
+            raise Stop
+        return None
 
     def reduced(self, name: str, output: object) -> Tensor:
         """Return the reduced output of a layer, a row for each image."""
@@ -167,7 +168,7 @@ def run_through(way: Way, images: Tensor, autocast: torch.dtype | None) -> None:
             torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None),
         ):
             call(way.network, images, way.habits, layout)
-    except _Stop:
+    except Stop:
         pass
 
 

@@ -21,7 +21,7 @@ FEWEST = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counterpart:
-    """A unit of the other atlas, and how its activations correlate with ours."""
+    """A unit of another atlas or layer, and how its activations correlate with one of ours."""
 
     unit: Unit
     correlation: float

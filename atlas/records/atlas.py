@@ -1,12 +1,15 @@
 """All that pages show of one model; the values in it have files of their own beside this one."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..shapes import Shape, in_proportion
+from .attribution import UnitMasks
+from .circuits import Circuit
 from .evidence import LayerEvidence, Observation
 from .lens import Lens
 from .network import CLASSES, LayerInfo, ModelInfo
@@ -46,6 +49,8 @@ class LayerAtlas:
         recipes: in the order in which their pictures are shown, the one that identifies its units
             best first; () for the order of the atlas.
         evidence: what the observer recognises of the chosen units; None where there is none.
+        masks: channel → what its peaks depend on, without pixels, as far as that is shown.
+        circuits: channel → what surrounds it, as far as that is shown.
         renderings: those finished; a chosen channel may have several recipes, or none yet. Their
             `image` is (3, 0, 0): pixels are read through `Pictures`.
     """
@@ -58,6 +63,8 @@ class LayerAtlas:
     renderings: tuple[Rendering, ...]
     recipes: tuple[str, ...] = ()
     evidence: LayerEvidence | None = None
+    masks: Mapping[int, UnitMasks] = field(default_factory=dict)
+    circuits: Mapping[int, Circuit] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,4 +141,8 @@ class Pictures(Protocol):
 
     def lens(self, image: int) -> Lens:
         """Return the results of all lenses on a sample image."""
+        ...
+
+    def masks(self, unit: Unit) -> UnitMasks:
+        """The pixels that the peaks of a unit depend on; asked for where `LayerAtlas` has them."""
         ...

@@ -5,14 +5,18 @@ folder that is removed again.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..gallery.tree import BUDGET
+from ..ranking.spectrum import POOL
 from ..records.network import CLASSES, LayerInfo
+from ..records.statistics import LayerStats
 from ..rendering.kinds import Recipe
 from ..workers.schedule import UnitBlock
+from .attribution import MASK_BYTES, Part, masks_marks, missing_masks
 from .choose import choose_units, wanted_layers
+from .circuits import CIRCUIT_BYTES, circuits_marks, missing_circuits
 from .look import lens_fingerprint, lens_images
 from .rank import has_samples, unranked_layers
 from .recipes import recipes_for
@@ -54,6 +58,9 @@ class Forecast:
         images: sample images.
         ranking, lenses, site: seconds of the passes beside the renderings.
         lens_images: image pages that are missing.
+        masked: units whose masks are missing.
+        masks: seconds of these.
+        traced, circuits: the same of circuits.
         cache_bytes, site_bytes: sizes in the end.
     """
 
@@ -65,12 +72,16 @@ class Forecast:
     site: float
     cache_bytes: float
     site_bytes: float
+    masked: int = 0
+    masks: float = 0.0
+    traced: int = 0
+    circuits: float = 0.0
 
     @property
     def seconds(self) -> float:
         """Of the whole build."""
-        work = self.ranking + self.lenses + sum(row.seconds for row in self.rows)
-        return START_SECONDS + work + self.site
+        beside = self.ranking + self.masks + self.circuits + self.lenses + self.site
+        return START_SECONDS + sum(row.seconds for row in self.rows) + beside
 
 
 def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo]) -> Forecast:
@@ -86,13 +97,19 @@ def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo])
     pairs = {(one.recipe.name, one.layer.name): (one.recipe, one.layer) for one in blocks}
     images, unranked = len(work.images.items), unranked_layers(work, layers)
     lenses, unread = missing_lenses(work, layers), not has_samples(work)
+    unmasked = missing_units(work, layers, chosen, work.config.masks, masks_marks, missing_masks)
+    untraced = missing_units(
+        work, layers, chosen, work.config.circuits, circuits_marks, missing_circuits
+    )
     seconds: dict[tuple[str, str], float] = {}
-    ranking = looking = 0.0
-    if pairs or unranked or unread or lenses:
+    ranking = looking = masking = tracing = 0.0
+    if pairs or unranked or unread or lenses or unmasked or untraced:
         clock = Stopwatch(work, layers)
         seconds = clock.unit_seconds(list(pairs.values()))
         ranking = clock.ranking_seconds(unranked, images) if unranked or unread else 0.0
         looking = clock.lens_seconds() * lenses
+        masking = explain_seconds(clock.mask_seconds, unmasked)
+        tracing = explain_seconds(clock.circuit_seconds, untraced)
     rows = [row(layer, chosen[layer.name], blocks, recipes, seconds) for layer in layers]
     units = sum(one.units for one in rows)
     pictures = sum(one.renderings + one.cached for one in rows)
@@ -108,7 +125,11 @@ def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo])
         lenses=looking,
         lens_images=lenses,
         site=0.5 + 0.012 * pictures + 0.25 * work.config.lenses,
-        cache_bytes=cache_bytes(work, layers, numbers),
+        masked=sum(unmasked.values()),
+        masks=masking,
+        traced=sum(untraced.values()),
+        circuits=tracing,
+        cache_bytes=cache_bytes(work, layers, units, numbers),
         site_bytes=site_bytes(work, units, pictures, numbers // work.images.bands.channels),
     )
 
@@ -168,23 +189,66 @@ def missing_lenses(work: Work, layers: Sequence[LayerInfo]) -> int:
     return len({*lens_images(work)} - done)
 
 
-VIEW, LENS, UNIT_PAGE = 30_000, 1_000_000, 80_000
-"""Bytes of a sample image's square, of its lenses, and of a unit's page, data, patches and whole
-images (measured on the embedded default)."""
+FindMarks = Callable[[Work, Mapping[str, LayerStats]], Mapping[str, str]]
+FindMissing = Callable[
+    [Work, Sequence[LayerInfo], Mapping[str, str], Mapping[str, Sequence[int]]], Sequence[Part]
+]
 
 
-def cache_bytes(work: Work, layers: Sequence[LayerInfo], numbers: int) -> float:
+def missing_units(
+    work: Work,
+    layers: Sequence[LayerInfo],
+    chosen: Mapping[str, Sequence[int]],
+    option: str,
+    find_marks: FindMarks,
+    find_missing: FindMissing,
+) -> Counter[LayerInfo]:
+    """Layer → units of this shard whose masks, or circuits, the cache does not hold.
+
+    Args:
+        work, layers, chosen: of the build.
+        option: "off" where none are wanted.
+        find_marks, find_missing: of the stage that makes them.
+    """
+    ranked = [] if unranked_layers(work, layers) else layers
+    marks = find_marks(work, {one.name: work.store.read_stats(one.name) for one in ranked})
+    if not ranked and option != "off":
+        marks = {one.name: "not ranked yet" for one in layers if one.name != CLASSES}
+    counts: Counter[LayerInfo] = Counter()
+    for part in find_missing(work, layers, marks, chosen):
+        counts[part.layer] += len(part.channels)
+    return counts
+
+
+def explain_seconds(
+    find_seconds: Callable[[Sequence[LayerInfo]], Mapping[str, float]],
+    units: Mapping[LayerInfo, int],
+) -> float:
+    """Seconds of the masks, or circuits, of so many units of each layer."""
+    each = find_seconds(list(units)) if units else {}
+    return sum(each[layer.name] * count for layer, count in units.items())
+
+
+VIEW, LENS, UNIT_PAGE = 30_000, 1_000_000, 90_000
+"""Bytes of a sample image's square, of its lenses, and of a unit's page, data, patches and masks
+(measured on the embedded default)."""
+
+
+def cache_bytes(work: Work, layers: Sequence[LayerInfo], units: int, numbers: int) -> float:
     """Size of the cache in the end."""
+    masks = 0 if work.config.masks == "off" else MASK_BYTES * units
+    circuits = 0 if work.config.circuits == "off" else CIRCUIT_BYTES * units
     images = len(work.images.items)
     channels = sum(layer.channels for layer in wanted_layers(work, layers))
     pictures = 2.0 * numbers  # float16
-    return pictures + images * (2 * channels + VIEW) + LENS * work.config.lenses
+    return pictures + masks + circuits + images * (2 * channels + VIEW) + LENS * work.config.lenses
 
 
 def site_bytes(work: Work, units: int, pictures: int, pixels: int) -> float:
     """Size of the model's pages in the end."""
     shown = 0.75 * pixels + 12_000 * pictures  # JPEG; thumbnail, sheet
-    return units * UNIT_PAGE + shown + LENS * work.config.lenses
+    wholes = VIEW * min(len(work.images.items), POOL)
+    return units * UNIT_PAGE + shown + wholes + LENS * work.config.lenses
 
 
 # --- in words -------------------------------------------------------------------------------------
@@ -214,6 +278,8 @@ def as_text(estimate: Forecast) -> str:
         ("start", START_SECONDS),
         (f"ranking over {estimate.images} images", estimate.ranking),
         (f"{sum(one.renderings for one in estimate.rows)} renderings", renderings),
+        (f"masks of {estimate.masked} units", estimate.masks),
+        (f"circuits of {estimate.traced} units", estimate.circuits),
         (f"{estimate.lens_images} image pages", estimate.lenses),
         ("site", estimate.site),
     )

@@ -19,7 +19,10 @@ from ..errors import InputError, UsageError, closest
 from ..files.names import escape_name, shown
 from ..models.observers import ChosenObserver
 from ..records.network import CLASSES, LayerInfo
+from ..records.statistics import LayerStats
 from ..rendering.kinds import Recipe, digest
+from .attribution import masks_marks
+from .circuits import circuits_marks
 from .look import lens_fingerprint, lens_images
 from .recipes import recipes_for, rendering_fingerprint
 from .run import Work, run_info
@@ -29,6 +32,7 @@ def select(
     work: Work,
     recipes: Sequence[Recipe],
     layers: Sequence[LayerInfo],
+    stats: Mapping[str, LayerStats],
     chosen: Mapping[str, Sequence[int]],
     observer: ChosenObserver | None,
 ) -> Selection:
@@ -39,7 +43,7 @@ def select(
     """
     check_images(work)
     path = work.store.folder.parent / SELECTION
-    selection = selection_of(work, recipes, layers, chosen, observer)
+    selection = selection_of(work, recipes, layers, stats, chosen, observer)
     before = earlier_selection(path) if path.exists() else None
     if before:
         for line in changes(before, selection, path.parent):
@@ -54,6 +58,7 @@ def selection_of(
     work: Work,
     recipes: Sequence[Recipe],
     layers: Sequence[LayerInfo],
+    stats: Mapping[str, LayerStats],
     chosen: Mapping[str, Sequence[int]],
     observer: ChosenObserver | None,
 ) -> Selection:
@@ -82,6 +87,8 @@ def selection_of(
         compare=config.compare,
         class_names=() if work.class_names == own else tuple(work.class_names),
         shown=tuple(work.images.bands.shown),
+        masks=masks_marks(work, stats),
+        circuits=circuits_marks(work, stats),
     )
 
 

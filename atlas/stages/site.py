@@ -29,6 +29,8 @@ from ..progress import Progress
 from ..ranking.matching import check_comparable
 from ..ranking.ranking import rank_channels
 from ..records.atlas import LayerAtlas, ModelAtlas, Pictures
+from ..records.attribution import UnitMasks
+from ..records.circuits import Circuit
 from ..records.network import CLASSES, LayerInfo
 from ..records.units import Rendering
 from .evidence import Evidence, order_recipes
@@ -115,14 +117,30 @@ def gather_layers(
                 ranking=rank_channels(stats, selection.rank),
                 chosen=channels,
                 renderings=(*done, *failed),
+                masks=masks_of(store, selection, info.name),
+                circuits=circuits_of(store, selection, info.name),
             )
         )
     return layers
 
 
+def masks_of(store: Store, selection: Selection, layer: str) -> dict[int, UnitMasks]:
+    """Channel → what its peaks depend on, of the units that a selection shows."""
+    known = store.masks(layer, selection.masks[layer]) if layer in selection.masks else {}
+    return {channel: known[channel] for channel in selection.layers[layer] if channel in known}
+
+
+def circuits_of(store: Store, selection: Selection, layer: str) -> dict[int, Circuit]:
+    """Channel → what surrounds it, of the units that a selection shows."""
+    mark = selection.circuits.get(layer)
+    known = store.circuits(layer, mark) if mark else {}
+    return {channel: known[channel] for channel in selection.layers[layer] if channel in known}
+
+
 def pictures_of(store: Store, selection: Selection) -> Pictures:
     """Return the source from which the pixels of a selection are read."""
-    return store.pictures(selection.fingerprints, selection.lens_fingerprint)
+    marks = selection.masks
+    return store.pictures(selection.fingerprints, selection.lens_fingerprint, marks)
 
 
 # --- comparing -----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ A few gradient steps are timed at a few depths; the time of the layers between f
 multiply-adds.
 """
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -11,13 +12,17 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from ..attribution.circuits import IMAGES, tracing
+from ..attribution.masks import mask_unit
+from ..errors import InputError
 from ..images.load import Loaded, load
+from ..images.tensors import to_tensor
 from ..network import tuning
 from ..network.network import Network, spatial_mean
 from ..ranking.activations import PASS_BATCH, measure_layers
-from ..ranking.ranking import channel_statistics
+from ..ranking.ranking import channel_statistics, patch_boxes
 from ..records.network import LayerInfo
-from ..records.statistics import LayerStats
+from ..records.statistics import EXAMPLES, LayerStats
 from ..rendering.engine import render
 from ..rendering.job import Job, Nature
 from ..rendering.kinds import FourierRecipe, Octave, Recipe
@@ -67,16 +72,40 @@ class Stopwatch:
         """(recipe, layer) → seconds of a unit, timed at a few depths, between them by cost."""
         found: dict[tuple[str, str], float] = {}
         for recipe in dict.fromkeys(recipe for recipe, _ in pairs):
-            layers = sorted(
-                (layer for one, layer in pairs if one == recipe), key=lambda one: one.multiply_adds
-            )
-            places = np.unique(np.linspace(0, len(layers) - 1, DEPTHS).round().astype(int))
-            costs = [layers[place].multiply_adds for place in places]
-            times = [self.unit(recipe, layers[place]) for place in places]
-            for layer in layers:
-                seconds = float(np.interp(layer.multiply_adds, costs, times))
-                found[recipe.name, layer.name] = ATTEMPTS * seconds
+            layers = [layer for one, layer in pairs if one == recipe]
+            times = at_a_few_depths(layers, functools.partial(self.unit, recipe))
+            found |= {(recipe.name, name): ATTEMPTS * spent for name, spent in times.items()}
         return found
+
+    def mask_seconds(self, layers: Sequence[LayerInfo]) -> dict[str, float]:
+        """Layer → seconds of the masks of a unit."""
+        return at_a_few_depths(layers, self.masks)
+
+    def masks(self, layer: LayerInfo) -> float:
+        """Seconds of the masks of one unit."""
+        shape = self.network.info.shape
+        picture = np.full((*shape, self.network.info.planes), 128, np.uint8)
+        boxes = np.tile(patch_boxes(layer, shape, np.zeros(1, np.int32)), (EXAMPLES, 1))
+        return timed(lambda: mask_unit(self.network, layer, 0, [picture] * EXAMPLES, boxes))
+
+    def circuit_seconds(self, layers: Sequence[LayerInfo]) -> dict[str, float]:
+        """Layer → seconds of the circuit of a unit; 0 where the network cannot be run in parts."""
+        picture = np.full((*self.network.info.shape, self.network.info.planes), 128, np.uint8)
+        try:
+            with tracing(self.network, self.stats) as circuits:
+
+                def trace(layer: LayerInfo) -> None:
+                    scene = circuits.scene(to_tensor([picture]))
+                    circuits.of_unit(layer.name, 0, {0: scene})
+
+                return {
+                    name: IMAGES * spent
+                    for name, spent in at_a_few_depths(
+                        layers, lambda layer: timed(lambda: trace(layer))
+                    ).items()
+                }
+        except InputError:
+            return dict.fromkeys([layer.name for layer in layers], 0.0)
 
     def unit(self, recipe: Recipe, layer: LayerInfo) -> float:
         """Seconds of one unit: all steps and the scores."""
@@ -156,6 +185,17 @@ class Stopwatch:
         layer = self.wanted[-1].name
         size = self.network.info.input_size
         return LENS_PASSES * time_step(self.network, layer, size, "fp32", 8) / 8
+
+
+def at_a_few_depths(
+    layers: Sequence[LayerInfo], seconds: Callable[[LayerInfo], float]
+) -> dict[str, float]:
+    """Layer → seconds, timed at a few depths, between them by multiply-adds."""
+    rising = sorted(layers, key=lambda one: one.multiply_adds)
+    places = np.unique(np.linspace(0, len(rising) - 1, DEPTHS).round().astype(int))
+    costs = [rising[place].multiply_adds for place in places]
+    times = [seconds(rising[place]) for place in places]
+    return {one.name: float(np.interp(one.multiply_adds, costs, times)) for one in rising}
 
 
 def first_images(work: Work, size: Shape) -> Iterator[Picture]:

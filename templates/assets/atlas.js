@@ -148,8 +148,8 @@
     try { history.replaceState(history.state, "", `${location.pathname}${String(query) && `?${query}`}${location.hash}`); } catch { /* the address stays */ }
   };
 
-  // Layer page: sort, filter, recipe, size. `data-v` holds rank, channel, mean, max, contrast (for
-  // a class also its place by name), then status, REACH, SELECT, ROBUST, HF, IDENT, PREDICT,
+  // Layer page: sort, filter, recipe, size. `data-v` holds rank, channel, mean, max, contrast, place
+  // among like ones (for a class also its place by name), then status, REACH, SELECT, ROBUST, HF, IDENT, PREDICT,
   // whether there is a picture and the number of its sheet, of each recipe.
   const gridPage = () => {
     const tools = $("#tools"), grid = $("#grid");
@@ -158,7 +158,7 @@
     const asked = new URLSearchParams(location.search);
     const recipes = tools.recipe ? [...tools.recipe.options].map((option) => option.value) : [""];
     const suffixOf = (place) => (tools.recipe ? tools.recipe.options[place].dataset.suffix : "");
-    const common = { rank: 1, channel: 1, mean: -1, max: -1, contrast: -1, name: 1 };
+    const common = { rank: 1, channel: 1, mean: -1, max: -1, contrast: -1, similar: 1, name: 1 };
     const noun = tools.dataset.noun || "units";
     const scored = { reach: -1, select: 1, robust: -1, hf: 1, ident: 1, predict: -1 };
     const valueOf = (card, key, recipe) => key in common ? card.v[0][Object.keys(common).indexOf(key)]
@@ -245,8 +245,13 @@
   };
 
   // Viewer: a native dialog with the whole image and the box of the patch.
+  const boxed = (text) => {
+    if (!text) return null;
+    const [y0, x0, y1, x1] = text.split(" ").map(Number);
+    return { x: x0, y: y0, width: x1 - x0, height: y1 - y0 };
+  };
   const viewer = () => {
-    const links = all("a.open");
+    const links = all("a.open, .cuts a");
     if (!links.length) return;
     const box = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     const rect = document.createElementNS(box.namespaceURI, "rect");
@@ -265,16 +270,18 @@
         if (event.ctrlKey || event.metaKey || event.shiftKey) return;
         event.preventDefault();
         from = each;
-        name.textContent = each.dataset.title;
-        const whole = make("img", { src: each.href, alt: each.dataset.title, width: 672, height: 672 });
+        const title = each.dataset.title || $("img", each).alt;
+        name.textContent = title;
+        const whole = make("img", { src: each.href, alt: title, width: 672, height: 672 });
         whole.onload = () => frame.style.setProperty("--across", Math.min(1, whole.naturalWidth / whole.naturalHeight));
         frame.replaceChildren(whole, box);
-        box.toggleAttribute("hidden", !each.dataset.box);
-        if (each.dataset.box) {
-          const [y0, x0, y1, x1] = each.dataset.box.split(" ").map(Number);
-          const [across, down = across] = each.dataset.size.split(" ");
+        const cut = $("foreignObject", each) && each.firstChild.viewBox.baseVal, drawn = $("rect", each);
+        const part = cut || drawn && drawn.getBBox() || boxed(each.dataset.box);
+        box.toggleAttribute("hidden", !part);
+        if (part) {
+          const [across, down = across] = each.closest("[data-size]").dataset.size.split(" ");
           box.setAttribute("viewBox", `0 0 ${across} ${down}`);
-          for (const [key, value] of Object.entries({ x: x0, y: y0, width: x1 - x0, height: y1 - y0 })) rect.setAttribute(key, value);
+          for (const key of ["x", "y", "width", "height"]) rect.setAttribute(key, part[key]);
         }
         dialog.showModal();
       });

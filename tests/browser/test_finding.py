@@ -76,7 +76,7 @@ def test_sorting_is_monotone_and_kept_by_the_address_reload_and_back(
     page.goto(layer)
     columns = {"channel": (0, 1, 1), "mean": (0, 2, -1), "max": (0, 3, -1), "contrast": (0, 4, -1)}
     columns |= {"reach": (1, 1, -1), "select": (1, 2, 1), "robust": (1, 3, -1), "hf": (1, 4, 1)}
-    columns |= {"ident": (1, 5, 1), "predict": (1, 6, -1)}
+    columns |= {"ident": (1, 5, 1), "predict": (1, 6, -1), "similar": (0, 5, 1)}
     for name, (block, place, sign) in columns.items():
         page.locator("[name=sort]").select_option(name)
         rows = page.locator(".card").evaluate_all(DATA)
@@ -84,14 +84,14 @@ def test_sorting_is_monotone_and_kept_by_the_address_reload_and_back(
         values = [sign * value for value in found if value is not None]
         assert values == sorted(values), name
         assert None not in found[: len(values)], name
-    assert page.url == f"{layer}?sort=predict"
+    assert page.url == f"{layer}?sort=similar"
     before = page.locator(".card").evaluate_all(DATA)
     page.reload()
     assert page.locator(".card").evaluate_all(DATA) == before
     page.locator(".card > a").first.click()
     page.go_back()
     assert page.locator(".card").evaluate_all(DATA) == before
-    assert page.locator("[name=sort]").input_value() == "predict"
+    assert page.locator("[name=sort]").input_value() == "similar"
 
 
 def test_a_layer_that_nobody_judges_has_no_order_by_ident(wide: Site, page: Page) -> None:

@@ -72,6 +72,8 @@ def test_fields_of_earlier_versions_keep_their_names_and_values(path: Path) -> N
         "shown": [],
         "observer": "",
         "observer_sha256": "",
+        "masks": {},
+        "circuits": {},
     }
 
 

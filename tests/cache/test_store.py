@@ -21,6 +21,7 @@ from atlas.cache.opened import OPEN_FILES
 from atlas.cache.store import Store
 from atlas.errors import CacheError
 from atlas.files.digests import sha256_bytes
+from atlas.records.attribution import NO_MASKS
 from atlas.records.units import Unit
 from tests.store_records import (
     FINGERPRINT,
@@ -30,15 +31,45 @@ from tests.store_records import (
     READOUT,
     RUN,
     SAMPLES,
+    circuit,
     damage_flip,
     fill,
     lens,
+    masks,
     rendering,
     reopen,
     same,
     stats,
     tree,
 )
+
+
+def test_masks_come_back_bit_for_bit_with_pixels_and_without(filled):
+    with Store.read(filled) as opened:
+        known = opened.masks("conv", FINGERPRINT)
+        assert sorted(known) == [0, 2, 3]
+        for channel, examples in ((2, 9), (0, 3), (3, 0)):
+            whole, unit = masks(channel, examples=examples), Unit(layer="conv", channel=channel)
+            assert same(opened.unit_masks(unit, FINGERPRINT), whole)
+            assert same(known[channel], replace(whole, masks=NO_MASKS))
+        assert opened.masks("conv", "0" * 64) == opened.masks("head", FINGERPRINT) == {}
+        with pytest.raises(CacheError, match="masks of conv:1"):
+            opened.unit_masks(Unit(layer="conv", channel=1), FINGERPRINT)
+
+
+def test_circuits_come_back_bit_for_bit(filled):
+    with Store.read(filled) as opened:
+        known = opened.circuits("conv", FINGERPRINT)
+        assert sorted(known) == [2, 3]
+        assert same(known[2], circuit(2))
+        assert same(known[3], circuit(3, links=0))
+        assert opened.circuits("conv", "0" * 64) == opened.circuits("head", FINGERPRINT) == {}
+
+
+def test_circuits_without_any_link_come_back(tmp_path):
+    with Store.open(tmp_path, "tiny", KEY) as opened:
+        opened.write_circuits("conv", FINGERPRINT, [circuit(0, links=0)])
+        assert same(opened.circuits("conv", FINGERPRINT), {0: circuit(0, links=0)})
 
 
 @pytest.mark.parametrize("way", [reopen, Store.read])
@@ -369,11 +400,12 @@ def test_merging_copies_what_is_missing(filled, tmp_path):
     with Store.open(tmp_path / "two", "tiny", KEY) as here, Store.read(filled) as there:
         here.write_stats(stats("conv"))
         here.write_network(replace(MODEL, title="Mine"), [])
-        assert merge_store(here, there) == 8  # neither the statistics nor the network it has
+        assert merge_store(here, there) == 11  # neither the statistics nor the network it has
         assert merge_store(here, there) == 0
         assert here.read_network()[0].title == "Mine"
         assert same(here.rendering(Unit(layer="conv", channel=3), FINGERPRINT), rendering(3))
         assert here.finished(FINGERPRINT)["conv"][3].seconds == 3.1
+        assert same(here.unit_masks(Unit(layer="conv", channel=2), FINGERPRINT), masks(2))
     assert check(here.folder) == []
 
 

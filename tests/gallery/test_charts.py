@@ -62,3 +62,42 @@ def test_values_that_hardly_differ_have_a_histogram() -> None:
     values = np.full(20, 1000, np.float32)
     values[3] = np.nextafter(np.float32(1000), np.float32(2000))
     assert "<svg" in charts.activation_histogram(values, [("picture", 1000.0)], "value")
+
+
+def links_of(svg: str) -> dict[str, str]:
+    """Link → the bars that it holds, of a histogram of intervals."""
+    found = re.findall(r'<a href="#(\w+)" aria-label="[^"]+">(.*?)</a>', svg)
+    return {link: re.findall(r'/><path d="([^"]*)"', body)[0] for link, body in found}
+
+
+def intervals(*values: float) -> list[charts.Interval]:
+    return [
+        charts.Interval(name=f"{at}", label=f"strip {at}", link=f"#s{at}", value=value)
+        for at, value in enumerate(values)
+    ]
+
+
+def test_each_bar_of_a_histogram_leads_to_the_interval_of_its_values() -> None:
+    values = np.arange(40, dtype=np.float32)  # one value a bar
+    svg = charts.interval_histogram(values, intervals(39, 29, 0), "peak")
+    ET.fromstring(svg)
+    bars = {link: path.count("M") for link, path in links_of(svg).items()}
+    assert bars == {"s0": 10, "s1": 29, "s2": 1}
+
+
+def test_a_bar_with_values_of_two_intervals_leads_to_where_most_of_them_are() -> None:
+    values = np.array([0, 0.001, 0.002, 1], np.float32)
+    svg = charts.interval_histogram(values, intervals(1, 0.002, 0), "peak")
+    assert {link: path.count("M") for link, path in links_of(svg).items()} == {"s0": 1, "s1": 1}
+
+
+def test_values_that_are_all_the_same_are_one_bar() -> None:
+    svg = charts.interval_histogram(np.zeros(5, np.float32), intervals(0), "peak")
+    assert [path.count("M") for path in links_of(svg).values()] == [1]
+    assert "nan" not in svg
+
+
+def test_an_interval_is_named_where_there_is_room() -> None:
+    values = np.concatenate([np.linspace(0, 10, 100), [100]]).astype(np.float32)
+    svg = charts.interval_histogram(values, intervals(100, 10), "peak")
+    assert '">1</text>' in svg

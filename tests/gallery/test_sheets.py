@@ -6,7 +6,7 @@ import pytest
 
 from atlas.errors import CacheError
 from atlas.gallery import sheets
-from atlas.images.pixels import encode, to_pixels
+from atlas.images.pixels import encode, patch_shape, to_pixels
 from tests.synthetic import generator, texture
 
 
@@ -44,9 +44,9 @@ def test_a_patch_is_cut_at_the_scale_of_the_view() -> None:
 
 
 def test_the_longest_side_of_a_patch_is_112() -> None:
-    assert sheets.patch_shape((0, 0, 50, 200)) == (28, 112)
-    assert sheets.patch_shape((0, 0, 3, 3)) == (112, 112)
-    assert sheets.patch_shape((5, 5, 5, 5)) == (112, 112)
+    assert patch_shape((0, 0, 50, 200)) == (28, 112)
+    assert patch_shape((0, 0, 3, 3)) == (112, 112)
+    assert patch_shape((5, 5, 5, 5)) == (112, 112)
 
 
 @pytest.mark.parametrize("box", [(-50, -50, 0, 0), (300, 300, 400, 400), (0, 0, 0, 0)])

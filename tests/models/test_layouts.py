@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from atlas.models.layouts import Layout, grid_of, read_layout, to_maps
+from atlas.models.layouts import Layout, from_maps, grid_of, read_layout, to_maps
 
 MAPS = torch.arange(2 * 3 * 4 * 5).view(2, 3, 4, 5).float()
 """(N, C, H, W), every number another."""
@@ -34,6 +34,27 @@ def test_tokens_row_by_row_are_the_map_they_were_made_of(before: int, behind: in
 )
 def test_maps_are_turned_upright(layout: str, arranged: torch.Tensor) -> None:
     assert torch.equal(to_maps(arranged, layout, (4, 5)), MAPS)
+
+
+@pytest.mark.parametrize(
+    "layout", ["NCHW", "NHWC", "NHCW", "NCHW@Hw", "NCHW@wH", "NHWC@wh", "NCHW@?", "NHWC@Wh"]
+)
+def test_maps_go_back_where_they_came_from(layout: str) -> None:
+    output = torch.arange(120).view(2, 3, 4, 5).float()
+    maps = to_maps(output, layout, (4, 5))
+    assert torch.equal(from_maps(maps, torch.zeros_like(output), layout), output)
+
+
+@pytest.mark.parametrize("layout", ["NLC", "NCL", "NLC+1", "NLC+2-3", "NLC+1@WH", "NCL-1@wh"])
+def test_tokens_go_back_and_those_without_a_place_stay(layout: str) -> None:
+    known, axis = read_layout(layout), read_layout(layout).dims.index("L")
+    tokens = 20 + known.before + known.behind
+    output = torch.rand([2, tokens, 3] if axis == 1 else [2, 3, tokens])
+    back = from_maps(2 * to_maps(output, layout, (4, 5)), output, layout)
+    ends = [(0, known.before, 1), (known.before, 20, 2), (known.before + 20, known.behind, 1)]
+    for first, count, factor in ends:
+        part = output.narrow(axis, first, count)
+        assert torch.equal(back.narrow(axis, first, count), factor * part)
 
 
 def test_channels_last_become_channels_first() -> None:

@@ -9,7 +9,7 @@ from atlas import pipeline
 from atlas.config import Config
 from atlas.progress import Progress
 from atlas.rendering.recipes import find_recipes
-from atlas.stages.forecast import Forecast, Row, as_text, forecast
+from atlas.stages.forecast import VIEW, Forecast, Row, as_text, forecast, site_bytes
 from atlas.stages.recipes import choose_recipes
 from atlas.stages.run import choose_layers, peek_work
 
@@ -25,6 +25,10 @@ PLAN = Forecast(
     site=6.0,
     cache_bytes=123e6,
     site_bytes=450e6,
+    masked=8,
+    masks=24.0,
+    traced=8,
+    circuits=12.0,
 )
 
 
@@ -34,9 +38,11 @@ def forecast_of(config: Config) -> Forecast:
 
 
 def test_time_is_the_sum_of_its_parts() -> None:
-    assert PLAN.seconds == pytest.approx(8 + 12 + 90 + 30 + 60 + 6)
+    assert PLAN.seconds == pytest.approx(8 + 12 + 90 + 30 + 60 + 6 + 24 + 12)
     text = as_text(PLAN)
-    assert "in all about 3.4 minutes" in text
+    assert "in all about 4.0 minutes" in text
+    assert "masks of 8 units: 0.4 minutes" in text
+    assert "circuits of 8 units: 0.2 minutes" in text
     assert "6 renderings: 2.0 minutes" in text
     assert "cache about 123 MB, site about 450 MB (50% of the 900 MB" in text
 
@@ -62,11 +68,39 @@ def test_everything_is_missing_before_and_nothing_after_a_build(tiny: Tiny) -> N
     assert [row.units for row in before.rows] == [2, 3, 1]  # relu2: and about one for the class
     assert all(row.cached == 0 and row.seconds > 0 for row in before.rows)
     assert (before.lens_images, before.images) == (3, 10)
+    assert before.masked == 2 + 3  # classes have none
+    assert before.masks > 0
+    assert before.traced == 2 + 3
+    assert before.circuits > 0
     pipeline.build(config, Progress(quiet=True))
     after = forecast_of(config)
     assert all(row.renderings == 0 and row.seconds == 0 for row in after.rows)
     assert [row.cached for row in after.rows] == [2, 3, 1]  # relu2: the units behind the class too
     assert after.lens_images == after.ranking == after.lenses == 0
+    assert after.masked == after.masks == 0
+    assert after.traced == after.circuits == 0
+
+
+def test_circuits_that_are_off_cost_nothing(tiny: Tiny) -> None:
+    off, on = (forecast_of(tiny(circuits=circuits)) for circuits in ("off", "auto"))
+    assert off.traced == off.circuits == 0
+    assert on.cache_bytes - off.cache_bytes == on.traced * 10_000
+
+
+def test_masks_that_are_off_cost_nothing(tiny: Tiny) -> None:
+    off, on = (forecast_of(tiny(masks=masks)) for masks in ("off", "auto"))
+    assert off.masked == off.masks == 0
+    assert on.cache_bytes - off.cache_bytes == on.masked * 115_000
+
+
+@pytest.mark.parametrize(("images", "wholes"), [(10, 10), (1000, 1000), (60_000, 1000)])
+def test_whole_images_are_counted_once_and_as_many_as_strips_show_at_most(
+    tiny: Tiny, images: int, wholes: int
+) -> None:
+    with peek_work(tiny(lenses=0), Progress(quiet=True)) as work:
+        (item, *_) = work.images.items
+        many = replace(work, images=replace(work.images, items=(item,) * images))
+        assert site_bytes(many, 0, 0, 0) == wholes * VIEW
 
 
 @pytest.mark.parametrize("recipe", ["company", "phase", "pyramid", "class"])

@@ -14,6 +14,7 @@ from ..addresses import IMAGES
 from ..image_views import ImageView
 from ..text import shown
 from ..views import ClassesView, LayerView, UnitView
+from .circuits import LayerCircuitsData, layer_circuits_data
 from .classes import ClassRow, class_row
 from .encode import SCHEMA, Address, Double, Integers, Json, Schema, Singles, record
 from .evidence import EvidenceData, evidence_data
@@ -50,6 +51,7 @@ class LayerFile(LayerData, Head):
     multiply_adds: int
     units: tuple[UnitData, ...]
     evidence: EvidenceData | None
+    circuits: LayerCircuitsData | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +180,7 @@ def layer_file(atlas: ModelAtlas, layer: LayerView, rows: Sequence[UnitData]) ->
         n_images=len(atlas.samples.samples),
         units=rows,
         evidence=evidence_data(layer.atlas.evidence),
+        circuits=layer_circuits_data(layer.atlas.circuits),
     )
 
 

@@ -13,13 +13,17 @@ from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta
 
+from ...ranking.spectrum import STRIP_IMAGES
 from ...records.atlas import ModelAtlas
+from ...records.statistics import NEIGHBOURS
 from ...records.units import CHANGES, Start, Status
 from ..text import shown
-from ..views import Example, Picture, UnitView
+from ..views import Example, Picture, StripView, UnitView
+from .circuits import CircuitData
 from .encode import SCHEMA, Address, Double, Schema, Single, Singles, plain, record
 
 Count = Annotated[int, Meta(ge=0)]
+Percent = Annotated[int, Meta(ge=0, le=100)]
 Box = tuple[int, int, int, int]
 UnitStatus = Literal[Status, "unrendered"]
 
@@ -27,6 +31,7 @@ COLUMNS = (
     *("layer", "channel", "rank", "label", "class_name", "status", "recipe", "mean_activation"),
     *("std", "max", "p99", "contrast", "active", "activation", "reach", "select", "robust", "hf"),
     *("seed", "seconds", "page", "image", "predict", "ident", "ident_photographs", "unidentified"),
+    *("similar", "patch", "keep"),
 )
 """Columns of units.csv, in order."""
 
@@ -122,6 +127,34 @@ class NeighbourData:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AcrossData(NeighbourData):
+    """A channel of another layer whose activations correlate with a unit's."""
+
+    layer: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StripImageData:
+    """A sample image in a strip of a spectrum."""
+
+    image_index: int
+    name: str
+    peak: Single
+    box: Box
+
+
+@dataclass(frozen=True, kw_only=True)
+class StripData:
+    """A strip of a spectrum: images around a percentile of a unit's peak."""
+
+    percentile: Percent
+    up_to: Percent
+    value: Single
+    share: Double
+    images: Annotated[tuple[StripImageData, ...], Meta(max_length=STRIP_IMAGES)]
+
+
+@dataclass(frozen=True, kw_only=True)
 class UnitData:
     """A unit: statistics, the lead rendering, then all renderings."""
 
@@ -155,6 +188,11 @@ class UnitData:
     ident: int | None
     ident_photographs: int | None
     unidentified: bool | None
+    neighbours_across: Annotated[tuple[AcrossData, ...], Meta(max_length=NEIGHBOURS)]
+    similar: Count
+    patch: Double
+    keep: Double
+    masks: Address | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +207,8 @@ class UnitFile(UnitData, UnitHead):
     """`225.json`: one unit of one layer."""
 
     objectives: dict[str, CurveData]
+    spectrum: tuple[StripData, ...]
+    circuits: CircuitData | None
     provenance: ProvenanceData
 
 
@@ -187,6 +227,12 @@ def rendering_data(kind: type[Kind], picture: Picture) -> Kind:
 def example_data(example: Example) -> ExampleData:
     """A dataset example."""
     return record(ExampleData, example, image_index=example.image, image=example.whole)
+
+
+def strip_data(strip: StripView) -> StripData:
+    """A strip of a spectrum."""
+    images = [record(StripImageData, one, image_index=one.image) for one in strip.images]
+    return record(StripData, strip, images=images)
 
 
 def unit_data(unit: UnitView) -> UnitData:
@@ -217,6 +263,8 @@ def unit_file(model: str, unit: UnitView, row: UnitData, provenance: ProvenanceD
         model=model,
         layer=unit.layer,
         objectives=curves(unit),
+        spectrum=tuple(map(strip_data, unit.spectrum)),
+        circuits=record(CircuitData, unit.circuit) if unit.circuit else None,
         provenance=provenance,
     )
 

@@ -22,7 +22,7 @@ from .panels import Panel, card_of, histogram, panel
 SORTS = (
     *(("rank", "order of the atlas"), ("name", "name"), ("channel", "number")),
     *(("reach", "REACH"), ("select", "place"), ("robust", "ROBUST"), ("hf", "HF")),
-    ("ident", "IDENT"),
+    *(("ident", "IDENT"), ("similar", "similar classes together")),
 )
 """Keys and names of the orders of the grid of classes."""
 
@@ -69,8 +69,9 @@ def sort_values(classes: ClassesView, recipes: Sequence[str]) -> Callable[[UnitV
     """Return the values by which the script sorts classes.
 
     Returns:
-        A function of the class: JSON of [place, number, mean, max, contrast, place by name] and,
-        for each recipe, what `layer.score_values` gives and the number of its sheet, or null.
+        A function of the class: JSON of [place, number, mean, max, contrast, similar, place by
+        name] and, for each recipe, what `layer.score_values` gives and the number of its sheet, or
+        null.
     """
     order = {one.index: place for place, one in enumerate(classes.classes)}
     names = {one.index: place for place, one in enumerate(sorted_by_name(classes))}
@@ -78,7 +79,7 @@ def sort_values(classes: ClassesView, recipes: Sequence[str]) -> Callable[[UnitV
     def values(unit: UnitView) -> str:
         place = order[unit.channel]
         numbers = [single(value) for value in (unit.mean, unit.max, unit.contrast)]
-        first = [place, unit.channel, *numbers, names[unit.channel]]
+        first = [place, unit.channel, *numbers, unit.similar, names[unit.channel]]
         return sort_json(first, unit, recipes, place)
 
     return values

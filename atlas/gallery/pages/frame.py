@@ -18,7 +18,7 @@ from ..data.encode import Json
 from ..data.units import ProvenanceData, UnitData
 from ..text import number, percent, plural, plural_classes, reach, shown
 from ..tree import Tree
-from ..views import ClassesView, LayerView, Page
+from ..views import ClassesView, LayerView, Page, UnitView
 
 Item = TypeVar("Item")
 
@@ -31,6 +31,10 @@ FillTemplate = Callable[[str, Mapping[str, object]], str]
 
 Trail = tuple[tuple[str, str], ...]
 """Name and link of pages, the link of the page itself "" (`Page.trail`)."""
+
+
+Known = dict[tuple[str, int], tuple[UnitView, str]]
+"""Layer and channel → unit or class with a page, and what its addresses start with."""
 
 
 def load_templates(folders: Sequence[Path], site_url: str) -> FillTemplate:
@@ -238,3 +242,13 @@ def ways(
         for rel, arrow, found in sides
         for page, label in map(link, found)
     ]
+
+
+def known_units(writer: PageWriter) -> Known:
+    """All units and classes that have a page, as seen from a layer's folder."""
+    layers = [*writer.layers, *([writer.classes.layer] if writer.classes else [])]
+    return {
+        (layer.name, unit.channel): (unit, f"../{layer.folder}/")
+        for layer in layers
+        for unit in layer.units
+    }

@@ -13,6 +13,7 @@ from ..evidence_sentences import EXPLAINED, found_sentences
 from ..recipes import recipe_sentence, recipe_title
 from ..text import plural
 from ..views import LayerView, Picture, UnitView
+from .circuits import agreements
 from .frame import PageWriter, ways
 from .unit import write_units
 
@@ -20,7 +21,7 @@ SORTS = (
     *(("rank", "rank"), ("channel", "channel"), ("mean", "mean activation")),
     *(("max", "maximum"), ("contrast", "contrast"), ("reach", "REACH")),
     *(("select", "SELECT"), ("robust", "ROBUST"), ("hf", "HF"), ("ident", "IDENT")),
-    ("predict", "PREDICT"),
+    *(("predict", "PREDICT"), ("similar", "similar units together")),
 )
 """Keys and names of the orders of a layer's grid."""
 
@@ -48,6 +49,7 @@ def write_layer(writer: PageWriter, place: int) -> None:
         lost=unidentified(layer),
         troubled=troubled(layer),
         unranked=unranked(layer),
+        agreements=agreements(layer),
         chart=Markup(charts.reach_histogram(layer.reaches)),
     )
     if layer.units:
@@ -114,14 +116,14 @@ def sort_values(recipes: Sequence[str], layer: LayerView) -> Callable[[UnitView]
     """Return the values by which the script sorts units.
 
     Returns:
-        A function of the unit: JSON of [rank, channel, mean, max, contrast] and, for each recipe,
-        what `score_values` gives and the number of its sheet, or null.
+        A function of the unit: JSON of [rank, channel, mean, max, contrast, similar] and, for each
+        recipe, what `score_values` gives and the number of its sheet, or null.
     """
     places = {unit.channel: place for place, unit in enumerate(layer.units)}
 
     def values(unit: UnitView) -> str:
         numbers = [single(unit.mean), single(unit.max), single(unit.contrast)]
-        first = [unit.rank, unit.channel, *numbers]
+        first = [unit.rank, unit.channel, *numbers, unit.similar]
         return sort_json(first, unit, recipes, places[unit.channel])
 
     return values

@@ -1,32 +1,33 @@
 """The page of a unit, and the data beside it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .. import sentences
 from ..data.encode import to_json
 from ..data.units import unit_file
 from ..evidence_sentences import ident_sentence, predict_sentence, unidentified_sentence
+from ..mask_sentences import keep_sentence, patch_sentence
 from ..recipes import dislikes, recipe_sentence
 from ..views import LayerView, Neighbour, Picture, UnitView
-from .frame import PageWriter, Way, ways
+from .circuits import circuit_panel
+from .frame import Known, PageWriter, Way, known_units, ways
 from .panels import Panel, card_of, histogram, panel
+from .spectrum import spectrum_panel
 
 
 def write_units(writer: PageWriter, layer: LayerView) -> None:
     """Write the page and the data of each unit of a layer."""
-    by_channel = {unit.channel: unit for unit in layer.units}
+    known = known_units(writer)
     for place, unit in enumerate(layer.units):
-        write_unit(writer, layer, place, by_channel)
+        write_unit(writer, layer, place, known)
         row = writer.rows[layer.name][place]
         data = unit_file(writer.atlas.model.name, unit, row, writer.provenance)
         writer.tree.put(f"{layer.folder}/{unit.channel}.json", to_json(data))
 
 
-def write_unit(
-    writer: PageWriter, layer: LayerView, place: int, by_channel: Mapping[int, UnitView]
-) -> None:
+def write_unit(writer: PageWriter, layer: LayerView, place: int, known: Known) -> None:
     """Write the page of the unit at a place of its layer."""
     unit = layer.units[place]
     pictures = sorted(unit.pictures, key=lambda one: one.image is None)
@@ -46,10 +47,14 @@ def write_unit(
             for picture in pictures
         ],
         said=[said_of(picture, unit, layer) for picture in pictures],
-        ways=[*ways(layer.units, place, rank_link), *channel_ways(unit, by_channel)],
-        histogram=histogram(unit, layer, "activation on a natural image"),
+        ways=[*ways(layer.units, place, rank_link), *channel_ways(unit, layer)],
+        histogram=histogram(unit, layer, "mean activation on a natural image"),
         natural=natural(unit),
-        neighbours=near(unit.neighbours, by_channel),
+        spectrum=spectrum_panel(unit, layer, len(writer.atlas.samples.samples)),
+        neighbours=near(unit.neighbours, known, layer),
+        across=near(unit.neighbours_across, known, layer),
+        shares=kept_shares(unit) if unit.channel in layer.atlas.masks else [],
+        circuits=circuit_panel(unit.circuit, known),
     )
 
 
@@ -58,14 +63,11 @@ def rank_link(unit: UnitView) -> tuple[str, str]:
     return unit.page, f"rank {unit.rank}"
 
 
-def channel_ways(unit: UnitView, by_channel: Mapping[int, UnitView]) -> list[Way]:
+def channel_ways(unit: UnitView, layer: LayerView) -> list[Way]:
     """Links to the units before and after by channel."""
-    channels = sorted(by_channel)
-
-    def link(channel: int) -> tuple[str, str]:
-        return by_channel[channel].page, f"channel {channel}"
-
-    return ways(channels, channels.index(unit.channel), link, "Shift+")
+    units = sorted(layer.units, key=lambda one: one.channel)
+    place = [one.channel for one in units].index(unit.channel)
+    return ways(units, place, lambda one: (one.page, f"channel {one.channel}"), "Shift+")
 
 
 def said_of(picture: Picture, unit: UnitView, layer: LayerView) -> tuple[str, str]:
@@ -112,22 +114,38 @@ def natural(unit: UnitView) -> list[tuple[str, float]]:
     ]
 
 
+def kept_shares(unit: UnitView) -> list[tuple[str, float, str]]:
+    """PATCH and KEEP of a unit, with their sentences."""
+    return [
+        ("patch", unit.patch, patch_sentence(unit.patch)),
+        ("keep", unit.keep, keep_sentence(unit.keep)),
+    ]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Near:
-    """A correlated channel, with its unit where this atlas shows it."""
+    """A correlated channel, with its unit where this atlas shows it.
 
-    channel: int
+    Attributes:
+        name: of the channel, with its layer where that is another one.
+        correlation: with the unit of the page.
+        unit: None where this atlas does not show it.
+        folder: of its layer, seen from the page; "" for the page's own.
+    """
+
+    name: str
     correlation: float
     unit: UnitView | None
+    folder: str
 
 
-def near(found: Sequence[Neighbour], by_channel: Mapping[int, UnitView]) -> list[Near]:
-    """Correlated channels as the page shows them."""
-    return [
-        Near(
-            channel=other.channel,
-            correlation=other.correlation,
-            unit=by_channel.get(other.channel),
-        )
-        for other in found
-    ]
+def near(found: Sequence[Neighbour], known: Known, layer: LayerView) -> list[Near]:
+    """Correlated channels as the page of a unit of a layer shows them."""
+    rows = []
+    for other in found:
+        unit, folder = known.get((other.layer, other.channel), (None, ""))
+        own = other.layer == layer.name
+        name = str(other.channel) if own else f"{other.layer}:{other.channel}"
+        above = "" if own else folder
+        rows.append(Near(name=name, correlation=other.correlation, unit=unit, folder=above))
+    return rows

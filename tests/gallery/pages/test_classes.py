@@ -339,7 +339,7 @@ def test_the_grid_lists_classes_in_order_and_by_name(built: Built) -> None:
     ]
     values = [json.loads(str(row["data-v"])) for row in cards]
     assert [row[0][0] for row in values] == [0, 1, 2, 3, 4]
-    assert [row[0][5] for row in values] == [by_name.index(index) for index in chosen]
+    assert [row[0][6] for row in values] == [by_name.index(index) for index in chosen]
 
 
 def test_model_home_search_and_about_know_the_classes(built: Built) -> None:
