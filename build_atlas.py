@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import cast
+from typing import Any, cast
 
 from atlas.config import IN_A_CLONE, OPTIONS, Config, command_line, configure
 from atlas.errors import AtlasError, Interrupted, UsageError
@@ -96,7 +96,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         else:
             shown = option.typed(option.default)
             text = f"{option.help} (default: {shown or 'none'})".replace("%", "%%")
-            parser.add_argument(*flags, metavar=option.metavar, help=text)
+            bare: dict[str, Any] = {"nargs": "?", "const": option.bare} if option.bare else {}
+            parser.add_argument(*flags, metavar=option.metavar, help=text, **bare)
 
 
 def run(typed: dict[str, object], verbose: bool) -> int:

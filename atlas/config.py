@@ -31,6 +31,7 @@ from .options import (
     SHARD,
     SIZE,
     SPREAD,
+    SWITCH,
     Option,
     above_zero,
     check_shown,
@@ -163,8 +164,10 @@ class Config:
     batch: int | Literal["auto"] = whole(1, 4096, "auto|N", "auto").option(
         "auto", "units optimised together; auto: 8, or on a GPU what its memory holds"
     )
-    compile: bool = FLAG.option(
-        False, "run the building blocks through torch.compile; pays only on GPUs with many units"
+    compile: Literal["auto", "on", "off"] = SWITCH.option(
+        "auto",
+        "auto: on a GPU, record gradient steps as CUDA graphs where that pays; on: record them at "
+        "any size, and run the building blocks through torch.compile; off: neither",
     )
     shard: tuple[int, int] = SHARD.option(
         (1, 1), "render only the I-th of N parts of the units; `merge` puts the parts together"

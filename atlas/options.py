@@ -36,6 +36,7 @@ class Option:
         lists_names: whether a value lists names, which may hold commas if they come from Python.
         default: the value where nothing is given.
         short: one letter for `-x`.
+        bare: the text that it stands for where it is typed without a value; "" where it may not.
     """
 
     parse: Callable[[str, str], Any]
@@ -47,6 +48,7 @@ class Option:
     default: Any = None
     help: str = ""
     short: str = ""
+    bare: str = ""
 
     @property
     def key(self) -> str:
@@ -308,4 +310,10 @@ def one_of(*allowed: str) -> Option:
     return Option(metavar="|".join(allowed), parse=parse_text, check=check)
 
 
+def parse_switch(option: str, text: str) -> str:
+    """Read on or off, as a flag is written too."""
+    return {"true": "on", "false": "off"}.get(text.lower(), text)
+
+
+SWITCH = replace(one_of("auto", "on", "off"), parse=parse_switch, bare="on")
 OUTPUTS = one_of("auto", "logits", "probabilities", "multilabel", "none")

@@ -107,20 +107,20 @@ def test_a_run_that_loses_a_node_equals_the_local_run(
 ) -> None:
     monkeypatch.setattr(schedule, "BLOCK_UNITS", 1)
     monkeypatch.setitem(RECIPES, "octaves", short_recipe())
-    settings = {"units": 3, "facets": 1, "precision": "fp32", "batch": 8}
+    settings = {"units": 3, "facets": 1, "precision": "fp32", "batch": 1}
     local = tiny(**settings, cache=tmp_path / "local", site=tmp_path / "local-site")
     assert build(local) == 0
     os.mkfifo(tmp_path / "fifo")
     node = nodes.other.node_id
     pools: list[Pool] = []
-    hand_out, prepare, write = Pool.hand_out, stage.with_pictures, Store.write_renderings
+    hand_out, groups, write = Pool.hand_out, stage.group_blocks, Store.write_renderings
 
     def watched(pool: Pool, left: TaskQueue[Any]) -> bool:
         pools.append(pool)
         return hand_out(pool, left)
 
-    def held(*args: Any) -> Hold:
-        return Hold(prepare(*args), node, str(tmp_path / "fifo"))
+    def held(*args: Any) -> Iterator[Hold]:
+        return (Hold(group, node, str(tmp_path / "fifo")) for group in groups(*args))
 
     def write_and_remove(store: Store, *args: Any) -> None:
         write(store, *args)
@@ -134,7 +134,7 @@ def test_a_run_that_loses_a_node_equals_the_local_run(
                 process.doing.result()  # however slowly it starts, it gets a block before the end
 
     monkeypatch.setattr(Pool, "hand_out", watched)
-    monkeypatch.setattr(stage, "with_pictures", held)
+    monkeypatch.setattr(stage, "group_blocks", held)
     monkeypatch.setattr(Store, "write_renderings", write_and_remove)
     assert build(tiny(**settings, engine="ray")) == 0
     assert nodes.other is None

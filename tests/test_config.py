@@ -26,7 +26,7 @@ GOOD: dict[str, tuple[str, object]] = {
     "negative": ("true", True),
     "facets": ("2", 2),
     "snapshots": ("true", True),
-    "compile": ("true", True),
+    "compile": ("true", "on"),
     "classes": ("tabby, 207 ,", ("tabby", "207")),
     "lenses": ("5", 5),
     "target": ("goldfish", "goldfish"),
@@ -307,3 +307,25 @@ def test_inputs_from_0_to_255_and_from_minus_1_to_1_can_be_had(
     mean: tuple[float, ...], std: tuple[float, ...]
 ) -> None:
     assert (Config(mean=mean, std=std).mean, Config(mean=mean, std=std).std) == (mean, std)
+
+
+@pytest.mark.parametrize(
+    ("words", "mode"),
+    [
+        ([], "auto"),
+        (["--compile"], "on"),
+        (["--compile", "--quiet"], "on"),
+        (["--compile", "off"], "off"),
+        (["--compile", "false"], "off"),
+        (["--compile=auto"], "auto"),
+    ],
+)
+def test_compile_is_a_switch_and_may_still_be_typed_as_a_flag(words: list[str], mode: str) -> None:
+    typed = parse(["build", *words])
+    given = {key: str(value) for key, value in typed.items() if key != "command"}
+    assert configure(given).compile == mode
+
+
+def test_another_word_for_compile_is_refused_with_those_that_are_allowed() -> None:
+    with pytest.raises(UsageError, match=r"--compile is 'fast'; allowed: auto, on, off"):
+        configure({"compile": "fast"})

@@ -1,5 +1,6 @@
 """Pictures as people have them ((H, W, C) of whole numbers) and as networks take them."""
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
@@ -11,12 +12,14 @@ from torch import Tensor
 
 from ..shapes import Picture, Size, T, pair, resize, white_of
 
+CPU = torch.device("cpu")
 
-def to_tensor(images: Sequence[Picture]) -> Tensor:
-    """(H, W, C) images → (N, C, H, W) float32 in [0, 1]."""
+
+def to_tensor(images: Sequence[Picture], device: torch.device = CPU) -> Tensor:
+    """(H, W, C) images → (N, C, H, W) float32 in [0, 1] on a device."""
     stack, white = np.stack(images), white_of(images[0])
     numbers = stack if white == 255 else stack.astype(np.int32)  # torch knows little of uint16
-    return torch.from_numpy(numbers).permute(0, 3, 1, 2).float() / white
+    return torch.from_numpy(numbers).to(device).permute(0, 3, 1, 2).float() / white
 
 
 LUMINANCE = (0.299, 0.587, 0.114)
@@ -26,10 +29,15 @@ Source: ITU-R BT.601, as in torchvision's Grayscale and PIL's convert("L"), whic
 networks were trained with."""
 
 
+@functools.cache
+def luminance_shares(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """`LUMINANCE` (3, 1, 1) on a device, where it stays: no step waits for a copy of it."""
+    return torch.tensor(LUMINANCE, dtype=dtype, device=device).view(3, 1, 1)
+
+
 def luminance(images: Tensor) -> Tensor:
     """Images (N, 3, H, W) as a network of one channel sees them, (N, 1, H, W)."""
-    shares = torch.tensor(LUMINANCE, dtype=images.dtype, device=images.device)
-    return (images * shares.view(3, 1, 1)).sum(1, keepdim=True)
+    return (images * luminance_shares(images.dtype, images.device)).sum(1, keepdim=True)
 
 
 def fit(picture: NDArray[T], size: Size) -> NDArray[T]:

@@ -27,6 +27,7 @@ from .folding import shared_copy
 from .habits import Answers, ask, differing, find_gradients, find_habits, refuses
 from .intervening import Interventions, intervening
 from .memory import keep_freed_memory
+from .recording import Mode, Recorder
 from .shortcuts import (
     AGREEMENT,
     OTHER_SIZES,
@@ -48,6 +49,11 @@ class Run(Protocol):
         ...
 
 
+UNCOMPILED = (
+    "--compile on: blocks through torch.compile fail here or give other answers, so they run as "
+    "they are"
+)
+
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -68,10 +74,12 @@ class Network:
         model: as loaded; it is never changed but for where its weights lie in memory.
         layers: names of all layers that will ever be tapped.
         device: where it runs.
-        compiled: run the building blocks through torch.compile.
+        compile: "on" to run the building blocks through torch.compile; other values of --compile
+            only tell the recorder what to do.
 
     Attributes:
         without_gradient: those of the layers from which no gradient reaches the image.
+        recorder: makes CUDA graphs of steps through it.
 
     Raises:
         InputError: the rows of a layer are not the images, or its answers depend on the calls
@@ -83,7 +91,7 @@ class Network:
         model: Model,
         layers: Sequence[str],
         device: torch.device,
-        compiled: bool = False,
+        compile: Mode = "auto",
     ) -> None:
         if device.type == "cpu":
             keep_freed_memory()
@@ -100,10 +108,14 @@ class Network:
         self.rows = {layer.name: layer for layer in model.layers}
         self.order = {layer.name: layer.index for layer in model.layers}
         self.without_gradient: frozenset[str] = frozenset()
+        self.uncompiled = ""
+        self._eager: Way | None = None
         self.plain = model.network.to(device)
         self.way = self._find_way(layers)
-        if compiled and self._wanted:
+        if compile == "on" and self._wanted:
             self.way = self._compiled(layers)
+        chance = self.way.habits.seeded  # a recording would draw its own
+        self.recorder = Recorder(device, "off" if chance else compile)
 
     @property
     def network(self) -> nn.Module:
@@ -121,6 +133,11 @@ class Network:
         return f"{words} {reason}" if parts else ""
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What --compile could not do, in words."""
+        return tuple(filter(None, (self.uncompiled, self.recorder.failure)))
+
+    @property
     def fallback(self) -> str:
         """Shortcuts that are left out, in words; "" where none is."""
         return describe_way(self.way, self.plain)
@@ -132,8 +149,12 @@ class Network:
             return plain
         side, images = self.info.input_size, self.probe(self.info.shape)
         order = sorted(layers, key=lambda name: self.order.get(name, 0))
-        doubles = self.device.type == "cpu"
-        plain = Way(network=self.plain, doubles=doubles, last_step=self.last_step)
+        plain = Way(
+            network=self.plain,
+            doubles=self.device.type == "cpu",
+            fills=self.device.type == "cuda",
+            last_step=self.last_step,
+        )
         habits, answers = find_habits(plain, order, self.maps, images)
         plain = replace(plain, habits=habits, limits=self._find_limits(habits, images))
         habits, self.without_gradient = find_gradients(plain, order, self.maps, images[:1])
@@ -157,7 +178,18 @@ class Network:
         network = shared_copy(self.network)
         compile_blocks(network, self.rows.values(), layers)
         way = replace(self.way, network=network)
-        return way if agrees(way, layers, self.maps, self._wanted[:1]) else self.way
+        if agrees(way, layers, self.maps, self._wanted[:1]):
+            self._eager = self.way
+            return way
+        self.uncompiled = UNCOMPILED
+        return self.way
+
+    def uncompile(self) -> bool:
+        """Go back to the blocks as they are, after a failure; returns whether that may help."""
+        if self._eager is None:
+            return False
+        self.way, self._eager, self.uncompiled = self._eager, None, UNCOMPILED
+        return True
 
     def drifted(self, layers: Sequence[str]) -> str:
         """The first of the layers that says something else by now than at the beginning, or ""."""

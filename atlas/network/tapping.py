@@ -31,6 +31,7 @@ class Way:
         doubles: whether one image runs as a batch of two: torch convolves one small image on the
             CPU by another kernel, which rounds otherwise, and a picture would depend on having
             neighbours (measured: 22 dB apart by `pyramid`).
+        fills: whether batches are filled up to one of a few sizes, see `filled`.
         limits: darkest and brightest normalised pixel (C, 1, 1), where the network refuses others.
         last_step: sees what the last step of the network is given.
     """
@@ -40,6 +41,7 @@ class Way:
     channels_last: bool = False
     stops: bool = False
     doubles: bool = False
+    fills: bool = False
     limits: tuple[Tensor, Tensor] | None = None
     last_step: LastStep = field(default_factory=LastStep)
 
@@ -114,10 +116,18 @@ class Taps:
         parts = [self.run_once(images[i : i + 1], autocast) for i in range(len(images))]
         return {name: torch.cat([part[name] for part in parts]) for name in self.reduce}
 
+    def batch_of(self, images: Tensor) -> Tensor:
+        """The images, and perhaps the first again and again behind them."""
+        if self.way.doubles and len(images) == 1:
+            return images.expand(2, -1, -1, -1)
+        more = filled(images.shape) - len(images) if self.way.fills else 0
+        if not more:
+            return images
+        return torch.cat([images, images[:1].detach().expand(more, -1, -1, -1)])
+
     def run_once(self, images: Tensor, autocast: torch.dtype | None) -> dict[str, Tensor]:
         """The same by one pass."""
-        doubled = self.way.doubles and len(images) == 1 and not self.way.habits.alone
-        batch = images.expand(2, -1, -1, -1) if doubled else images
+        batch = images if self.way.habits.alone else self.batch_of(images)
         self.images, self.batch = len(images), len(batch)
         self.calls, self.outputs, self.error = Counter(), {}, None
         self.open, self.gradients = True, torch.is_grad_enabled()
@@ -134,6 +144,25 @@ class Taps:
             missing = ", ".join(sorted(set(self.reduce) - set(self.outputs)))
             raise InputError(f"layer {missing} was not reached in a forward pass of an image")
         return self.outputs
+
+
+FILLED = 16 * 224 * 224
+"""Pixels of a batch that a GPU computes about as fast as any smaller one."""
+
+
+def filled(shape: Sequence[int]) -> int:
+    """Images to run in the place of (N, C, H, W): one of a few numbers.
+
+    cuDNN prepares every convolution anew for each number of images, some of them for a quarter of
+    a second: about 75 of 103 s of a default atlas went into layers of 10 and of 21 units and into
+    all the numbers of units that were tried again (H100, measured). So small batches are filled up
+    to 16 images of 224 px, or as many pixels; larger ones to 2^n or 96, so that what fits into
+    memory in a batch of 2^n is never made larger than that.
+    """
+    images, _, height, width = shape
+    power = 1 << max(images - 1, 0).bit_length()
+    most = power * 3 // 4 if power >= 128 and images <= power * 3 // 4 else power
+    return max(most, min(16, FILLED // (height * width)))
 
 
 @contextmanager
@@ -153,8 +182,23 @@ def tapped(way: Way, reduce: Mapping[str, Reduce], as_maps: AsMaps) -> Iterator[
         InputError: a layer is not reached, gives no maps, or as many rows as there are no images.
     """
     taps = Taps(way, reduce, as_maps)
-    with taps.attached():
+    with exact_convolutions(), taps.attached():
         yield taps
+
+
+@contextmanager
+def exact_convolutions() -> Iterator[None]:
+    """Convolutions in fp32 are what they say, forward and back.
+
+    By default torch computes them in TF32 on GPUs, whose 10 bits round by batch so coarsely that
+    EfficientNet-Lite0 was taken for a network whose answers depend on the batch (H100, measured).
+    """
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def run_through(way: Way, images: Tensor, autocast: torch.dtype | None) -> None:

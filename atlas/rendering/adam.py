@@ -11,31 +11,48 @@ from torch import Tensor
 class Adam:
     """Moments of one tensor of parameters.
 
+    All of it lies on the device of the parameters, the number of the step too, so that a step asks
+    the host for nothing and can be launched as a recorded graph.
+
     Args:
         parameters: changed in place by `step`; its `grad` is read there.
         learning_rate: of every element.
+        steps: that will be taken at most.
+
+    Attributes:
+        count: (1,) steps taken so far.
 
     Source: Kingma and Ba 2015, algorithm 1, with its default constants.
     """
 
     BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
-    def __init__(self, parameters: Tensor, learning_rate: float) -> None:
+    def __init__(self, parameters: Tensor, learning_rate: float, steps: int) -> None:
+        device = parameters.device
         self.parameters = parameters
-        self.learning_rate = learning_rate
-        self.steps = 0
-        self.mean = torch.zeros_like(parameters)
-        self.square = torch.zeros_like(parameters)
+        self.count = torch.zeros(1, dtype=torch.int64, device=device)
+        self.mean = torch.zeros_like(parameters, requires_grad=False)
+        self.square = torch.zeros_like(self.mean)
+        self.corrections = torch.tensor(
+            [
+                (-learning_rate / (1 - self.BETA1**step), (1 - self.BETA2**step) ** 0.5)
+                for step in range(1, steps + 1)
+            ]
+        ).to(device)
+
+    @property
+    def state(self) -> list[Tensor]:
+        """Everything but the parameters that a step changes."""
+        return [self.count, self.mean, self.square]
 
     @torch.no_grad()
     def step(self) -> None:
         """Move the parameters against their gradient."""
         gradient = self.parameters.grad
         assert gradient is not None
-        self.steps += 1
+        rate, root = self.corrections.index_select(0, self.count).unbind(1)
+        self.count.add_(1)
         self.mean.lerp_(gradient, 1 - self.BETA1)
         self.square.mul_(self.BETA2).addcmul_(gradient, gradient, value=1 - self.BETA2)
-        first = 1 - self.BETA1**self.steps
-        second = (1 - self.BETA2**self.steps) ** 0.5
-        spread = (self.square.sqrt() / second).add_(self.EPSILON)
-        self.parameters.addcdiv_(self.mean, spread, value=-self.learning_rate / first)
+        spread = (self.square.sqrt() / root).add_(self.EPSILON)
+        self.parameters.addcdiv_(self.mean * rate, spread)

@@ -15,7 +15,7 @@ from ..network.network import Network, Run, spatial_mean
 from ..shapes import Shape
 from .job import Draft, Job, Log, has_gradient
 from .kinds import AscentRecipe
-from .pixels import draw_rolls, opposite, own_channels, rolled
+from .pixels import Places, draw_rolls, opposite, own_channels, places_of, rolled
 
 BLUR_REACH = 4
 """Standard deviations after which the Gaussian is cut off, as scipy.ndimage does by default."""
@@ -33,7 +33,8 @@ def render_ascent(network: Network, job: Job[AscentRecipe]) -> list[Draft]:
     black, white = (network.normalise(torch.full_like(pixels[:1], v)) for v in (0.0, 1.0))
     log = Log(len(job.channels), network.device)
     with network.tap({job.layer: spatial_mean}, job.precision) as run:
-        slope = Slope(run, network.seen_shape(job.size, job.layer), job, log)
+        places = places_of(job.channels, network.device)
+        slope = Slope(run, network.seen_shape(job.size, job.layer), job, places, log)
         for step in range(recipe.steps):
             rolls = draw_rolls(generators, 0, recipe.jitter)
             pixels = rolled(pixels, rolls)
@@ -65,12 +66,14 @@ class Slope:
         run: the network up to the layer.
         seen_shape: height and width at which it sees the images.
         job: as rendered.
+        places: of its units in what the layer puts out.
         log: takes the scores, without the penalty, which would hide them.
     """
 
     run: Run
     seen_shape: Shape
     job: Job[AscentRecipe]
+    places: Places
     log: Log
 
     def at(self, pixels: Tensor) -> Tensor:
@@ -81,7 +84,7 @@ class Slope:
         """
         x = pixels.detach().requires_grad_()
         means = self.run(seen_at(x, self.seen_shape), normalised=True)[self.job.layer]
-        scores = own_channels(means, self.job.channels)
+        scores = own_channels(means, self.places)
         (gradient,) = torch.autograd.grad(scores.sum(), x)
         self.log.add(scores.detach())
         self.log.moved(has_gradient(gradient))

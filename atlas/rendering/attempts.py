@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..images.pixels import to_pixels
@@ -99,11 +100,12 @@ def attempt_batch(network: Network, job: Job[Recipe]) -> list[Rendering]:
     """Render the units of a job once, in one batch, and judge the pictures."""
     began = time.perf_counter()
     drafts = render_finite(network, job)
+    images = [torch.from_numpy(draft.image).half().numpy() for draft in drafts]
     scores = score_images(
         network,
         job.layer,
         list(job.channels),
-        [to_pixels(draft.image.astype(np.float16)) for draft in drafts],
+        [to_pixels(image) for image in images],
         job.stats,
         job.nature.hf,
         job.recipe.sign,
@@ -111,13 +113,15 @@ def attempt_batch(network: Network, job: Job[Recipe]) -> list[Rendering]:
     seconds = (time.perf_counter() - began) / len(drafts)
     gate = select_gate(job.layer, network.info.outputs)
     made = []
-    for unit, seed, draft, score in zip(job.units, job.seeds, drafts, scores, strict=True):
+    for unit, seed, draft, image, score in zip(
+        job.units, job.seeds, drafts, images, scores, strict=True
+    ):
         silent = draft.silent and bool(job.stats.std[unit.channel] == 0)
         status, reason = judge(score, draft.finite, silent, gate)
         rendering = Rendering(
             unit=unit,
             recipe=job.recipe.name,
-            image=draft.image.astype(np.float16),
+            image=image,
             snapshots=shrink_snapshots(draft) if job.snapshots else NO_SNAPSHOTS,
             status=status,
             reason=reason,

@@ -170,28 +170,35 @@ class Log:
         self.values: list[Tensor] = []
         self.images: list[Tensor] = []
         self.octave_steps: list[int] = []
-        self.finite = torch.ones(units, dtype=torch.bool, device=device)
         self.ever_moved = torch.zeros(units, dtype=torch.bool, device=device)
         self.top = torch.full((units,), math.inf, device=device)
 
+    @property
+    def state(self) -> list[Tensor]:
+        """Everything that a step changes but the values."""
+        return [self.ever_moved, self.top]
+
     def add(self, value: Tensor) -> None:
         self.values.append(value)
-        self.finite &= torch.isfinite(value)
+
+    def take_back(self, steps: int) -> None:
+        del self.values[-steps:]
 
     def moved(self, moved: Tensor) -> None:
         self.ever_moved |= moved
 
     def stuck(self, value: Tensor, stuck: Tensor) -> None:
         above = stuck & (value > 0)
-        self.top = torch.where(above, torch.minimum(self.top, value), self.top)
+        self.top.copy_(torch.where(above, torch.minimum(self.top, value), self.top))
 
     def end_octave(self, steps: int, images: Tensor) -> None:
         self.octave_steps.append(steps)
         self.images.append(images.cpu())
-        self.finite &= torch.isfinite(images).flatten(1).all(1)
 
     def drafts(self, size: int) -> list[Draft]:
         values = torch.stack(self.values).cpu().numpy().astype(np.float32)  # (T, N)
+        finite = np.asarray(np.isfinite(values).all(axis=0))
+        silent = (~self.ever_moved).tolist()
         points = np.linspace(0, len(values) - 1, min(CURVE_POINTS, len(values))).round().astype(int)
         curve = values[points]
         drafts = []
@@ -203,8 +210,8 @@ class Log:
                     snapshots=snapshots,
                     objective=np.ascontiguousarray(curve[:, i]),
                     octave_steps=tuple(self.octave_steps),
-                    finite=bool(self.finite[i]),
-                    silent=not bool(self.ever_moved[i]),
+                    finite=bool(finite[i]) and all(np.isfinite(one).all() for one in snapshots),
+                    silent=silent[i],
                 )
             )
         return drafts

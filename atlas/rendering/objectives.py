@@ -14,35 +14,35 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..images.tensors import CPU
 from ..records.statistics import LayerStats
+from .pixels import places_of
 
 Objective = Callable[[Mapping[str, Tensor]], Tensor]
 
 
 def standardise(means: Tensor, stats: LayerStats) -> Tensor:
-    """(N, C) channel means as distances from the natural mean in natural spreads."""
-    mean, spread = natural_scale(stats)
-    return (means.float() - mean.to(means.device)) / spread.to(means.device)
-
-
-def natural_scale(stats: LayerStats) -> tuple[Tensor, Tensor]:
-    """Mean and spread (C,) of every channel; a spread of zero counts as one."""
-    spread = np.where(stats.std > 0, stats.std, 1.0).astype(np.float32)
-    return torch.from_numpy(stats.mean), torch.from_numpy(spread)
+    """(…, C) channel means as distances from the natural mean in natural spreads."""
+    return natural_scale(stats, means.device).standardise(means.float())
 
 
 def unit_objective(
-    layer: str, channels: Sequence[int], stats: LayerStats, sign: int = 1
+    layer: str,
+    channels: Sequence[int],
+    stats: LayerStats,
+    sign: int = 1,
+    device: torch.device = CPU,
 ) -> Objective:
     """Maximise channel `channels[i]` in image i, in units of its natural spread.
 
     Args:
         sign: −1 to minimise it instead.
+        device: of the activations.
     """
-    rows, columns = torch.arange(len(channels)), torch.tensor(channels)
+    scale, places = natural_scale(stats, device), places_of(channels, device)
 
     def value(means: Mapping[str, Tensor]) -> Tensor:
-        return sign * standardise(means[layer], stats)[rows, columns]
+        return sign * scale.standardise(means[layer].float())[places]
 
     return value
 
@@ -53,6 +53,7 @@ def company_objective(
     natural: Mapping[str, LayerStats],
     training: NDArray[np.bool_],
     weight: float,
+    device: torch.device = CPU,
 ) -> Objective:
     """Maximise a unit together with everything that goes with it in nature.
 
@@ -66,11 +67,12 @@ def company_objective(
         natural: statistics of the layer and of those before it that count.
         training: (N,) which of the natural images may be used; the others judge the picture.
         weight: of the company.
+        device: of the activations.
     """
-    seen = {name: statistics_of(stats, training) for name, stats in natural.items()}
+    seen = {name: statistics_of(stats, training).to(device) for name, stats in natural.items()}
     scales = {name: scale_of(statistics) for name, statistics in seen.items()}
     distances = {name: scales[name].standardise(seen[name]) for name in seen}
-    rows, columns = torch.arange(len(channels)), torch.tensor(channels)
+    rows, columns = places_of(channels, device)
     answers = distances[layer][:, columns, 0]
     targets = {name: company_of(answers, distances[name]) for name in distances}
 
@@ -78,7 +80,7 @@ def company_objective(
         agreement = []
         for name, scale in scales.items():
             direction = F.normalize(scale.standardise(statistics[name]), dim=1)
-            agreement.append((direction * targets[name].to(direction.device)).sum(1))  # (N, 2)
+            agreement.append((direction * targets[name]).sum(1))  # (N, 2)
             if name == layer:
                 unit = scale.standardise(statistics[name])[rows, columns, 0]
         return unit + weight * torch.stack(agreement).mean((0, 2))
@@ -100,15 +102,20 @@ def mean_and_deviation(activations: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Mean and spread (C, 2) of the statistics of a layer over images; a spread of 0 is 1."""
+    """Mean and spread of a layer's statistics over images, (C,) or (C, 2); a spread of 0 is 1."""
 
     mean: Tensor
     spread: Tensor
 
     def standardise(self, statistics: Tensor) -> Tensor:
-        """(N, C, 2) statistics as distances from the mean in spreads."""
-        device = statistics.device
-        return (statistics - self.mean.to(device)) / self.spread.to(device)
+        """Statistics (N, …), on the same device, as distances from the mean in spreads."""
+        return (statistics - self.mean) / self.spread
+
+
+def natural_scale(stats: LayerStats, device: torch.device) -> Scale:
+    """The scale (C,) of every channel's means over the natural images."""
+    spread = np.where(stats.std > 0, stats.std, 1.0).astype(np.float32)
+    return Scale(torch.from_numpy(stats.mean).to(device), torch.from_numpy(spread).to(device))
 
 
 def statistics_of(stats: LayerStats, chosen: NDArray[np.bool_]) -> Tensor:
@@ -153,7 +160,7 @@ def facet_objective(
 
     Source: Olah et al. 2017, Feature Visualization, appendix (diversity term).
     """
-    unit = unit_objective(layer, channels, stats)
+    unit = unit_objective(layer, channels, stats, device=others[0].device)
     known = [F.normalize(other.flatten(1), dim=1) for other in others]
 
     def value(activations: Mapping[str, Tensor]) -> Tensor:

@@ -1,19 +1,16 @@
 """The Fourier recipes: images optimised octave by octave, coarse to fine."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from ..images.tensors import fit, seen_at, to_tensor
-from ..network.network import Network, Run, keep, spatial_mean
-from ..network.redirect import redirected
+from ..images.tensors import fit, to_tensor
+from ..network.network import Network, keep, spatial_mean
 from ..network.tapping import Reduce
 from ..shapes import Shape
-from .adam import Adam
-from .job import Draft, Job, Log, has_gradient
+from .climb import Climb, ask_every
+from .job import Draft, Job, Log
 from .kinds import FourierRecipe
 from .objectives import (
     Objective,
@@ -32,7 +29,7 @@ from .parameterization import (
     random_spectrum,
     spectrum_scale,
 )
-from .transforms import apply_geometry, draw_geometry
+from .transforms import draw_geometry, maps_of_grid
 
 
 def render_octaves(network: Network, job: Job[FourierRecipe]) -> list[Draft]:
@@ -46,17 +43,20 @@ def render_octaves(network: Network, job: Job[FourierRecipe]) -> list[Draft]:
     with network.tap(taps(job), job.precision) as run:
         for octave, side, shape in zip(recipe.octaves, sides, shapes, strict=True):
             images = images.finer(shape)
+            maps = draw_geometry(
+                octave.steps, recipe.shift, recipe.zoom, recipe.rotation, generators
+            )
             climb = Climb(
                 images=images,
                 run=run,
                 objective=objective,
                 seen_shape=network.seen_shape(side, job.layer),
-                maps=draw_geometry(
-                    octave.steps, recipe.shift, recipe.zoom, recipe.rotation, generators
-                ).to(network.device),
+                maps=maps_of_grid(maps, shape).to(network.device),
+                rate=recipe.learning_rate * job.rate,
                 log=log,
+                recorder=network.recorder,
             )
-            climb.go(recipe.learning_rate * job.rate)
+            climb.go(ask_every(network.device))
             log.end_octave(octave.steps, images.images().detach())
     return log.drafts(job.size)
 
@@ -75,11 +75,12 @@ def make_objective(job: Job[FourierRecipe], network: Network) -> Objective:
     if recipe.objective == "company":
         weight = recipe.company_weight * recipe.loosening**job.loosened
         training = job.nature.training
-        return company_objective(job.layer, job.channels, job.natural, training, weight)
+        natural, device = job.natural, network.device
+        return company_objective(job.layer, job.channels, natural, training, weight, device)
     if recipe.objective == "facet":
         weight = recipe.diversity * 0.5**job.attempt
         return facet_objective(job.layer, job.channels, job.stats, grams(network, job), weight)
-    return unit_objective(job.layer, job.channels, job.stats, recipe.sign)
+    return unit_objective(job.layer, job.channels, job.stats, recipe.sign, network.device)
 
 
 @torch.no_grad()
@@ -134,64 +135,3 @@ def start_spectrum(job: Job[FourierRecipe], shape: Shape, full_shape: Shape) -> 
     examples = [fit(job.example(channel), full_shape) for channel in job.channels]
     images = to_tensor([fit(image, shape) for image in examples])
     return from_image(images, spectrum_scale(shape, steepness(job)), job.recipe.contrast)
-
-
-@dataclass(slots=True, kw_only=True)
-class Climb:
-    """One octave of gradient ascent.
-
-    Attributes:
-        images: what is optimised.
-        run: the network up to the layers that the objective reads.
-        objective: reduced activations → (N,) values.
-        seen_shape: height and width at which the network sees the images.
-        maps: (steps, N, 2, 3) geometry of every step and image.
-        log: what is remembered.
-    """
-
-    images: Parameterization
-    run: Run
-    objective: Objective
-    seen_shape: Shape
-    maps: Tensor
-    log: Log
-
-    def go(self, learning_rate: float) -> None:
-        """Take all steps with a fresh Adam."""
-        adam = Adam(self.images.parameters, learning_rate)
-        for step in range(len(self.maps)):
-            value = self.ascend(step)
-            revive(self.images.parameters, value, partial(self.ascend, step), self.log)
-            self.log.add(value)
-            self.images.step(adam)
-
-    def ascend(self, step: int) -> Tensor:
-        """(N,) objective; leaves the gradient of its negative sum in the parameters."""
-        parameters = self.images.parameters
-        images = apply_geometry(self.images.images(), self.maps[step])
-        value = self.objective(self.run(seen_at(images, self.seen_shape)))
-        (parameters.grad,) = torch.autograd.grad(-value.sum(), parameters)
-        return value.detach()
-
-
-def revive(parameters: Tensor, value: Tensor, ascend: Callable[[], object], log: Log) -> None:
-    """Give images whose whole gradient is zero a redirected one; the others keep their own.
-
-    An image at which that was zero too, because its unit is saturated everywhere, is not asked
-    again at the same `value` (N,): a second pass at each of most steps of ReLU6 layers.
-    """
-    plain = parameters.grad
-    assert plain is not None
-    moved = has_gradient(plain)
-    silent = ~moved & ~(value >= log.top)
-    if bool(silent.any()):
-        with redirected():
-            ascend()
-        assert parameters.grad is not None
-        woken = silent & has_gradient(parameters.grad)
-        log.stuck(value, silent & ~woken)
-        moved |= woken
-        parameters.grad = torch.where(
-            woken.view(-1, *[1] * (plain.dim() - 1)), parameters.grad, plain
-        )
-    log.moved(moved)

@@ -12,7 +12,7 @@ et al. 2023, MaCo (phases only); going up by zero-padding is this project's own.
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -63,11 +63,17 @@ def picture_shape(spectrum: Tensor) -> Shape:
     return spectrum.shape[2], 2 * (spectrum.shape[3] - 1)
 
 
+@functools.cache
+def colour_matrix(device: torch.device) -> Tensor:
+    """`COLOUR` on a device, where it stays: no step waits for a copy of it."""
+    return COLOUR.to(device)
+
+
 def mix(planes: Tensor, colour: Tensor) -> Tensor:
     """Mix the planes (N, 3, H, W) of colours by a matrix; others stay as they are."""
     if planes.shape[1] != len(colour):
         return planes
-    mixed: Tensor = torch.einsum("ij,bjhw->bihw", colour.to(planes.device), planes)
+    mixed: Tensor = torch.einsum("ij,bjhw->bihw", colour, planes)
     return mixed
 
 
@@ -75,7 +81,7 @@ def to_image(spectrum: Tensor, scale: Tensor, contrast: float) -> Tensor:
     """Turn spectra (N, C, H, W//2+1) complex into images (N, C, H, W) in (0, 1)."""
     shape = picture_shape(spectrum)
     plane = torch.fft.irfft2(spectrum * scale, s=shape, norm="ortho") / contrast
-    image: Tensor = mix(plane, COLOUR).sigmoid()
+    image: Tensor = mix(plane, colour_matrix(plane.device)).sigmoid()
     return image
 
 
@@ -126,12 +132,16 @@ def growth(old: Size, new: Size) -> float:
 
 
 class Parameterization(Protocol):
-    """Images of one size as an optimiser sees them."""
+    """Images of one size as an optimiser sees them; what they are made with lies on their device.
+
+    Attributes:
+        parameters: what is optimised.
+    """
 
     parameters: Tensor
 
-    def images(self) -> Tensor:
-        """(N, C, H, W) in (0, 1), differentiable in `parameters`."""
+    def images(self, parameters: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) in (0, 1) of these parameters or of its own, differentiable in them."""
         ...
 
     def step(self, adam: Adam) -> None:
@@ -152,18 +162,23 @@ class Spectrum:
         exponent: of the spectrum scale.
         contrast: divisor of the inverse FFT.
         tint_rate: factor on the steps of the mean colour.
+        scale: the amplitude of each frequency, (H, W//2+1).
     """
 
     parameters: Tensor
     exponent: float
     contrast: float
     tint_rate: float
+    scale: Tensor = field(init=False)
 
-    def images(self) -> Tensor:
+    def __post_init__(self) -> None:
+        shape = picture_shape(self.parameters[..., 0])
+        self.scale = spectrum_scale(shape, self.exponent).to(self.parameters.device)
+
+    def images(self, parameters: Tensor | None = None) -> Tensor:
         """(N, C, H, W) in (0, 1)."""
-        coefficients = torch.view_as_complex(self.parameters)
-        scale = spectrum_scale(picture_shape(coefficients), self.exponent)
-        return to_image(coefficients, scale.to(self.parameters.device), self.contrast)
+        shown = self.parameters if parameters is None else parameters
+        return to_image(torch.view_as_complex(shown), self.scale, self.contrast)
 
     def step(self, adam: Adam) -> None:
         """One step, with a rate of its own for the mean colour."""
@@ -194,20 +209,28 @@ class Phase:
         magnitude: (C, H', W'//2+1) of the coefficients at the finest size.
         contrast: divisor of the inverse FFT.
         generators: one an image, for the phases of new frequencies.
+        shown: (C, H, W//2+1) the magnitude of the coefficients at this size.
+        scale: 1, for `to_image`.
     """
 
     parameters: Tensor
     magnitude: Tensor
     contrast: float
     generators: Sequence[torch.Generator]
+    shown: Tensor = field(init=False)
+    scale: Tensor = field(init=False)
 
-    def images(self) -> Tensor:
-        """(N, C, H, W) in (0, 1)."""
+    def __post_init__(self) -> None:
         size = picture_shape(self.parameters)
-        magnitude = crop_spectrum(self.magnitude, size)
-        magnitude = magnitude * growth(picture_shape(self.magnitude[None]), size)
-        coefficients = torch.polar(magnitude.expand_as(self.parameters), self.parameters)
-        return to_image(coefficients, torch.ones((), device=magnitude.device), self.contrast)
+        full = picture_shape(self.magnitude[None])
+        self.shown = crop_spectrum(self.magnitude, size) * growth(full, size)
+        self.scale = torch.ones((), device=self.parameters.device)
+
+    def images(self, parameters: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) in (0, 1)."""
+        phases = self.parameters if parameters is None else parameters
+        coefficients = torch.polar(self.shown.expand_as(phases), phases)
+        return to_image(coefficients, self.scale, self.contrast)
 
     def step(self, adam: Adam) -> None:
         """One step."""

@@ -13,11 +13,18 @@ Rolls = list[tuple[int, int]]
 """By how many px each image is rolled down and to the right."""
 
 
-def own_channels(activations: Tensor, channels: Sequence[int]) -> Tensor:
-    """Of image i channel `channels[i]`: (N, C, …) → (N, …) float32."""
-    rows = torch.arange(len(channels), device=activations.device)
-    columns = torch.tensor(channels, device=activations.device)
-    return activations[rows, columns].float()
+Places = tuple[Tensor, Tensor]
+"""Image and channel of each unit of a batch, on the device, where they stay for all steps."""
+
+
+def places_of(channels: Sequence[int], device: torch.device) -> Places:
+    """Where activations (N, C, …) hold channel `channels[i]` of image i."""
+    return torch.arange(len(channels), device=device), torch.tensor(channels, device=device)
+
+
+def own_channels(activations: Tensor, places: Places) -> Tensor:
+    """Of each image its own unit's channel: (N, C, …) → (N, …) float32."""
+    return activations[places].float()
 
 
 def draw_rolls(generators: Sequence[torch.Generator], least: int, most: int) -> Rolls:

@@ -6,6 +6,7 @@ mean square of the channel against those of pixels and of their Scharr derivativ
 mean of the channel, without penalties. Their constants stand in `recipes.py`.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ from ..shapes import Size, pair, resize
 from .adam import Adam
 from .job import Draft, Job, Log, has_gradient
 from .kinds import PixelRecipe, UpscaleRecipe
-from .pixels import draw_rolls, own_channels, rolled
+from .pixels import Places, draw_rolls, own_channels, places_of, rolled
 
 SCHARR = torch.tensor([[-3.0, 0.0, 3.0], [-10.0, 0.0, 10.0], [-3.0, 0.0, 3.0]])
 """Scharr's derivative, not normalised, as the article applies it."""
@@ -33,13 +34,13 @@ def render_pixels(network: Network, job: Job[PixelRecipe]) -> list[Draft]:
     recipe, generators = job.recipe, job.generators()
     shape = (network.info.planes, *network.picture_shape(recipe.first_size))
     images = torch.stack([torch.rand(shape, generator=g) for g in generators])
-    log = Log(len(job.channels), network.device)
+    log, places = Log(len(job.channels), network.device), places_of(job.channels, network.device)
     with network.tap({job.layer: keep}, job.precision) as run:
 
         def loss(pixels: Tensor) -> Tensor:
             shown = jittered(pixels, recipe, generators)
             seen = seen_at(shown, network.seen_shape(longer_side(shown), job.layer))
-            return pyramid_loss(run(seen, normalised=True)[job.layer], shown, job)
+            return pyramid_loss(run(seen, normalised=True)[job.layer], shown, places, recipe)
 
         for side in recipe.sides(job.size):
             larger = resize_bilinear(images, network.picture_shape(side))
@@ -62,12 +63,12 @@ def render_upscaled(network: Network, job: Job[UpscaleRecipe]) -> list[Draft]:
     recipe, generators = job.recipe, job.generators()
     shape = (network.info.planes, *network.picture_shape(recipe.first_size))
     images = torch.stack([grey_noise(recipe, shape, one) for one in generators])
-    log = Log(len(job.channels), network.device)
+    log, places = Log(len(job.channels), network.device), places_of(job.channels, network.device)
     with network.tap({job.layer: spatial_mean}, job.precision) as run:
 
         def loss(pixels: Tensor) -> Tensor:
             seen = seen_at(pixels, network.seen_shape(longer_side(pixels), job.layer))
-            return -own_channels(run(seen, normalised=True)[job.layer], job.channels)
+            return -own_channels(run(seen, normalised=True)[job.layer], places)
 
         for side in recipe.sides(job.size):
             larger = scale_up(images, network.picture_shape(side), recipe.blur)
@@ -110,7 +111,7 @@ def descend(
         The pixels after the last step.
     """
     pixels = start.clone().requires_grad_()
-    adam = Adam(pixels, rate)
+    adam = Adam(pixels, rate, steps)
     for _ in range(steps):
         value = loss(pixels)
         (gradient,) = torch.autograd.grad(value.sum(), pixels)
@@ -128,13 +129,15 @@ def jittered(pixels: Tensor, recipe: PixelRecipe, generators: list[torch.Generat
     return rolled(pixels, draw_rolls(generators, -recipe.jitter, recipe.jitter))
 
 
-def pyramid_loss(activations: Tensor, pixels: Tensor, job: Job[PixelRecipe]) -> Tensor:
+def pyramid_loss(
+    activations: Tensor, pixels: Tensor, places: Places, recipe: PixelRecipe
+) -> Tensor:
     """(N,) −w·RMS(channel) + RMS(pixels) + mean over the levels of RMS(Scharr), per image."""
-    channel = own_channels(activations, job.channels)  # (N, H, W)
+    channel = own_channels(activations, places)  # (N, H, W)
     return (
-        -job.recipe.unit_weight * root_mean_square(channel)
+        -recipe.unit_weight * root_mean_square(channel)
         + root_mean_square(pixels)
-        + edges(pixels, job.recipe.levels)
+        + edges(pixels, recipe.levels)
     )
 
 
@@ -159,9 +162,15 @@ def root_mean_square(values: Tensor) -> Tensor:
 
 def scharr(pixels: Tensor) -> Tensor:
     """Horizontal and vertical Scharr derivatives of each colour, zero padding: (N, 6, H, W)."""
+    planes = pixels.shape[1]
+    return F.conv2d(pixels, scharr_kernels(planes, pixels.device), padding=1, groups=planes)
+
+
+@functools.cache
+def scharr_kernels(planes: int, device: torch.device) -> Tensor:
+    """(2 · planes, 1, 3, 3) on a device, where they stay: no step waits for a copy of them."""
     kernels = torch.stack([SCHARR, SCHARR.T]).unsqueeze(1)  # (2, 1, 3, 3)
-    weight = kernels.repeat(pixels.shape[1], 1, 1, 1).to(pixels.device)
-    return F.conv2d(pixels, weight, padding=1, groups=pixels.shape[1])
+    return kernels.repeat(planes, 1, 1, 1).to(device)
 
 
 def grey_noise(recipe: UpscaleRecipe, shape: Sequence[int], generator: torch.Generator) -> Tensor:

@@ -6,6 +6,7 @@ this project's own; they are explained to readers on every site's about page.
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..images.tensors import fit, to_tensor
+from ..images.tensors import CPU, fit, to_tensor
 from ..network.network import Network, spatial_mean
 from ..ranking.classes import compete, probabilities
 from ..records.network import CLASSES, Outputs
@@ -21,6 +22,7 @@ from ..records.statistics import LayerStats
 from ..records.units import Scores, Status
 from ..shapes import Picture, white_of
 from .objectives import standardise
+from .pixels import places_of
 from .transforms import affine, apply_geometry
 
 LEAST_REACH = 1.0
@@ -43,23 +45,36 @@ GEOMETRIES = (
 """Scale, degrees, shift down and right as shares of the side; blur and JPEG make it eight."""
 
 
-def high_frequency(images: Picture) -> NDArray[np.float32]:
+THREADS = 8
+"""That blur and compress for a GPU, which would wait for one; each of a cluster's CPUs has one."""
+
+
+def high_frequency(images: Picture, device: torch.device = CPU) -> NDArray[np.float32]:
     """Share of the energy above .25 cycles per pixel, DC removed, Hann window: (N,).
 
     Args:
         images: (N, H, W, C); the mean over the channels counts.
+        device: that computes it, in double precision.
     """
-    grey = images.astype(np.float64).mean(3) / white_of(images)
-    grey -= grey.mean((1, 2), keepdims=True)
-    down, across = (np.hanning(side + 1)[:-1] for side in grey.shape[1:])  # periodic
-    power = np.abs(np.fft.rfft2(grey * down[:, None] * across)) ** 2
-    rows, columns = np.fft.fftfreq(grey.shape[1])[:, None], np.fft.rfftfreq(grey.shape[2])
-    power *= np.where((columns == 0) | (columns == 0.5), 1, 2)  # the half that rfft2 leaves out
-    high = np.hypot(rows, columns) > 0.25
+    numbers = images if images.dtype == np.uint8 else images.astype(np.float64)
+    grey = torch.from_numpy(numbers).to(device).double().mean(3) / white_of(images)
+    grey -= grey.mean((1, 2), keepdim=True)
+    window, counted, high = frequencies(grey.shape[1:])
+    power = torch.fft.rfft2(grey * window.to(device)).abs().square() * counted.to(device)
     total = power.sum((1, 2))
-    return np.where(
-        total > 0, (power * high).sum((1, 2)) / np.where(total > 0, total, 1), 0
-    ).astype(np.float32)
+    share = (power * high.to(device)).sum((1, 2)) / torch.where(total > 0, total, 1)
+    return np.asarray(torch.where(total > 0, share, 0).cpu().numpy(), np.float32)
+
+
+def frequencies(shape: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """A periodic Hann window (H, W), and of the half spectrum how often each column counts in the
+    whole one, and which frequencies (H, W//2+1) are high."""
+    height, width = shape
+    down, across = (torch.hann_window(side, dtype=torch.float64) for side in shape)
+    rows = torch.fft.fftfreq(height, dtype=torch.float64)[:, None]
+    columns = torch.fft.rfftfreq(width, dtype=torch.float64)
+    counted = torch.where((columns == 0) | (columns == 0.5), 1.0, 2.0)
+    return down[:, None] * across, counted, torch.hypot(rows, columns) > 0.25
 
 
 @torch.no_grad()
@@ -85,53 +100,44 @@ def score_images(
             natural minimum, SELECT counts from the least active channel.
     """
     fitted = [fit(picture, network.info.shape) for picture in pictures]
-    rows, columns = torch.arange(len(channels)), torch.tensor(channels)
+    rows, columns = places_of(channels, network.device)
+    images = to_tensor(fitted, network.device)
     with network.tap({layer: spatial_mean}) as run:
-
-        def means_of(images: Tensor) -> Tensor:
-            return run(images.to(network.device))[layer].cpu()
-
-        images = to_tensor(fitted)
-        means = means_of(images)  # (N, C)
-        copies = [means_of(copy) for copy in transformed(images, fitted)]  # 8 of (N, C)
+        views = (run(one)[layer] for one in (images, *transformed(images, fitted)))
+        means = torch.stack(list(views))  # (1 + 8, N, C)
+    own = means[:, rows, columns]
+    distances = sign * (means if layer == CLASSES else standardise(means, stats))
+    ranks = (distances > distances[:, rows, columns, None]).sum(2) + 1  # (1 + 8, N), from 1
     mean, end = sign * stats.mean[list(channels)], sign * natural_end(stats, channels, sign)
-    activation = means[rows, columns].numpy()
+    activation, *copies = own.cpu().numpy()
     reach = reach_of(sign * activation, mean, end)
-    own = [copy[rows, columns].numpy() for copy in copies]
-    kept = np.stack([reach_of(sign * copy, mean, end) for copy in own])  # (8, N)
+    kept = np.stack([reach_of(sign * copy, mean, end) for copy in copies])  # (8, N)
     share = kept.astype(np.float64) / np.where(reach > 0, reach, 1)
     robust = np.median(np.where(reach > 0, share, 0), 0)  # (N,)
-    distances = [
-        sign * (one if layer == CLASSES else standardise(one, stats)) for one in (means, *copies)
-    ]
-    ranks = torch.stack([rank_of(one, columns) for one in distances]).T.tolist()  # (N, 1 + 8)
-    confidence = class_confidence(layer, means, columns, network.info.outputs)
-    hf = high_frequency(np.stack(fitted)) / max(natural_hf, 1e-9)
+    selects, *others = ranks.tolist()
+    confidence = class_confidence(layer, means[0], channels, network.info.outputs)
+    hf = high_frequency(np.stack(fitted), network.device) / max(natural_hf, 1e-9)
     return [
         Scores(
             activation=float(activation[i]),
             reach=float(reach[i]),
-            select=ranks[i][0],
+            select=selects[i],
             robust=float(robust[i]),
             hf=float(hf[i]),
-            ranks=tuple(ranks[i][1:]),
+            ranks=tuple(one[i] for one in others),
             confidence=confidence[i],
         )
         for i in range(len(channels))
     ]
 
 
-def rank_of(values: Tensor, columns: Tensor) -> Tensor:
-    """(N,) place of `values[i, columns[i]]` among the descending row i of (N, C), from 1."""
-    own = values[torch.arange(len(columns)), columns]
-    return (values > own[:, None]).sum(1) + 1
-
-
-def class_confidence(layer: str, scores: Tensor, columns: Tensor, outputs: Outputs) -> list[float]:
+def class_confidence(
+    layer: str, scores: Tensor, channels: Sequence[int], outputs: Outputs
+) -> list[float]:
     """Probability of each picture's own class; NaN for layers that are no class scores."""
     if layer != CLASSES:
-        return [math.nan] * len(columns)
-    shares = probabilities(scores.numpy(), outputs)[np.arange(len(columns)), columns]
+        return [math.nan] * len(channels)
+    shares = probabilities(scores.cpu().numpy(), outputs)[np.arange(len(channels)), channels]
     return [float(share) for share in shares]
 
 
@@ -161,13 +167,20 @@ def transformed(images: Tensor, pictures: Sequence[NDArray[np.uint8]]) -> list[T
             torch.tensor(math.radians(degrees)),
             2 * torch.tensor([right, down]),
         )
-        copies.append(apply_geometry(images, one.expand(len(images), 2, 3)))
-    copies.append(to_tensor([np.asarray(cv2.GaussianBlur(p, (0, 0), 1.0)) for p in pictures]))
-    copies.append(to_tensor([jpeg_copy(p, 75) for p in pictures]))
+        maps = one.to(images.device).expand(len(images), 2, 3)
+        copies.append(apply_geometry(images, maps))
+    with ThreadPoolExecutor(1 if images.device.type == "cpu" else THREADS) as pool:
+        for change in (blurred, jpeg_copy):
+            copies.append(to_tensor(list(pool.map(change, pictures)), images.device))
     return copies
 
 
-def jpeg_copy(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+def blurred(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture (H, W, C) smoothed by a Gaussian of 1 px."""
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.0), np.uint8)
+
+
+def jpeg_copy(picture: NDArray[np.uint8], quality: int = 75) -> NDArray[np.uint8]:
     """Return a picture (H, W, C) after JPEG compression, channel by channel unless in colours."""
     if picture.shape[2] == 3:
         return jpeg_part(picture[..., ::-1], quality)[..., ::-1]

@@ -50,14 +50,24 @@ def affine(scale: Tensor, angle: Tensor, moved: Tensor) -> Tensor:
 
 
 def apply_geometry(images: Tensor, maps: Tensor) -> Tensor:
-    """Resample images (N, C, H, W) by maps (N, 2, 3); outside the border they are reflected.
+    """Resample images (N, C, H, W) by maps (N, 2, 3) of pixels; see `resample`."""
+    return resample(images, maps_of_grid(maps, images.shape[2:]))
+
+
+def maps_of_grid(maps: Tensor, shape: Sequence[int]) -> Tensor:
+    """Maps (…, 2, 3) of pixels as maps of the grid over an image of this height and width.
 
     The grid spans [-1, 1] along both axes, of whatever length, so a turn of pixels is none of the
     grid unless the image is square.
     """
-    height, width = images.shape[2:]
-    if height != width:
-        ratio = height / width
-        maps = maps * maps.new_tensor([[1, ratio, 1], [1 / ratio, 1, 1]])
+    height, width = shape
+    if height == width:
+        return maps
+    ratio = height / width
+    return maps * maps.new_tensor([[1, ratio, 1], [1 / ratio, 1, 1]])
+
+
+def resample(images: Tensor, maps: Tensor) -> Tensor:
+    """Images (N, C, H, W) by maps (N, 2, 3) of the grid; outside the border they are reflected."""
     grid = F.affine_grid(maps, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, align_corners=False, padding_mode="reflection")

@@ -7,7 +7,7 @@ it: one in this process, or one in each process of a cluster.
 import functools
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +35,14 @@ from ..shapes import Picture, Shape, in_proportion
 from ..workers.pool import LostError
 from ..workers.ray import open_pool, require_cluster
 from ..workers.renderer import Rendered, Renderer, load_renderer
-from ..workers.schedule import UnitBlock, plan_blocks, shard_blocks, unit_cost
+from ..workers.schedule import (
+    BlockGroup,
+    UnitBlock,
+    group_blocks,
+    plan_blocks,
+    shard_blocks,
+    unit_cost,
+)
 from .choose import companions, natural_samples, natural_stats
 from .rank import read_again, seen_pictures
 from .recipes import find_base, recipes_for, rendering_fingerprint
@@ -79,6 +86,7 @@ def render_units(
     nature = gather_nature(work, recipes, stats)
     prepare = functools.partial(with_pictures, work, recipes, stats)
     failures: list[Rendering] = []
+    told: set[str] = set()
     with (
         open_workers(work, layers, nature) as render,
         work.progress.units(units, sum(block.cost for block in todo)),
@@ -86,6 +94,7 @@ def render_units(
         for _, wave in itertools.groupby(todo, key=lambda block: block.recipe.wave):
             for block, rendered in render(map(prepare, wave)):
                 failures += commit(work, block, rendered)
+                told |= tell(work, rendered, told)
     return failures
 
 
@@ -130,7 +139,8 @@ def open_workers(work: Work, layers: Sequence[LayerInfo], nature: Nature) -> Ite
     if config.engine == "local":
         device = tuning.choose_device(config.device)
         renderer = Renderer(config, Network(work.model(), taps, device, config.compile), nature)
-        yield lambda blocks: ((block, block.run(renderer)) for block in blocks)
+        together = tuning.most_together(config.batch, device)
+        yield in_groups(lambda groups: ((one, one.run(renderer)) for one in groups), together)
         return
     weights = str(Path(config.weights).absolute()) if config.weights else ""
     sent, expected = replace(config, weights=weights), work.store.read_network()[0].weights_sha256
@@ -139,7 +149,21 @@ def open_workers(work: Work, layers: Sequence[LayerInfo], nature: Nature) -> Ite
         return functools.partial(load_renderer, sent, device, taps, nature, expected)
 
     with open_pool(build, config.device, work.progress.warn) as pool:
-        yield pool.map
+        together = tuning.most_together(config.batch, torch.device(pool.device))
+        yield in_groups(pool.map, together)
+
+
+def in_groups(
+    render: Callable[[Iterator[BlockGroup]], Iterable[tuple[BlockGroup, Any]]], units: int
+) -> RenderBlocks:
+    """Let blocks be rendered in groups of so many units, and give them back one by one."""
+
+    def render_blocks(blocks: Iterable[UnitBlock]) -> Iterator[tuple[UnitBlock, Any]]:
+        for group, made in render(group_blocks(blocks, units)):
+            each = [made] * len(group.blocks) if isinstance(made, LostError) else made
+            yield from zip(group.blocks, each, strict=True)
+
+    return render_blocks
 
 
 # --- what the driver does -------------------------------------------------------------------------
@@ -225,6 +249,14 @@ def commit(work: Work, block: UnitBlock, rendered: Rendered | LostError) -> list
     for one in failures:
         work.progress.warn(f"{one.unit} failed: {one.reason}")
     return failures
+
+
+def tell(work: Work, rendered: Rendered | LostError, told: Set[str]) -> set[str]:
+    """Print the notes of a worker that were not printed before, and return them."""
+    notes = set() if isinstance(rendered, LostError) else {*rendered.notes} - told
+    for note in sorted(notes):
+        work.progress.warn(note)
+    return notes
 
 
 def gather_nature(

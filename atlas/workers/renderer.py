@@ -1,5 +1,6 @@
 """The worker that renders blocks: the same in this process and in those of a cluster."""
 
+import itertools
 import socket
 import time
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from ..records.units import Rendering
 from ..rendering.attempts import render_best
 from ..rendering.job import Job, Nature
 from ..rendering.kinds import Recipe
-from .schedule import UnitBlock
+from .schedule import UnitBlock, merge_blocks
 
 NO_GRADIENT = (
     "no gradient of this layer reaches the image (detach(), integers or rounding in front of it), "
@@ -26,11 +27,16 @@ NO_GRADIENT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """Result of a worker on a block: renderings, where, and in what time."""
+    """Result of a worker on a block: renderings, where, and in what time.
+
+    Attributes:
+        notes: lines that people should read once.
+    """
 
     renderings: tuple[Rendering, ...]
     device: str
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 class Renderer:
@@ -40,37 +46,63 @@ class Renderer:
         self.config = config
         self.network = network
         self.nature = nature
+        self._settings: dict[tuple[str, str], tuple[int, str]] = {}
 
-    def render(self, block: UnitBlock) -> Rendered:
-        """Render a block."""
+    def render(self, blocks: Sequence[UnitBlock]) -> list[Rendered]:
+        """Render blocks of one layer and recipe together; one result a block."""
         began = time.perf_counter()
-        return Rendered(
-            renderings=self.render_guarded(block),
-            device=tuning.describe_device(self.network.device),
-            seconds=time.perf_counter() - began,
-        )
+        made = self.render_guarded(blocks)
+        seconds = (time.perf_counter() - began) / sum(map(len, made))
+        device = tuning.describe_device(self.network.device)
+        return [
+            Rendered(
+                renderings=renderings,
+                device=device,
+                seconds=seconds * len(renderings),
+                notes=self.network.notes,
+            )
+            for renderings in made
+        ]
 
-    def render_guarded(self, block: UnitBlock) -> tuple[Rendering, ...]:
-        """Render a block; if that fails, each unit alone, so that one takes no other with it."""
-        if block.layer.name in self.network.without_gradient:
-            return block.failed(NO_GRADIENT)
+    def render_guarded(self, blocks: Sequence[UnitBlock]) -> list[tuple[Rendering, ...]]:
+        """Render blocks; if that fails, each alone, and then each unit, so that none takes another
+        with it."""
+        if blocks[0].layer.name in self.network.without_gradient:
+            return [block.failed(NO_GRADIENT) for block in blocks]
         try:
-            return render_best(self.network, self.make_job(block))
+            made = iter(render_best(self.network, self.make_job(merge_blocks(blocks))))
+            return [tuple(itertools.islice(made, len(block.channels))) for block in blocks]
         except AtlasError:
             raise
         except Exception as error:  # whatever it is, it is the unit's; the others go on
+            if self.network.uncompile():
+                return self.render_guarded(blocks)
             if self.config.strict:
                 raise
-            if len(block.channels) == 1:
-                return block.failed(one_line(error))
-        alone = [replace(block, channels=(channel,)) for channel in block.channels]
-        return tuple(one for unit in alone for one in self.render_guarded(unit))
+            if sum(len(block.channels) for block in blocks) == 1:
+                return [block.failed(one_line(error)) for block in blocks]
+        if len(blocks) > 1:
+            return [one for block in blocks for one in self.render_guarded([block])]
+        alone = [replace(blocks[0], channels=(channel,)) for channel in blocks[0].channels]
+        return [tuple(one for unit in alone for (one,) in self.render_guarded([unit]))]
+
+    def settings(self, layer: str, asked: str) -> tuple[int, str]:
+        """Batch and precision for a layer, found out once."""
+        if (layer, asked) not in self._settings:
+            config, network = self.config, self.network
+            batch = tuning.choose_batch(config.batch, network, layer, config.size)
+            precision = tuning.choose_precision(asked, network.device)
+            runs = network.runs_in(precision, layer)
+            self._settings[layer, asked] = batch, precision if runs else "fp32"
+        return self._settings[layer, asked]
 
     def make_job(self, block: UnitBlock) -> Job[Recipe]:
         """The request for a block: as asked for, and what "auto" means for its layer here."""
         config, network, layer = self.config, self.network, block.layer.name
         asked = "fp32" if block.recipe.repeated else config.precision
-        precision = tuning.choose_precision(asked, network.device)
+        batch, precision = self.settings(layer, asked)
+        if config.batch == "auto":
+            batch = tuning.suited_batch(batch, len(block.channels), network.device)
         return Job(
             recipe=block.recipe.suited_to(block.layer),
             layer=layer,
@@ -78,8 +110,8 @@ class Renderer:
             size=config.size,
             seed=config.seed,
             weights=network.weights_sha256,
-            batch=tuning.choose_batch(config.batch, network, layer, config.size),
-            precision=precision if network.runs_in(precision, layer) else "fp32",
+            batch=batch,
+            precision=precision,
             nature=self.nature,
             examples=block.examples,
             earlier=block.earlier,

@@ -3,8 +3,9 @@
 `plan_blocks` cuts a layer's ranking into blocks whose borders never depend on where a run stopped.
 """
 
-from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -52,13 +53,47 @@ class UnitBlock:
         """One a channel."""
         return [Unit(layer=self.layer.name, channel=channel) for channel in self.channels]
 
-    def run(self, worker: Any) -> Any:
-        """Let a worker render it."""
-        return worker.render(self)
-
     def failed(self, reason: str) -> tuple[Rendering, ...]:
         """Its units where they could not be rendered, each of which says why."""
         return tuple(failed_rendering(unit, self.recipe.name, reason) for unit in self.units)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockGroup:
+    """Blocks of one layer and recipe whose units are optimised together.
+
+    Each of them is committed by itself, with the bytes that it would have alone.
+    """
+
+    blocks: tuple[UnitBlock, ...]
+
+    def run(self, worker: Any) -> Any:
+        """Let a worker render them; it gives one result a block."""
+        return worker.render(self.blocks)
+
+
+def merge_blocks(blocks: Sequence[UnitBlock]) -> UnitBlock:
+    """The units of blocks of one layer and recipe as one."""
+    return replace(
+        blocks[0],
+        last=blocks[-1].last,
+        channels=tuple(channel for block in blocks for channel in block.channels),
+        examples={key: value for block in blocks for key, value in block.examples.items()},
+        earlier={key: value for block in blocks for key, value in block.earlier.items()},
+    )
+
+
+def group_blocks(blocks: Iterable[UnitBlock], units: int) -> Iterator[BlockGroup]:
+    """Group neighbouring blocks of one layer and recipe, until so many units are together."""
+    for _, alike in itertools.groupby(blocks, key=lambda one: (one.recipe, one.layer)):
+        group: list[UnitBlock] = []
+        for block in alike:
+            group.append(block)
+            if sum(len(one.channels) for one in group) >= units:
+                yield BlockGroup(blocks=tuple(group))
+                group = []
+        if group:
+            yield BlockGroup(blocks=tuple(group))
 
 
 def unit_cost(recipe: Recipe, layer: LayerInfo) -> float:

@@ -172,7 +172,7 @@ def block_of(
 def measure(renderer: Renderer, observer: Observer, judge: Judge, block: UnitBlock) -> Group:
     """Render a block and let the observer judge it, rightly and with pictures swapped."""
     began = time.process_time()
-    renderings = renderer.render(block).renderings
+    renderings = renderer.render([block])[0].renderings
     seconds = time.process_time() - began
     seen = observer.look(to_pixels(one.image) for one in renderings).features
     return Group(

@@ -50,7 +50,7 @@ from atlas.records.statistics import LayerStats
 from atlas.records.units import Rendering
 from atlas.rendering.attempts import render_best
 from atlas.rendering.job import Job
-from atlas.rendering.kinds import PixelRecipe
+from atlas.rendering.kinds import PixelRecipe, Recipe
 from atlas.rendering.recipes import RECIPES
 from atlas.rendering.scoring import score_images
 from atlas.stages.stopwatch import time_step
@@ -186,8 +186,20 @@ def octaves_of(
     precision: str = "fp32",
 ) -> tuple[Rendering, ...]:
     """The units of one layer by `octaves`, scored and judged."""
+    return render_best(network, octaves_job(network, stats, hf, units, batch, precision))
+
+
+def octaves_job(
+    network: Network,
+    stats: LayerStats,
+    hf: float,
+    units: tuple[int, ...],
+    batch: int,
+    precision: str,
+) -> Job[Recipe]:
+    """The request for them."""
     magnitude = np.zeros((3, 0, 0), np.float32)
-    job = Job(
+    return Job(
         recipe=RECIPES["octaves"],
         layer=stats.layer,
         channels=units,
@@ -200,7 +212,6 @@ def octaves_of(
         examples=dict.fromkeys(units, np.full((224, 224, 3), 128, np.uint8)),
         earlier={},
     )
-    return render_best(network, job)
 
 
 def packaged() -> Reference:

@@ -507,11 +507,43 @@ def test_compiled_blocks_give_the_same_activations_and_gradients() -> None:
     model = Model(info=info, network=plain, layers=layer_table(plain, probe_images(16, 16)))
     images = noise(2).requires_grad_()
     results = []
-    for compiled in (False, True):
-        network = Network(model, ["second"], torch.device("cpu"), compiled)
-        assert ("forward" in vars(network.network.get_submodule("second"))) == compiled
+    for compile in ("auto", "on"):
+        network = Network(model, ["second"], torch.device("cpu"), compile)
+        compiled = "forward" in vars(network.network.get_submodule("second"))
+        assert compiled == (compile == "on")
+        assert not network.notes
         with network.tap({"second": keep}) as run:
             value = run(images)["second"]
             results.append((value, *torch.autograd.grad(value.sum(), images)))
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_blocks_that_cannot_be_compiled_run_as_they_are_and_it_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from atlas.network import network as module
+
+    model = Model(
+        info=network_of(tiny_network(), ["relu2"]).info, network=tiny_network(), layers=()
+    )
+    monkeypatch.setattr(module, "agrees", lambda *arguments: False)
+    network = Network(model, ["relu2"], torch.device("cpu"), "on")
+    assert network.notes == (module.UNCOMPILED,)
+    assert not network.uncompile(), "nothing is compiled"
+
+
+def test_compiled_blocks_that_fail_later_are_given_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from atlas.network import network as module
+
+    model = Model(
+        info=network_of(tiny_network(), ["relu2"]).info, network=tiny_network(), layers=()
+    )
+    monkeypatch.setattr(module, "compile_blocks", lambda *arguments: None)
+    network = Network(model, ["relu2"], torch.device("cpu"), "on")
+    compiled = network.way
+    assert not network.notes
+    assert network.uncompile()
+    assert network.way is not compiled
+    assert network.notes == (module.UNCOMPILED,)
+    assert not network.uncompile()

@@ -16,6 +16,8 @@ from atlas.network.tuning import (
     choose_precision,
     describe_device,
     kept_bytes,
+    most_together,
+    suited_batch,
 )
 from tests.helpers import network_of, tiny_network
 
@@ -102,7 +104,7 @@ def test_auto_is_bf16_on_gpus_that_have_it(
 
 @pytest.mark.parametrize(
     ("total", "each", "batch"),
-    [(4000, 100, 8), (4000, 1000, 1), (400, 1000, 1), (10**9, 1, 32), (6400, 100, 16)],
+    [(4000, 100, 8), (4000, 1000, 1), (400, 1000, 1), (10**9, 1, 256), (6400, 100, 16)],
 )
 def test_batch_is_a_power_of_two_in_a_quarter_of_the_memory(
     total: int, each: int, batch: int
@@ -119,8 +121,9 @@ def test_bytes_that_a_step_keeps_are_those_of_the_inputs_of_its_operations() -> 
 def test_batch_on_a_gpu_follows_the_memory_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     network = network_of(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sigmoid(), nn.Conv2d(4, 2, 1)), ["2"])
     each = 4 * 16 * 16 * (3 + 4)
-    kept = [kept_bytes(network, "2", 16, images) for images in (2, 4)]
-    monkeypatch.setattr(tuning, "kept_bytes", lambda *arguments: kept[arguments[3] == 4])
+    kept = kept_bytes(network, "2", 16, 16)
+    assert kept // 16 == each
+    monkeypatch.setattr(tuning, "kept_bytes", lambda *arguments: kept)
     monkeypatch.setattr(network, "device", torch.device("cuda"))
     for total, batch in ((4 * 8 * each, 8), (4 * 8 * each - 4, 4)):
         card = SimpleNamespace(total_memory=total)
@@ -132,3 +135,22 @@ def test_batch_is_as_given_or_the_measured_one_of_cpus() -> None:
     network = network_of(tiny_network(), ["relu1"])
     assert choose_batch(3, network, "relu1", 16) == 3
     assert choose_batch("auto", network, "relu1", 16) == tuning.CPU_BATCH
+
+
+def test_layers_of_few_units_have_batches_of_one_size_on_a_gpu() -> None:
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert [suited_batch(128, units, gpu) for units in (1, 21, 32, 33, 512)] == [
+        16,
+        16,
+        16,
+        128,
+        128,
+    ]
+    assert suited_batch(4, 10, gpu) == 4
+    assert suited_batch(8, 10, cpu) == 8
+
+
+def test_units_are_gathered_up_to_the_largest_batch() -> None:
+    assert most_together("auto", torch.device("cuda")) == 256
+    assert most_together("auto", torch.device("cpu")) == 8
+    assert most_together(48, torch.device("cuda")) == 48

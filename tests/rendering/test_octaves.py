@@ -1,6 +1,5 @@
 """Octaves: the loop of the Fourier recipes, and how silent images are brought to life."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from atlas.rendering.job import Log
 from atlas.rendering.kinds import FourierRecipe, Octave
-from atlas.rendering.octaves import first_images, render_octaves, revive
+from atlas.rendering.octaves import first_images, render_octaves
 from atlas.rendering.parameterization import spectrum_scale
 from atlas.rendering.recipes import RECIPES
 from tests.helpers import (
@@ -117,81 +115,3 @@ def test_network_of_one_size_sees_averages_of_larger_pictures() -> None:
     with torch.no_grad():
         seen = float(plain(F.avg_pool2d(picture, 4))[0, 3].mean())
     assert seen > stats.max[3], "the whole picture counts, not every fourth pixel"
-
-
-# --- silent images -------------------------------------------------------------------------------
-
-
-def revived(function: Callable[[Tensor], Tensor], start: Tensor) -> tuple[Tensor, Log]:
-    """The gradient that `revive` leaves in parameters (N, 3) for minus the sum of a function."""
-    parameters = start.clone().requires_grad_()
-    log = Log(len(start), torch.device("cpu"))
-
-    def ascend() -> None:
-        value = function(parameters)
-        (parameters.grad,) = torch.autograd.grad(-value.sum(), parameters)
-
-    ascend()
-    revive(parameters, function(parameters).detach(), ascend, log)
-    assert parameters.grad is not None
-    return parameters.grad, log
-
-
-def test_only_images_without_any_gradient_are_redirected() -> None:
-    # the second image has a gradient, but one of its ReLUs is silent: it must keep its own
-    start = torch.tensor([[-1.0, -2.0, -3.0], [1.0, 1.0, -1.0]])
-
-    def two(x: Tensor) -> Tensor:
-        silent = torch.relu(x[:, 2:])  # of both images
-        return silent.sum(1) + torch.relu(x[:, :2]).sum(1)
-
-    gradient, log = revived(two, start)
-    assert gradient.tolist() == [[-1, -1, -1], [-1, -1, 0]]
-    assert log.ever_moved.tolist() == [True, True]
-
-
-def test_image_that_no_activation_can_revive_never_moves() -> None:
-    gradient, log = revived(lambda x: (0 * x).sum(1), torch.ones(2, 3))
-    assert not gradient.any()
-    assert log.ever_moved.tolist() == [False, False]
-
-
-def test_saturated_image_is_not_redirected_again_at_the_same_value() -> None:
-    parameters = torch.tensor([[7.0, 8.0], [-1.0, -1.0]]).requires_grad_()
-    log, passes = Log(2, torch.device("cpu")), []
-
-    def ascend() -> Tensor:
-        passes.append(1)
-        value = torch.nn.functional.relu6(parameters).mean(1) - 1  # as standardised: 5 and -1
-        (parameters.grad,) = torch.autograd.grad(-value.sum(), parameters)
-        return value.detach()
-
-    for _ in range(2):
-        revive(parameters, ascend(), ascend, log)
-        assert parameters.grad is not None
-        assert parameters.grad.tolist() == [[0, 0], [-0.5, -0.5]]  # the silent one always gets one
-    assert len(passes) == 4
-    with torch.no_grad():
-        parameters[1] = 9.0
-    for _ in range(2):
-        revive(parameters, ascend(), ascend, log)
-    assert len(passes) == 7, "both are saturated: one redirected pass for the second, then none"
-    assert log.ever_moved.tolist() == [False, True]
-
-
-def test_nan_is_no_silence() -> None:
-    start = torch.tensor([[float("nan"), 1.0, 1.0], [1.0, 1.0, 1.0]])
-    gradient, log = revived(lambda x: (x**2).sum(1), start)
-    assert gradient[1].tolist() == [-2, -2, -2]
-    assert log.ever_moved.tolist()[1]
-
-
-def test_nan_in_a_redirected_gradient_is_not_hidden() -> None:
-    parameters, log = torch.ones(1, 3, requires_grad=True), Log(1, torch.device("cpu"))
-    parameters.grad = torch.zeros(1, 3)
-
-    def ascend() -> None:
-        parameters.grad = torch.full((1, 3), float("nan"))
-
-    revive(parameters, torch.ones(1), ascend, log)
-    assert parameters.grad.isnan().all()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from atlas.rendering.kinds import PixelRecipe, UpscaleRecipe
+from atlas.rendering.pixels import places_of
 from atlas.rendering.pyramid import (
     edges,
     grey_noise,
@@ -164,7 +165,7 @@ def test_loss_is_minus_half_the_channel_plus_pixels_plus_edges() -> None:
     activations = torch.tensor([[[[9.0]], [[3.0]]], [[[4.0]], [[9.0]]]])  # units 1 and 0
     pixels = torch.zeros(2, 3, 3, 3)
     pixels[0, 0, 1, 1] = 1.0
-    loss = pyramid_loss(activations, pixels, job_of(pyramid(), "a", [1, 0], None))  # type: ignore
+    loss = pyramid_loss(activations, pixels, places_of([1, 0], pixels.device), pyramid())
     # one white pixel: RMS of 27 pixels; edges: 2 · (4 · 9 + 2 · 100) over 6 maps of 9
     wanted = -0.5 * 3 + (1 / 27) ** 0.5 + (472 / 54) ** 0.5
     assert float(loss[0]) == pytest.approx(wanted, rel=1e-6)

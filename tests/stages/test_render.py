@@ -1,8 +1,9 @@
 """The stage ranking → renderings: shards, what goes to a worker, and what fails there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from atlas.stages import look as looking
 from atlas.stages.merge import merge_cache
 from atlas.workers import renderer, schedule
 from atlas.workers.pool import LostError
-from atlas.workers.renderer import Rendered, Renderer
+from atlas.workers.renderer import Renderer
 from atlas.workers.schedule import UnitBlock
 from tests.helpers import layer_info, nature_of, network_of, tiny_network
 
@@ -159,9 +160,9 @@ def test_a_lost_block_is_a_failure_of_each_of_its_units(
 ) -> None:
     real = Renderer.render
 
-    def lost(self: Renderer, block: UnitBlock) -> Rendered:
+    def lost(self: Renderer, blocks: Sequence[UnitBlock]) -> Any:
         result = LostError("its process was lost 4 times")
-        return result if block.layer.name == "relu1" else real(self, block)  # type: ignore
+        return result if blocks[0].layer.name == "relu1" else real(self, blocks)
 
     monkeypatch.setattr(Renderer, "render", lost)
     config = tiny(layers=("relu1", "relu2"))
@@ -170,3 +171,19 @@ def test_a_lost_block_is_a_failure_of_each_of_its_units(
     assert files(config.cache, "renderings/relu2/*.h5")
     with pytest.raises(LostError):
         build(tiny(layers=("relu1", "relu2"), strict=True))
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_what_compile_could_not_do_is_said_once(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note = "steps are not recorded as CUDA graphs: why"
+    real = Renderer.render
+
+    def noted(self: Renderer, blocks: Sequence[UnitBlock]) -> Any:
+        self.network.recorder.failure = note
+        return real(self, blocks)
+
+    monkeypatch.setattr(Renderer, "render", noted)
+    assert build(tiny(layers=("relu1", "relu2"), units=4, batch=1)) == 0
+    assert capsys.readouterr().err.count(note) == 1

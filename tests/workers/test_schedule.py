@@ -2,12 +2,20 @@
 
 import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from atlas.rendering.recipes import RECIPES
-from atlas.workers.schedule import BLOCK_UNITS, UnitBlock, plan_blocks, shard_blocks
+from atlas.workers.schedule import (
+    BLOCK_UNITS,
+    UnitBlock,
+    group_blocks,
+    merge_blocks,
+    plan_blocks,
+    shard_blocks,
+)
 from tests.helpers import layer_info
 
 
@@ -91,3 +99,46 @@ def test_a_block_survives_being_sent() -> None:
     assert got.examples == block.examples
     assert got.earlier.keys() == {3}
     assert [str(unit) for unit in got.units] == ["relu1:3", "relu1:1"]
+
+
+# --- groups --------------------------------------------------------------------------------------
+
+
+def test_neighbouring_blocks_of_a_layer_and_recipe_make_a_group() -> None:
+    octaves, company = RECIPES["octaves"], RECIPES["company"]
+    a, b = layer_info("a", 200, 16), layer_info("b", 200, 16)
+    todo = [
+        block
+        for recipe, layer, units in ((octaves, a, 100), (octaves, b, 40), (company, b, 10))
+        for block in plan_blocks(recipe, layer, range(units), [])
+    ]
+    groups = list(group_blocks(todo, 64))
+    assert [[len(block.channels) for block in group.blocks] for group in groups] == [
+        [32, 32],
+        [32, 4],
+        [32, 8],
+        [10],
+    ]
+    assert [block for group in groups for block in group.blocks] == todo
+    assert all(len(group.blocks) == 1 for group in group_blocks(todo, 1))
+
+
+def test_blocks_are_made_only_when_a_group_is_asked_for() -> None:
+    made = []
+    layer = layer_info("a", 200, 16)
+    blocks_ = plan_blocks(RECIPES["octaves"], layer, range(200), [])
+    groups = group_blocks((made.append(one) or one for one in blocks_), 64)  # type: ignore
+    assert not made
+    next(groups)
+    assert len(made) <= 3
+
+
+def test_the_units_of_a_group_are_those_of_its_blocks_in_order() -> None:
+    one, other = cut(range(64), [])
+    merged = merge_blocks(
+        [replace(one, examples={3: b"3"}), replace(other, examples={40: b"40"}, earlier={41: []})]
+    )
+    assert merged.channels == tuple(range(64))
+    assert (merged.first, merged.last) == (0, 63)
+    assert merged.examples == {3: b"3", 40: b"40"}
+    assert merged.earlier == {41: []}
