@@ -25,7 +25,7 @@ lower = $(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 OPTIONS = $(foreach name,$(VARIABLES),$(if $($(name)),--$(call lower,$(name)) '$($(name))')) $(ARGS)
 
 .PHONY: help setup atlas plan layers site serve test test-fast test-browser check schemas bench \
-	bench-precision bench-quality bench-site bench-scale bench-gpu publish clean distclean
+	bench-precision bench-quality bench-site bench-wall bench-scale bench-gpu publish clean distclean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -99,6 +99,9 @@ bench-quality: $(VENV)/dev ## measure the pictures of every recipe and write a c
 
 bench-site: $(VENV)/dev ## measure how long a site of 7,000 units takes to build
 	$(BIN)/python -m tests.bench.site $(ARGS)
+
+bench-wall: $(VENV)/dev ## measure the wall of 10,000 units in a browser: first picture, frames a second
+	$(BIN)/python -m tests.bench.wall $(ARGS)
 
 bench-scale: $(VENV)/dev ## measure two Ray processes against one, and memory over 100 to 2,000 units
 	$(BIN)/python -m tests.bench.scale $(ARGS)

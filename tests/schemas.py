@@ -15,6 +15,7 @@ from atlas.gallery.data.classes import ClassFile
 from atlas.gallery.data.encode import NUMBER, Address, Double, Single
 from atlas.gallery.data.images import ImageFile
 from atlas.gallery.data.models import ComparisonFile, LayerFile, ModelFile, SiteFile
+from atlas.gallery.data.quiz import QuizFile
 from atlas.gallery.data.units import UnitFile
 
 FOLDER = Path(__file__).parents[1] / "docs" / "schema"
@@ -25,6 +26,7 @@ FILES = {
     "image": ImageFile,
     "layer": LayerFile,
     "model": ModelFile,
+    "quiz": QuizFile,
     "unit": UnitFile,
 }
 """Name of a schema → record of the file that it describes."""

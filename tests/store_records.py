@@ -13,6 +13,7 @@ from atlas.records.lens import FeatureMaps, FoolingImage, Lens, Prediction
 from atlas.records.network import LayerInfo, ModelInfo
 from atlas.records.samples import Sample, SampleSet, SkippedFile
 from atlas.records.statistics import LayerStats, Readout
+from atlas.records.tuning import Responses
 from atlas.records.units import Rendering, Scores, Unit
 
 KEY = {"schema": 1, "model": "tiny", "seed": 0}
@@ -203,6 +204,14 @@ def circuit(channel=0, links=2):
     )
 
 
+def responses(layer="conv", channels=4, stimuli=5, seed=0):
+    """Responses to a few stimuli."""
+    random = np.random.default_rng(seed)
+    matrices = random.normal(size=(2, stimuli, channels)).astype(np.float16)
+    scale = random.random(channels).astype(np.float32)
+    return Responses(layer=layer, means=matrices[0], deviations=matrices[1], scale=scale)
+
+
 def same(one, two):
     """Return whether two records are equal bit for bit, NaN and types included."""
     if is_dataclass(one):
@@ -234,6 +243,7 @@ def fill(opened):
     opened.write_masks("conv", FINGERPRINT, [masks(2), masks(0, examples=3)])
     opened.write_masks("conv", FINGERPRINT, [masks(3, examples=0)])
     opened.write_circuits("conv", FINGERPRINT, [circuit(2), circuit(3, links=0)])
+    opened.write_responses(responses(), FINGERPRINT)
 
 
 def tree(folder):

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from atlas.ranking.stimuli import make_stimuli
+from atlas.ranking.tuning import analyse
 from atlas.records.atlas import LayerAtlas, ModelAtlas, RunInfo
 from atlas.records.attribution import NO_MASKS, UnitMasks
 from atlas.records.circuits import NO_KERNEL, Circuit, Kind, Link
@@ -21,6 +23,7 @@ from atlas.records.lens import FeatureMaps, FoolingImage, Lens, Prediction
 from atlas.records.network import CLASSES, LayerInfo, ModelInfo
 from atlas.records.samples import Sample, SampleSet, SkippedFile
 from atlas.records.statistics import LayerStats, Readout
+from atlas.records.tuning import Responses
 from atlas.records.units import CHANGES, Rendering, Scores, Unit
 
 INPUT = 224
@@ -336,6 +339,31 @@ def make_atlas(
             created="2026-01-31T12:00:00Z",
         ),
     )
+
+
+def tuned(atlas: ModelAtlas) -> ModelAtlas:
+    """The atlas with the tuning of all layers: each channel answers to stripes around an angle."""
+    stimuli = make_stimuli(atlas.model.shape, atlas.model.channels)
+
+    def of_layer(layer: LayerAtlas) -> LayerAtlas:
+        random, channels = generator("tuning", layer.info.name), layer.info.channels
+        angle, best = random.uniform(0, np.pi, channels), random.uniform(-4, -1, channels)
+        means = random.gamma(1, 0.1, (len(stimuli), channels))
+        for row, one in enumerate(stimuli):
+            if one.kind == "grating":
+                near = np.cos(np.radians(one.orientation) - angle) ** 4
+                means[row] += near * np.exp(-((np.log(one.frequency) - best) ** 2))
+            elif one.kind == "hue":
+                means[row] += np.cos(np.radians(one.hue) - 2 * angle).clip(0)
+        responses = Responses(
+            layer=layer.info.name,
+            means=means.astype(np.float16),
+            deviations=np.zeros(means.shape, np.float16),
+            scale=np.ones(channels, np.float32),
+        )
+        return replace(layer, tuning=analyse(responses, stimuli, atlas.model.shape))
+
+    return replace(atlas, layers=tuple(map(of_layer, atlas.layers)), stimuli=stimuli)
 
 
 def judged(atlas: ModelAtlas) -> ModelAtlas:

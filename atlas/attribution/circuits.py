@@ -9,9 +9,9 @@ Source: Shrikumar et al. 2017 (gradient × input); Nanda 2023 and Syed et al. 20
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,20 +20,19 @@ from torch import Tensor
 
 from ..network.intervening import IMAGE, Interventions, Scene, cut_apart
 from ..network.kernels import Kernels
-from ..network.network import Network, spatial_mean
+from ..network.network import Network
 from ..records.circuits import Circuit, Kind, Link
 from ..records.network import CLASSES
 from ..records.statistics import LayerStats
 from .constants import Constants
 from .derivatives import Derivatives
+from .links import Rows, as_row, average, extremes, over_places, strongest, zeros_for
 from .peaks import find_places
+from .sights import Owed, Sight, below, error_of
 
 IMAGES = 3
 """Best images of a unit on which its circuit is seen: derivatives by all classes cost four forward
 passes an image (measured on EfficientNet-Lite0, one thread: 80 ms against 18)."""
-
-LISTED = 5
-"""Links of each kind and direction that are kept."""
 
 CHECKED = 3
 """Of these, so many that feed a unit are set to their mean; a block is run again for each."""
@@ -41,54 +40,6 @@ CHECKED = 3
 LEAST_SPREAD = 0.01
 """Units whose spread is a smaller share of the layer's median are not listed: any effect on them
 would be huge in spreads."""
-
-Rows = dict[str, NDArray[np.float64]]
-"""Layer → a number for each of its channels."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
-    """A unit on one image.
-
-    Attributes:
-        scene: what every layer made of the image.
-        layer, channel: the unit.
-        place: flat position of its peak; of the highest one below it where the peak is flat, as
-            at the ceiling of a ReLU6.
-        activation: there.
-    """
-
-    scene: Scene
-    layer: str
-    channel: int
-    place: int
-    activation: float
-
-    def of(self, maps: Tensor) -> Tensor:
-        """(R,) the unit's activation at the place of its peak in maps (R, C, H, W)."""
-        return maps[:, self.channel].flatten(1)[:, self.place]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owed:
-    """What a unit at one place of an image owes to the layers that feed it.
-
-    Attributes:
-        sight: the unit there.
-        effects: gradient × (activation − mean), summed over the places of each channel.
-        products: gradient × activation.
-        rest: what of the activation products, image and constants do not add up to.
-    """
-
-    sight: Sight
-    effects: Rows
-    products: Rows
-    rest: float
-
-    @property
-    def flat(self) -> bool:
-        """True if nothing that feeds the unit can move it there."""
-        return bool(self.products) and not any(one.any() for one in self.products.values())
 
 
 class Circuits:
@@ -324,57 +275,6 @@ class Circuits:
             found["classes"] = "no gradient of the class scores reaches it"
         silent = "nothing here changes what the network makes of its best images"
         return {kind: found.get(kind, silent) for kind, some in links.items() if not some}
-
-
-def below(sight: Sight) -> Sight:
-    """A unit at the highest place below the one it is seen at; there where none is lower."""
-    flat = sight.scene.maps[sight.layer][0, sight.channel].flatten()
-    lower = torch.where(flat < sight.activation, flat, -torch.inf)
-    place = int(lower.argmax())
-    return replace(sight, place=place, activation=float(flat[place]))
-
-
-def error_of(owing: Sequence[Owed]) -> float:
-    """The share of an activation that is not accounted for; NaN where nothing feeds it."""
-    total = sum(abs(one.sight.activation) for one in owing)
-    return sum(abs(one.rest) for one in owing) / total if total else math.nan
-
-
-def zeros_for(slope: Tensor | None, leaf: Tensor) -> Tensor:
-    """A derivative; zero where there is none."""
-    return torch.zeros_like(leaf) if slope is None else slope
-
-
-def over_places(values: Tensor) -> NDArray[np.float64]:
-    """(1, C, H, W) → (C,) sums over the places."""
-    return values.double().sum((0, 2, 3)).cpu().numpy()
-
-
-def as_row(maps: Tensor) -> NDArray[np.float64]:
-    """(1, C, H, W) → (C,) spatial means."""
-    return spatial_mean(maps)[0].double().cpu().numpy()
-
-
-def average(rows: Sequence[Rows]) -> Rows:
-    """Layer → mean of its rows."""
-    return {name: np.asarray(np.mean([one[name] for one in rows], 0)) for name in rows[0]}
-
-
-def extremes(effects: NDArray[np.float64], finite: NDArray[np.bool_]) -> list[int]:
-    """The channels of a layer with the largest effects of each sign, ties by channel."""
-    usable = np.where(finite & np.isfinite(effects), effects, 0)
-    rises = [int(one) for one in np.argsort(-usable, kind="stable")[:LISTED] if usable[one] > 0]
-    falls = [int(one) for one in np.argsort(usable, kind="stable")[:LISTED] if usable[one] < 0]
-    return [*rises, *falls[::-1]]
-
-
-def strongest(links: Iterable[Link]) -> tuple[Link, ...]:
-    """The links of the largest effects of each sign, the greatest first and the least last."""
-    order = sorted(links, key=lambda link: -link.effect)
-    return (
-        *[link for link in order if link.effect > 0][:LISTED],
-        *[link for link in order if link.effect < 0][-LISTED:],
-    )
 
 
 @contextmanager

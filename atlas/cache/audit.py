@@ -23,6 +23,7 @@ Kind = Literal[
     "samples",
     "images",
     "ranking",
+    "tuning",
     "renderings",
     "readout",
     "lenses",
@@ -36,6 +37,7 @@ PLACES: dict[Kind, re.Pattern[str]] = {
     "samples": re.compile(r"samples\.([0-9a-f]{12})\.json"),
     "images": re.compile(r"images/\d+-\d+\.([0-9a-f]{12})\.h5"),
     "ranking": re.compile(r"ranking/[^/]+\.([0-9a-f]{12})\.h5"),
+    "tuning": re.compile(r"tuning/[^/]+\.([0-9a-f]{12})\.h5"),
     "renderings": re.compile(r"renderings/[^/]+/\d+-\d+\.([0-9a-f]{12})\.h5"),
     "readout": re.compile(r"readout\.([0-9a-f]{12})\.h5"),
     "lenses": re.compile(r"lenses/\d+-\d+\.([0-9a-f]{12})\.h5"),
@@ -45,7 +47,10 @@ PLACES: dict[Kind, re.Pattern[str]] = {
 }
 """Paths of files of each kind, relative to the key folder, with the digest in the name."""
 
-FOLDERS = ("images", "ranking", "renderings", "lenses", "features", "masks", "circuits")
+FOLDERS = (
+    *("images", "ranking", "tuning", "renderings", "lenses", "features"),
+    *("masks", "circuits"),
+)
 """Folders of results inside a key folder."""
 
 NESTED = ("renderings", "features", "masks", "circuits")

@@ -10,6 +10,7 @@ bytes: what differs between runs (seconds, device, versions) is in a sidecar bes
     network.<sha12>.json  samples.<sha12>.json          layer table; sample images
     images/<first>-<last>.<sha12>.h5                    squares of the sample images
     ranking/<layer>.<sha12>.h5                          statistics of all channels of a layer
+    tuning/<layer>.<sha12>.h5                           their responses to synthetic stimuli
     readout.<sha12>.h5                                  which channels raise which class
     renderings/<layer>/<first>-<last>.<sha12>.h5        renderings of some ranks, and .json sidecars
     features/<layer>/<first>-<last>.<sha12>.h5          what an observer sees of pictures or images
@@ -31,7 +32,7 @@ from ..files.digests import canonical_json, fingerprint, sha256_bytes
 from ..files.files import atomic_write, cannot, make_folder
 from ..files.lock import lock
 from ..files.names import escape_name, shown
-from .audit import NOTE, CacheBlock, describe, inspect
+from .audit import NOTE, CacheBlock, Kind, describe, inspect
 from .folder import Problem, clean_up, read_key, refuse_newer, write_key
 from .hdf5 import Array, build_block
 from .index import Index
@@ -180,6 +181,10 @@ class Blocks:
             self.opened.close(path)
             remove(path)
             del self.index.blocks[path]
+
+    def of_layer(self, kind: Kind, layer: str, fingerprint: str) -> list[CacheBlock]:
+        """The blocks of a kind that are of a layer."""
+        return [one for one in self.index.select(kind, fingerprint) if one.layer == layer]
 
     def need(self, found: T | None, what: str) -> T:
         """Return the record that was found, or raise a CacheError that names what is missing."""

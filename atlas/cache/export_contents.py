@@ -35,6 +35,7 @@ from .export_matrices import (
     matrix_rows,
     natural_columns,
 )
+from .export_tuning import stimuli_columns, tuning_columns
 from .hdf5 import Array, add_dataset
 from .stream import Stream
 
@@ -132,6 +133,9 @@ def write_atlas(writer: Writer, atlas: ModelAtlas, pictures: Pictures, version: 
     writer.group("images", {})
     writer.columns("images", {**image_columns(atlas.samples), "rows": matrix_rows(atlas)})
     write_natural(writer, atlas)
+    if atlas.stimuli:
+        writer.group("stimuli", {})
+        writer.columns("stimuli", stimuli_columns(atlas.stimuli))
 
 
 def write_layer(
@@ -153,6 +157,7 @@ def write_layer(
         writer.column(f"{path}/{name}", getattr(layer.stats, name).astype(np.float32))
     writer.column(f"{path}/ranking", padded(layer.ranking, layer.stats.channels))
     writer.columns(path, matrices(layer.stats))
+    write_tuning(writer, path, layer)
     write_units(writer, f"{path}/units", recipes[0], atlas, layer, pictures)
     write_examples(writer, f"{path}/examples", layer)
     write_masks(writer, f"{path}/examples", layer, pictures)
@@ -162,6 +167,14 @@ def write_layer(
     for recipe in recipes[1:]:
         place = f"{path}/recipes/{escape_name(recipe)}"
         write_units(writer, place, recipe, atlas, layer, pictures)
+
+
+def write_tuning(writer: Writer, path: str, layer: LayerAtlas) -> None:
+    """Write what all channels of a layer answer to synthetic stimuli, where that is known."""
+    columns = tuning_columns(layer)
+    if columns:
+        writer.group(f"{path}/tuning", {})
+        writer.columns(f"{path}/tuning", columns)
 
 
 def write_examples(writer: Writer, path: str, layer: LayerAtlas) -> None:

@@ -10,30 +10,27 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..files.digests import canonical_json
 from ..files.names import escape_name
 from ..records.atlas import Pictures, RunInfo
 from ..records.attribution import UnitMasks
-from ..records.circuits import Circuit
-from ..records.evidence import Observation
 from ..records.lens import Lens
 from ..records.network import LayerInfo, ModelInfo
 from ..records.samples import SampleSet
 from ..records.statistics import LayerStats, Readout
+from ..records.tuning import Responses
 from ..records.units import Rendering, Unit
-from . import codec, codec_attribution, codec_circuits
-from .audit import CacheBlock, Kind
-from .blocks import Blocks, read_bytes
+from . import codec
+from .audit import CacheBlock
+from .blocks import read_bytes
 from .hdf5 import SCHEMA, Array
 from .opened import encode_sidecar, read_seconds
+from .store_attribution import AttributionStore
+from .store_observation import ObservationStore
 
-SAMPLES = "sample images"
-"""Folder of what an observer sees of them."""
 
-
-class Store(Blocks):
+class Store(AttributionStore, ObservationStore):
     """The results of one model under one key.
 
     Use `Store.open` in a `with` block to add results, `Store.read` to look at them.
@@ -159,159 +156,28 @@ class Store(Blocks):
         file = self.opened.file(block.path)
         return Readout(layer=block.layer, **{name: file[name][...] for name in file})
 
-    # --- lenses
+    # --- tuning
 
-    def write_lenses(self, first: int, last: int, fingerprint: str, lenses: Sequence[Lens]) -> None:
-        """Keep what the network makes of some sample images.
-
-        Args:
-            first, last: indices of the first and the last of them.
-            fingerprint: of everything that decides the result.
-            lenses: at least one.
-        """
-        self.write(
-            f"lenses/{first}-{last}",
-            codec.lenses_to_datasets(lenses),
-            kind="lenses",
-            fingerprint=fingerprint,
-            first=first,
-            last=last,
-        )
-
-    def finished_lenses(self, fingerprint: str) -> set[int]:
-        """The sample images whose lenses are there."""
-        blocks = self.index.select("lenses", fingerprint)
-        return {image for block in blocks for image in block.channels}
-
-    def lens(self, image: int, fingerprint: str) -> Lens:
-        """Return the results of all lenses on a sample image.
-
-        Raises:
-            CacheError: it was never looked at.
-        """
-        found = self.index.find(
-            "lenses", lambda block: block.fingerprint == fingerprint and image in block.channels
-        )
-        block = self.need(found, f"lenses of image {image}")
-        return codec.lens_from_file(self.opened.file(block.path), image)
-
-    # --- what an observer sees
-
-    def write_features(
-        self, layer: str, fingerprint: str, rows: Sequence[int], seen: Observation
-    ) -> None:
-        """Keep what an observer makes of pictures of one layer, or of sample images.
+    def write_responses(self, responses: Responses, fingerprint: str) -> None:
+        """Keep what one layer answers to synthetic stimuli, instead of anything earlier.
 
         Args:
-            layer: of the units; "" for sample images.
-            fingerprint: of the observer and of what it looked at.
-            rows: the channels or images, at least one.
-            seen: one row of features each.
+            responses: of the layer.
+            fingerprint: of the stimuli.
         """
-        datasets: dict[str, Array] = {
-            "row": np.array(rows, np.int32),
-            "features": seen.features,
-            "widths": np.array(seen.widths, np.int32),
-        }
-        place = f"features/{escape_name(layer or SAMPLES)}/{min(rows)}-{max(rows)}"
-        self.write(
-            place,
-            datasets,
-            kind="features",
-            layer=layer,
-            fingerprint=fingerprint,
-            observer=seen.observer,
-            weights_sha256=seen.weights_sha256,
-        )
+        layer, names = responses.layer, ("means", "deviations", "scale")
+        datasets: dict[str, Array] = {name: getattr(responses, name) for name in names}
+        place = f"tuning/{escape_name(layer)}"
+        block = self.write(place, datasets, kind="tuning", layer=layer, fingerprint=fingerprint)
+        self.replace(block)
 
-    def features(self, layer: str, fingerprint: str) -> dict[int, NDArray[np.float32]]:
-        """Channel or image → (D,) what the observer makes of it; empty where it never looked."""
-        found: dict[int, NDArray[np.float32]] = {}
-        for block in self._of_layer("features", layer, fingerprint):
-            features = self.opened.file(block.path)["features"][...]
-            found |= dict(zip(block.channels, features, strict=True))
-        return found
-
-    def observation(self, count: int, fingerprint: str) -> Observation | None:
-        """Return the observer's results on all sample images; None if it has not seen every one.
-
-        Args:
-            count: of the sample images.
-            fingerprint: as written.
-        """
-        found = self.features("", fingerprint)
-        if set(found) < set(range(count)):
+    def responses(self, layer: str, fingerprint: str) -> Responses | None:
+        """The answers of one layer to these stimuli; None where it was never asked."""
+        known = [one for one in self.index.select("tuning", fingerprint) if one.layer == layer]
+        if not known:
             return None
-        file = self.opened.file(self._of_layer("features", "", fingerprint)[0].path)
-        return Observation(
-            observer=str(file.attrs["observer"]),
-            weights_sha256=str(file.attrs["weights_sha256"]),
-            widths=tuple(file["widths"][...].tolist()),
-            features=np.stack([found[image] for image in range(count)]),
-        )
-
-    def _of_layer(self, kind: Kind, layer: str, fingerprint: str) -> list[CacheBlock]:
-        return [one for one in self.index.select(kind, fingerprint) if one.layer == layer]
-
-    # --- what peaks depend on
-
-    def write_masks(self, layer: str, fingerprint: str, found: Sequence[UnitMasks]) -> None:
-        """Keep the pixels that the peaks of some units of a layer depend on.
-
-        Args:
-            layer: of the units.
-            fingerprint: of everything that decides them.
-            found: at least one.
-        """
-        channels = [one.channel for one in found]
-        place = f"masks/{escape_name(layer)}/{min(channels)}-{max(channels)}"
-        datasets = codec_attribution.masks_to_datasets(found)
-        self.write(place, datasets, kind="masks", layer=layer, fingerprint=fingerprint)
-
-    def masks(self, layer: str, fingerprint: str) -> dict[int, UnitMasks]:
-        """Channel → what its peaks depend on, without pixels."""
-        found: dict[int, UnitMasks] = {}
-        for block in self._of_layer("masks", layer, fingerprint):
-            found |= codec_attribution.read_numbers(self.opened.file(block.path))
-        return found
-
-    def unit_masks(self, unit: Unit, fingerprint: str) -> UnitMasks:
-        """What the peaks of one unit depend on, with pixels.
-
-        Raises:
-            CacheError: it was never found out.
-        """
-        holding = [
-            block
-            for block in self._of_layer("masks", unit.layer, fingerprint)
-            if unit.channel in block.channels
-        ]
-        block = self.need(holding[-1] if holding else None, f"masks of {unit}")
-        row = block.channels.index(unit.channel)
-        return codec_attribution.read_masks(self.opened.file(block.path), row)
-
-    # --- circuits
-
-    def write_circuits(self, layer: str, fingerprint: str, found: Sequence[Circuit]) -> None:
-        """Keep what surrounds some units of a layer.
-
-        Args:
-            layer: of the units.
-            fingerprint: of everything that decides it.
-            found: at least one.
-        """
-        channels = [one.channel for one in found]
-        place = f"circuits/{escape_name(layer)}/{min(channels)}-{max(channels)}"
-        datasets = codec_circuits.circuits_to_datasets(found)
-        self.write(place, datasets, kind="circuits", layer=layer, fingerprint=fingerprint)
-
-    def circuits(self, layer: str, fingerprint: str) -> dict[int, Circuit]:
-        """Channel → what surrounds it."""
-        return {
-            one.channel: one
-            for block in self._of_layer("circuits", layer, fingerprint)
-            for one in codec_circuits.read_circuits(self.opened.file(block.path))
-        }
+        file = self.opened.file(known[-1].path)
+        return Responses(layer=layer, **{name: file[name][...] for name in file})
 
     # --- renderings
 

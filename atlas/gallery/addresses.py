@@ -74,6 +74,10 @@ def sheet(number: int, suffix: str = "") -> str:
     return f"img/sheet{suffix}-{number}.jpg"
 
 
+OVERVIEW = "img/overview.jpg"
+"""All renderings of a layer, small and on the grid on which the wall shows them."""
+
+
 def patch_sheet(number: int) -> str:
     """Contact sheet of a layer's best patches."""
     return f"img/patches-{number}.jpg"

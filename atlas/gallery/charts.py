@@ -253,6 +253,8 @@ def octave_curve(objective: NDArray[np.float32], octave_steps: Sequence[int]) ->
         body += f'<path class="border" d="M{coordinate(start)} 4V{FLOOR}"/>' if place else ""
         body += label_at(start + 4, 13, "tick", f"octave {place + 1}", "start")
     body += f'<polyline class="curve" points="{" ".join(dots)}"/>'
+    body += label_at(MARGIN + SPAN, FLOOR - 6, "tick", f"lowest {number(low)}", "end")
+    body += label_at(MARGIN, 26, "tick", f"highest {number(high)}", "start")
     body += axis("step 0", f"step {sum(octave_steps)}")
     label = f"Objective over {sum(octave_steps)} steps, from {number(values[0])} to "
     return svg(WIDTH, HEIGHT, "octaves", label + number(values[-1]), body)

@@ -11,192 +11,40 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..images.pixels import Pixels, encode, to_pixels
+from ..images.pixels import Pixels, encode
 from ..ranking.classes import class_name
+from ..ranking.grid import arrange_alike
 from ..ranking.matching import Counterpart
 from ..ranking.similar import order_alike
 from ..records.atlas import LayerAtlas, ModelAtlas, Pictures
 from ..records.attribution import NO_MASKS, median, no_masks
 from ..records.network import CLASSES
 from ..records.units import Rendering, Unit
-from ..shapes import Size
 from . import addresses, sheets
 from .circuit_views import CircuitView, PatchView, circuit_view
-from .draw_masks import MASKS, masks_sheet
 from .draw_spectrum import SpectrumSource
+from .draw_units import (
+    SHEET_UNITS,
+    Box,
+    Drawing,
+    Files,
+    Pair,
+    Source,
+    Tiles,
+    draw_mosaics,
+    draw_overview,
+    draw_sheets,
+    draw_unit,
+    shot,
+)
 from .tree import Tree
-from .views import Example, LayerView, Neighbour, Picture, Shot, UnitView, judged
+from .views import Example, LayerView, Neighbour, Shot, UnitView, judged
 
 BATCH = 16
 """Units whose pixels are in memory at a time."""
 
 CARD_PAIRS = 9
 """Units whose pictures are kept for a layer's card."""
-
-SHEET_UNITS = addresses.TILES**2
-"""Units on a contact sheet."""
-
-Box = tuple[int, int, int, int]
-"""y0, x0, y1, x1 in pixels of the network's input."""
-
-Files = dict[str, bytes]
-"""Address → bytes."""
-
-Pair = tuple[Pixels, Pixels]
-"""A rendering and the real patch beside it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A unit as it is read from the cache.
-
-    Attributes:
-        channel: which.
-        renderings: of each its record, and the same with pixels; the one that leads first.
-        images, boxes, squares: where it is excited most, best first: indices of sample images, the
-            parts of them that excite it, and the images.
-        masks: (K, h, w) which pixels of these parts its peaks depend on; `NO_MASKS` where that is
-            not known, or not shown.
-    """
-
-    channel: int
-    renderings: tuple[tuple[Rendering, Rendering], ...]
-    images: tuple[int, ...]
-    boxes: tuple[Box, ...]
-    squares: tuple[Pixels, ...]
-    masks: NDArray[np.uint8] = field(default_factory=lambda: NO_MASKS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tiles:
-    """A unit's pictures for contact sheets: thumbnails by recipe, best patch, nine patches."""
-
-    thumbs: Mapping[str, Pixels]
-    patch: Pixels | None
-    mosaic: Pixels
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawing:
-    """A unit drawn; addresses are seen from its layer's folder.
-
-    Attributes:
-        pictures, patches, masks: what its page shows.
-        files: all of them.
-        tiles: for contact sheets.
-        pair: for a card; () where it has no picture that can be trusted, or no patch.
-    """
-
-    pictures: tuple[Picture, ...]
-    patches: tuple[Shot, ...]
-    masks: Shot | None
-    files: Files
-    tiles: Tiles
-    pair: tuple[Pair, ...]
-
-
-# --- one unit ------------------------------------------------------------------------------------
-
-
-def draw_unit(
-    source: Source, *, recipes: tuple[str, ...], shown: Sequence[int], size: Size
-) -> Drawing:
-    """Draw a unit.
-
-    Args:
-        source: the unit.
-        recipes: those of its layer, the default one first.
-        shown: the channels that pages show; () for colours.
-        size: of the network's input.
-    """
-    pictures: list[Picture] = []
-    pixels: dict[str, Pixels] = {}
-    for record, made in source.renderings:
-        suffix = addresses.recipe_suffix(record.recipe, recipes)
-        picture, drawn = draw_picture(record, made, suffix, shown)
-        pictures.append(picture)
-        pixels |= drawn
-    lead = next((pixels[picture.image.file] for picture in pictures if picture.image), None)
-    patches = cut_patches(source, size)
-    best = next(iter(patches.values()), None)
-    masks = (
-        {addresses.masks(source.channel): masks_sheet(source.masks)} if len(source.masks) else {}
-    )
-    trusted = bool(pictures) and pictures[0].rendering.status == "ok"
-    return Drawing(
-        pictures=tuple(pictures),
-        patches=tuple(shot(file, patch) for file, patch in patches.items()),
-        masks=next((shot(file, sheet) for file, sheet in masks.items()), None),
-        files={file: encode(picture) for file, picture in pixels.items()}
-        | {file: encode(sheet, MASKS) for file, sheet in masks.items()}
-        | {file: encode(patch, sheets.SMALL) for file, patch in patches.items()},
-        tiles=Tiles(
-            thumbs={one.rendering.recipe: pixels[one.thumb.file] for one in pictures if one.thumb},
-            patch=None if best is None else sheets.thumbnail(best),
-            mosaic=sheets.mosaic(list(patches.values())),
-        ),
-        pair=((lead, best),) if trusted and lead is not None and best is not None else (),
-    )
-
-
-def draw_picture(
-    record: Rendering, made: Rendering, suffix: str, shown: Sequence[int]
-) -> tuple[Picture, dict[str, Pixels]]:
-    """Draw a rendering: whole, small, after each octave; nothing where it has no pixels.
-
-    Args:
-        record: the rendering without pixels.
-        made: the same with pixels.
-        suffix: of its recipe.
-        shown: the channels that pages show; () for colours.
-    """
-    if not made.image.size:
-        return Picture(rendering=record, image=None, thumb=None, snapshots=()), {}
-    channel, whole = record.unit.channel, to_pixels(made.image, shown)
-    drawn = {
-        addresses.picture(channel, suffix): whole,
-        addresses.thumbnail(channel, suffix): sheets.thumbnail(whole),
-    }
-    for octave, step in enumerate(made.snapshots, 1):
-        drawn[addresses.snapshot(channel, suffix, octave)] = to_pixels(step, shown)
-    image, thumb, *snapshots = (shot(file, pixels) for file, pixels in drawn.items())
-    return Picture(rendering=record, image=image, thumb=thumb, snapshots=tuple(snapshots)), drawn
-
-
-def cut_patches(source: Source, size: Size) -> dict[str, Pixels]:
-    """The dataset examples of a unit, best first."""
-    parts = enumerate(zip(source.squares, source.boxes, strict=True), 1)
-    return {
-        addresses.patch(source.channel, place): sheets.cut_patch(square, box, size)
-        for place, (square, box) in parts
-    }
-
-
-def shot(file: str, pixels: Pixels) -> Shot:
-    """The picture at an address."""
-    return Shot(file=file, height=pixels.shape[0], width=pixels.shape[1])
-
-
-def draw_sheets(number: int, tiles: Sequence[Tiles], recipes: tuple[str, ...]) -> Files:
-    """The contact sheets of a number: of the renderings by each recipe, and of the patches."""
-    files = {
-        addresses.sheet(number, addresses.recipe_suffix(recipe, recipes)): encode(
-            sheets.contact_sheet([one.thumbs.get(recipe) for one in tiles], addresses.TILES)
-        )
-        for recipe in recipes
-    }
-    patches = sheets.contact_sheet([one.patch for one in tiles], addresses.TILES)
-    return {**files, addresses.patch_sheet(number): encode(patches, sheets.SMALL)}
-
-
-def draw_mosaics(number: int, tiles: Sequence[Tiles]) -> Files:
-    """The sheet of a number that shows nine patches of each unit."""
-    pixels = [one.mosaic for one in tiles]
-    sheet = sheets.contact_sheet(pixels, addresses.TILES, sheets.MOSAIC)
-    return {addresses.mosaic_sheet(number): encode(sheet, sheets.SMALLER)}
-
-
-# --- a layer -------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True, kw_only=True)
@@ -237,6 +85,8 @@ class Illustrator:
         order = self.atlas.recipes_of(layer)
         units: list[UnitView] = []
         tiles: list[Tiles] = []
+        dots: list[Pixels] = []
+        grid = arrange_alike(layer.stats, () if is_classes else layer.chosen)
         pairs: list[Pair] = []
         alike = {one: place for place, one in enumerate(order_alike(layer.stats, layer.chosen), 1)}
         spectra = SpectrumSource.read(self.atlas, layer, self.whole)
@@ -246,14 +96,18 @@ class Illustrator:
             spectrum = spectra.draw(source.channel)
             units.append(replace(unit, similar=alike[source.channel], spectrum=spectrum))
             tiles.append(drawing.tiles)
+            dots.append(sheets.dot(drawing.tiles.thumbs.get(order[0])))
             pairs = [*pairs, *drawing.pair][:CARD_PAIRS]
             if len(tiles) == SHEET_UNITS or len(units) == len(layer.chosen):
                 number = (len(units) - 1) // SHEET_UNITS
                 self.put(folder, draw_sheets(number, tiles, recipes))
                 self.put(folder, {} if is_classes else draw_mosaics(number, tiles))
                 tiles.clear()
+        if grid.size:
+            self.put(folder, draw_overview(grid, dots))
         self.put(folder, {"card.jpg": encode(sheets.card(pairs))})
-        return LayerView(atlas=layer, folder=folder, units=tuple(units)), pairs[:1]
+        view = LayerView(atlas=layer, folder=folder, units=tuple(units), grid=grid.tolist())
+        return view, pairs[:1]
 
     def put(self, folder: str, files: Files) -> None:
         """Take files of a layer into the tree."""
@@ -331,6 +185,7 @@ class Illustrator:
             patch=median(known.patch),
             keep=median(known.keep),
             circuit=self.circuit(layer, channel),
+            tuning=layer.tuning.of(channel) if layer.tuning else None,
         )
 
     def neighbours_across(self, layer: LayerAtlas, channel: int) -> tuple[Neighbour, ...]:

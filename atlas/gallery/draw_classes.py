@@ -14,8 +14,9 @@ from ..ranking.classes import class_probabilities
 from ..records.atlas import LayerAtlas
 from ..records.samples import Sample
 from . import addresses
+from .class_views import LEAST_EVIDENCE, ClassesView, ClassImage, ClassView, ContributingChannel
 from .draw import Illustrator
-from .views import ClassesView, ClassImage, ClassView, ContributingChannel, LayerView, UnitView
+from .views import LayerView, UnitView
 
 SHOWN_IMAGES = 6
 """Sample images shown of those that the network is most sure of, and of the others."""
@@ -47,13 +48,15 @@ def draw_classes(illustrator: Illustrator, layers: Sequence[LayerView]) -> Class
 def with_surest_image(classes: LayerAtlas, probabilities: NDArray[np.float64]) -> LayerAtlas:
     """The classes, each with the sample image that the network is surest of as its one example.
 
-    A score can be high where those of other classes are higher still; a probability cannot.
+    A score can be high where those of other classes are higher still; a probability cannot. An
+    image that is hardly given the class is no example of it.
     """
     best = probabilities.argmax(0)[:, None]  # (K, 1)
+    likely = probabilities.max(0)[:, None] >= LEAST_EVIDENCE
     scores = np.take_along_axis(classes.stats.activations.T, best, 1).astype(np.float32)
     stats = replace(
         classes.stats,
-        example_image=best.astype(np.int32),
+        example_image=np.where(likely, best, -1).astype(np.int32),
         example_activation=scores * classes.stats.scale[:, None],
         example_box=classes.stats.example_box[:, :1],
     )

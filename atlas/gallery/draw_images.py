@@ -17,7 +17,7 @@ from ..records.atlas import ModelAtlas
 from ..records.lens import FeatureMaps, FoolingImage, Lens, Prediction
 from ..shapes import Shape
 from . import addresses, heatmaps, sheets
-from .draw import Files, shot
+from .draw_units import Files, shot
 from .image_views import Excited, Fooled, Guess, Heat, ImageView, MapView, OnImage
 from .views import LayerView, Shot
 

@@ -16,8 +16,9 @@ FEW_IMAGES = 100
 """Below so many distinct files an atlas demonstrates rather than measures."""
 
 STATUSES = {
-    "ok": "excites the unit at least as much as the best natural image",
-    "weak": "stays below the best natural image, so read it with care",
+    "ok": "passes every gate: REACH at least 1 (as exciting as the best natural image), SELECT at "
+    "most 3, ROBUST at least .6, HF at most 3",
+    "weak": "fails at least one of these gates, which its page names, so read it with care",
     "dead": "no attempt excited the unit",
     "nonfinite": "the unit’s activations are not finite numbers, so it is not ranked",
     "failed": "the rendering failed",
@@ -33,7 +34,7 @@ SCORES = {
     "robust": "Median share of REACH that is left after eight fixed small changes (shift, scale, "
     "rotation, blur, JPEG); near 1 means that the picture does not depend on individual pixels.",
     "hf": "Share of energy above .25 cycles per pixel, divided by the median of the natural "
-    "images; far above 1 means adversarial-looking mesh.",
+    "images; far above 1 means an adversarial-looking, noise-like grid.",
     **EXPLAINED,
 }
 
@@ -76,6 +77,14 @@ def images_sentence(images: int, distinct: int, reference: str = "") -> str:
     if distinct >= FEW_IMAGES:
         return f"Measured over {files}."
     return f"Measured over {files}: a handful of photographs is a demonstration, not a measurement."
+
+
+def few_sentence(images: int, distinct: int) -> str:
+    """Return the remark of every page of an atlas that stands on few photographs, or ""."""
+    if distinct >= FEW_IMAGES:
+        return ""
+    crops = f", {plural(images, 'crop')}" if images > distinct else ""
+    return f"Its patches come from {plural(distinct, 'photograph')}{crops}."
 
 
 def activation_sentence(
@@ -138,5 +147,5 @@ def hf_sentence(scores: Scores) -> str:
     if scores.hf <= 2:
         ending = "about as smooth as nature" if scores.hf >= 0.5 else "smoother than nature"
     else:
-        ending = "more fine mesh than nature has"
+        ending = "a finer grid than nature has, much like noise"
     return f"{number(scores.hf)} times the fine detail of the median natural image: {ending}."

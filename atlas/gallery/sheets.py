@@ -21,6 +21,9 @@ MOSAIC = 168
 PATCH = 54
 """Sides of a mosaic of nine patches and of each of them; between them stay 3 px."""
 
+DOT = 32
+"""Side of a rendering on the overview of its layer: a multiple of the 16 px of a JPEG's blocks."""
+
 EMPTY = (128, 124, 118)
 """Colour of a sheet where it has no picture."""
 
@@ -154,6 +157,14 @@ def rows_of_tiles(rows: Sequence[Sequence[Pixels | None]], side: int = THUMBNAIL
             if pixels is not None:
                 put(sheet, pixels, row * side, column * side)
     return sheet
+
+
+def dot(thumb: Pixels | None) -> Pixels:
+    """A thumbnail for the overview of its layer, (32, 32, 3); hatched where there is none."""
+    if thumb is not None:
+        return fit(thumb, DOT, DOT)
+    stripes = np.add.outer(np.arange(DOT), np.arange(DOT)) // 4 % 2 * 40 + 100
+    return np.repeat(stripes[..., None], 3, axis=2).astype(np.uint8)
 
 
 def mosaic(patches: Sequence[Pixels]) -> Pixels:

@@ -5,6 +5,7 @@ All text of others passes through `shown` on its way to the page.
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 
 UNSHOWABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
@@ -57,3 +58,31 @@ def percent(value: float) -> str:
     if value < 0.0005:
         return "under 0.1\u00a0%"
     return "over 99.9\u00a0%" if value >= 0.9995 else f"{100 * value:.1f}\u00a0%"
+
+
+CROP = re.compile(r"(.*?)(?:\.[A-Za-z]{2,5})?#(\d+),(\d+),(\d+)")
+"""Name of a file, and the crop of it that a sample image is: its corner and its side in pixels."""
+
+
+def photo(name: str, largest: Mapping[str, int]) -> str:
+    """The name of a sample image for people: `astronaut, full frame`.
+
+    Args:
+        name: as in the data.
+        largest: file → side of the largest crop of it.
+    """
+    crop = CROP.fullmatch(name)
+    if not crop:
+        return name
+    file, down, across, side = crop.groups()
+    if int(side) == largest.get(file, 0):
+        return f"{file}, full frame" if down == across == "0" else f"{file}, largest square"
+    return f"{file}, {side} px square, {down} px down and {across} px across"
+
+
+def largest_crops(names: Iterable[str]) -> dict[str, int]:
+    """File → side of the largest crop of it among sample images of these names."""
+    found: dict[str, int] = {}
+    for crop in filter(None, map(CROP.fullmatch, names)):
+        found[crop[1]] = max(found.get(crop[1], 0), int(crop[4]))
+    return found

@@ -5,12 +5,15 @@ read the same values, so that they cannot disagree.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..records.atlas import LayerAtlas
 from ..records.evidence import LayerEvidence, Place
 from ..records.network import CLASSES
+from ..records.tuning import UnitTuning
 from ..records.units import Rendering
+from ..shapes import Shape
 from .circuit_views import CircuitView
 
 
@@ -153,6 +156,7 @@ class UnitView:
             none, or none are shown.
         patch, keep: share of its peaks that these pixels carry, and a tenth of them.
         circuit: what surrounds it; None where that is not shown.
+        tuning: what it prefers of synthetic stimuli; None where that is not known.
     """
 
     layer: str
@@ -180,6 +184,7 @@ class UnitView:
     patch: float = math.nan
     keep: float = math.nan
     circuit: CircuitView | None = None
+    tuning: UnitTuning | None = None
 
     @property
     def ident_photographs(self) -> int | None:
@@ -195,6 +200,19 @@ class UnitView:
     def status(self) -> str:
         """Status of the lead picture, or `unrendered`."""
         return self.lead.rendering.status if self.lead else "unrendered"
+
+    @property
+    def saturated(self) -> int:
+        """How many examples share the highest peak, where it is above zero and not one's alone."""
+        peaks = [one.activation for one in self.examples]
+        count = peaks.count(peaks[0]) if peaks and peaks[0] > 0 else 0
+        return count if count > 1 else 0
+
+    @property
+    def raises(self) -> tuple[str, ...]:
+        """Names of the classes that it raises most, that one first; () where nothing is known."""
+        links = self.circuit.classes if self.circuit else ()
+        return tuple(link.name for link in links if link.effect > 0)[:3]
 
     @property
     def thumb(self) -> Shot | None:
@@ -224,15 +242,24 @@ class LayerView:
         atlas: its record.
         folder: its folder inside the model's.
         units: those to show, by rank.
+        grid: rows of the wall as places in `units`, like ones side by side; -1 where there is none.
     """
 
     atlas: LayerAtlas
     folder: str
     units: tuple[UnitView, ...]
+    grid: Sequence[Sequence[int]] = ()
 
     @property
     def name(self) -> str:
         return self.atlas.info.name
+
+    def seen(self, input_size: Shape) -> str:
+        """What one position of the layer sees of an input of this height and width, in words."""
+        field = self.atlas.info.receptive_field
+        if field >= max(input_size):
+            return "sees the whole input"
+        return f"sees a square of {field} px"
 
     @property
     def rendered(self) -> int:
@@ -249,6 +276,11 @@ class LayerView:
     def reaches(self) -> list[float]:
         """REACH of the lead picture of each unit that has one."""
         return [unit.lead.rendering.scores.reach for unit in self.units if unit.lead]
+
+    def reaches_by(self, recipe: str) -> list[float]:
+        """REACH of the pictures of a recipe."""
+        found = [unit.by_recipe(recipe) for unit in self.units]
+        return [one.rendering.scores.reach for one in found if one]
 
     def with_status(self, *statuses: str) -> list[UnitView]:
         """The units of these statuses, by rank."""
@@ -267,89 +299,6 @@ class LayerView:
         """Median REACH, not a number where nothing is rendered."""
         finite = sorted(reach for reach in self.reaches if math.isfinite(reach))
         return finite[len(finite) // 2] if finite else math.nan
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassImage:
-    """A sample image on the page of a class.
-
-    Attributes:
-        image: index of the sample image; name: of its file, with the crop.
-        probability: that the network gives it this class; score: what that was made from.
-        whole: the square of it, its address seen from the classes' folder.
-        page: its own page, seen from there; "" where it has none.
-    """
-
-    image: int
-    name: str
-    probability: float
-    score: float
-    whole: Shot
-    page: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContributingChannel:
-    """A channel that raises a class, with its unit where this atlas shows it."""
-
-    channel: int
-    contribution: float
-    unit: UnitView | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassView:
-    """One class as the pages show it.
-
-    Attributes:
-        unit: its score as a unit of the layer of class scores: pictures and statistics.
-        most, least: sample images that the network is most and least sure of, that one first.
-        voters: channels that raise it most, first the one that does so most.
-    """
-
-    unit: UnitView
-    most: tuple[ClassImage, ...]
-    least: tuple[ClassImage, ...]
-    voters: tuple[ContributingChannel, ...]
-
-    @property
-    def index(self) -> int:
-        return self.unit.channel
-
-    @property
-    def name(self) -> str:
-        return self.unit.class_name
-
-    @property
-    def page(self) -> str:
-        return self.unit.page
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassesView:
-    """The classes of a model as the pages show them.
-
-    Attributes:
-        layer: the layer of class scores, its units are the classes in the order shown.
-        classes: the same, with what only classes have.
-        readout: name of the layer that the classifier reads; "" where it reads no layer's means.
-        readout_folder: its folder inside the model's; "" where this atlas does not show it.
-    """
-
-    layer: LayerView
-    classes: tuple[ClassView, ...]
-    readout: str
-    readout_folder: str
-
-    @property
-    def folder(self) -> str:
-        return self.layer.folder
-
-    @property
-    def teasers(self) -> tuple[UnitView, ...]:
-        """The first eight whose picture can be trusted, then others with a picture."""
-        pictured = [one.unit for one in self.classes if one.unit.thumb]
-        return tuple(sorted(pictured, key=lambda unit: unit.status != "ok")[:8])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

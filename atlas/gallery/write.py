@@ -20,10 +20,13 @@ from ..ranking.similar import neighbours_across
 from ..records.atlas import ModelAtlas, Pictures
 from . import addresses, sheets
 from .data.encode import Json, plain, to_json
-from .data.models import model_file, search_table, site_file
-from .data.units import provenance_data, unit_data, units_csv
-from .draw import Illustrator, Pair
+from .data.models import model_file, site_file
+from .data.search import search_table
+from .data.table import units_csv
+from .data.units import provenance_data, unit_data
+from .draw import Illustrator
 from .draw_classes import draw_classes
+from .draw_units import Pair
 from .labels import known_labels, unknown_labels
 from .links import broken_links
 from .pages import classes as classpages
@@ -40,6 +43,9 @@ from .pages.frame import (
 )
 from .pages.layer import write_layer
 from .pages.model import write_model
+from .pages.quiz import write_quiz
+from .pages.wall import write_wall
+from .text import largest_crops
 from .tree import Tree, check_budget, read_manifest, remove_temporaries
 from .views import LayerView
 
@@ -204,19 +210,9 @@ def build_model(
     """
     illustrator = open_illustrator(atlas, pictures, tree, labels)
     layers, pairs = draw_layers(illustrator)
-    writer = PageWriter(
-        atlas=atlas,
-        folder=tree.old.name,
-        tree=tree,
-        fill=fill,
-        layers=layers,
-        classes=draw_classes(illustrator, layers),
-        rows={layer.name: [unit_data(unit) for unit in layer.units] for layer in layers},
-        images_sentence=images_sentence(atlas),
-        provenance=provenance_data(atlas),
-        provenance_markup=provenance_markup(atlas, fill),
-    )
-    for image in sorted({*illustrator.wholes, *atlas.lenses}):
+    writer = open_writer(illustrator, layers, tree, fill)
+    asked = write_quiz(writer)
+    for image in sorted({*illustrator.wholes, *atlas.lenses, *asked}):
         tree.put(addresses.sample_image(image), pictures.sample(image))
     for place in range(len(layers)):
         write_layer(writer, place)
@@ -227,7 +223,7 @@ def build_model(
         if other
         else None
     )
-    write_model(writer, images, comparison)
+    write_model(writer, images, comparison, quiz=bool(asked), wall=write_wall(writer))
     tree.put("card.jpg", encode(sheets.card(front.spread(pairs, 9))))
     rows = [(layer.name, f"{layer.folder}/", writer.rows[layer.name]) for layer in layers]
     tree.put("units.csv", units_csv(rows))
@@ -237,6 +233,26 @@ def build_model(
     model = model_file(atlas, layers, contact, daily, writer.classes, images, writer.provenance)
     tree.put("model.json", to_json(model))
     return {**plain(model), "folder": writer.folder}
+
+
+def open_writer(
+    illustrator: Illustrator, layers: tuple[LayerView, ...], tree: Tree, fill: FillTemplate
+) -> PageWriter:
+    """Open the object that writes the pages of a model, whose layers are drawn."""
+    atlas = illustrator.atlas
+    return PageWriter(
+        atlas=atlas,
+        folder=tree.old.name,
+        tree=tree,
+        fill=fill,
+        layers=layers,
+        classes=draw_classes(illustrator, layers),
+        rows={layer.name: [unit_data(unit) for unit in layer.units] for layer in layers},
+        images_sentence=images_sentence(atlas),
+        provenance=provenance_data(atlas),
+        provenance_markup=provenance_markup(atlas, fill),
+        largest=largest_crops(sample.name for sample in atlas.samples.samples),
+    )
 
 
 def open_illustrator(
@@ -274,12 +290,15 @@ def root_files(
     site_url: str,
 ) -> dict[str, bytes]:
     """Every file beside the models' folders: path → bytes, in the order they are to be written."""
+    searches = [model.get("search") or front.searched(tree) for model in models]
+    example = front.search_example(searches)
     files = {
-        page.path: fill(page.kind, {**values, "page": page}).encode("utf-8", "replace")
+        page.path: fill(
+            page.kind, {**values, "page": page, "example": example, "stands_on": ""}
+        ).encode("utf-8", "replace")
         for page, values in front.pages(models)
     }
     files |= {f"assets/{path.name}": path.read_bytes() for path in asset_paths(templates)}
-    searches = [model.get("search") or front.searched(tree) for model in models]
     files["assets/units.js"] = b"window.atlasUnits=" + to_json(searches).rstrip() + b";\n"
     files[".nojekyll"] = b""
     if site_url:

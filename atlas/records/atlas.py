@@ -15,6 +15,7 @@ from .lens import Lens
 from .network import CLASSES, LayerInfo, ModelInfo
 from .samples import SampleSet
 from .statistics import LayerStats, Readout
+from .tuning import Stimulus, Tuning
 from .units import Rendering, Unit
 
 
@@ -53,6 +54,7 @@ class LayerAtlas:
         circuits: channel → what surrounds it, as far as that is shown.
         renderings: those finished; a chosen channel may have several recipes, or none yet. Their
             `image` is (3, 0, 0): pixels are read through `Pictures`.
+        tuning: of all its channels; None where the cache does not know it.
     """
 
     info: LayerInfo
@@ -65,6 +67,7 @@ class LayerAtlas:
     evidence: LayerEvidence | None = None
     masks: Mapping[int, UnitMasks] = field(default_factory=dict)
     circuits: Mapping[int, Circuit] = field(default_factory=dict)
+    tuning: Tuning | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,8 @@ class ModelAtlas:
         run: versions, device, command, date.
         shown: the channels that pages show, counted from 0; () where they are colours.
         observed: what the observer makes of the natural images; None where none judges.
+        seen: what it makes of the sample images, where it has seen them.
+        stimuli: synthetic pictures behind the tuning of the layers, where any has one.
     """
 
     model: ModelInfo
@@ -111,6 +116,8 @@ class ModelAtlas:
     lenses: tuple[int, ...] = ()
     shown: tuple[int, ...] = ()
     observed: Observation | None = None
+    seen: Observation | None = None
+    stimuli: tuple[Stimulus, ...] = ()
 
     @property
     def shape(self) -> Shape:

@@ -29,15 +29,15 @@ class Evidence:
         self.store = store
         self.selection = selection
         self.judging = judging_images(samples if reference is None else reference.samples)
-        self.natural = self.natural_images(reference, samples)
+        mark = images_mark(selection.observer_sha256)
+        self.seen = store.observation(len(samples.samples), mark)
+        self.natural = self.seen if reference is None else self.of_reference(reference)
 
-    def natural_images(self, reference: Reference | None, samples: SampleSet) -> Observation | None:
-        """What the observer makes of the natural images; None where it has not seen them."""
-        digest = self.selection.observer_sha256
-        if reference is None:
-            return self.store.observation(len(samples.samples), images_mark(digest))
+    def of_reference(self, reference: Reference) -> Observation | None:
+        """What the observer makes of the images behind a reference, where it has seen them."""
         seen = reference.observed
-        return seen if seen is not None and seen.weights_sha256 == digest else None
+        known = seen is not None and seen.weights_sha256 == self.selection.observer_sha256
+        return seen if known else None
 
     def of_layer(self, natural: LayerStats, channels: Sequence[int]) -> LayerEvidence | None:
         """What it recognises of some units of a layer; None where there is no observer.

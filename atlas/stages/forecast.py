@@ -23,6 +23,7 @@ from .recipes import recipes_for
 from .render import missing_blocks, picture_numbers
 from .run import Work
 from .stopwatch import ATTEMPTS, Stopwatch
+from .tune import Tuner, untuned_layers
 
 START_SECONDS = 8.0
 """From the command to the first unit: imports, network, images found."""
@@ -57,6 +58,7 @@ class Forecast:
         rows: a layer each, in forward order.
         images: sample images.
         ranking, lenses, site: seconds of the passes beside the renderings.
+        stimuli, tuning: synthetic stimuli that are missing, and seconds of the pass over them.
         lens_images: image pages that are missing.
         masked: units whose masks are missing.
         masks: seconds of these.
@@ -76,12 +78,18 @@ class Forecast:
     masks: float = 0.0
     traced: int = 0
     circuits: float = 0.0
+    stimuli: int = 0
+    tuning: float = 0.0
 
     @property
     def seconds(self) -> float:
         """Of the whole build."""
-        beside = self.ranking + self.masks + self.circuits + self.lenses + self.site
+        beside = self.ranking + self.tuning + self.masks + self.circuits + self.lenses + self.site
         return START_SECONDS + sum(row.seconds for row in self.rows) + beside
+
+
+NO_SECONDS: Mapping[tuple[str, str], float] = {}
+"""Seconds of the units of a recipe and layer, where everything is cached."""
 
 
 def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo]) -> Forecast:
@@ -96,33 +104,32 @@ def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo])
     blocks = missing_blocks(work, recipes, layers, chosen)
     pairs = {(one.recipe.name, one.layer.name): (one.recipe, one.layer) for one in blocks}
     images, unranked = len(work.images.items), unranked_layers(work, layers)
+    untuned = untuned_layers(work, wanted_layers(work, layers))
     lenses, unread = missing_lenses(work, layers), not has_samples(work)
     unmasked = missing_units(work, layers, chosen, work.config.masks, masks_marks, missing_masks)
     untraced = missing_units(
         work, layers, chosen, work.config.circuits, circuits_marks, missing_circuits
     )
-    seconds: dict[tuple[str, str], float] = {}
-    ranking = looking = masking = tracing = 0.0
-    if pairs or unranked or unread or lenses or unmasked or untraced:
+    seconds, ranking, looking, masking, tracing, tuning = NO_SECONDS, 0.0, 0.0, 0.0, 0.0, 0.0
+    if pairs or unranked or unread or lenses or unmasked or untraced or untuned:
         clock = Stopwatch(work, layers)
         seconds = clock.unit_seconds(list(pairs.values()))
         ranking = clock.ranking_seconds(unranked, images) if unranked or unread else 0.0
         looking = clock.lens_seconds() * lenses
         masking = explain_seconds(clock.mask_seconds, unmasked)
         tracing = explain_seconds(clock.circuit_seconds, untraced)
+        tuning = clock.tuning_seconds(untuned) if untuned else 0.0
     rows = [row(layer, chosen[layer.name], blocks, recipes, seconds) for layer in layers]
     units = sum(one.units for one in rows)
     pictures = sum(one.renderings + one.cached for one in rows)
-    numbers = sum(
-        len(chosen[layer.name]) * picture_numbers(work, recipe)
-        for layer in layers
-        for recipe in recipes_for(layer, recipes)
-    )
+    numbers = all_numbers(work, recipes, layers, chosen)
     return Forecast(
         rows=tuple(rows),
         images=images,
         ranking=ranking,
         lenses=looking,
+        stimuli=stimuli_count(work) if untuned else 0,
+        tuning=tuning,
         lens_images=lenses,
         site=0.5 + 0.012 * pictures + 0.25 * work.config.lenses,
         masked=sum(unmasked.values()),
@@ -131,6 +138,20 @@ def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo])
         circuits=tracing,
         cache_bytes=cache_bytes(work, layers, units, numbers),
         site_bytes=site_bytes(work, units, pictures, numbers // work.images.bands.channels),
+    )
+
+
+def all_numbers(
+    work: Work,
+    recipes: Sequence[Recipe],
+    layers: Sequence[LayerInfo],
+    chosen: Mapping[str, Sequence[int]],
+) -> int:
+    """Numbers that all pictures of a build are made of."""
+    return sum(
+        len(chosen[layer.name]) * picture_numbers(work, recipe)
+        for layer in layers
+        for recipe in recipes_for(layer, recipes)
     )
 
 
@@ -179,6 +200,11 @@ def expected_count(work: Work, layer: LayerInfo) -> int:
         return layer.channels
     voters = shown_classes if "readout" in layer.groups else 0  # about one of three is new
     return min(work.config.units + voters, layer.channels)
+
+
+def stimuli_count(work: Work) -> int:
+    """Synthetic stimuli for the input of the network."""
+    return len(Tuner(work.store.read_network()[0]).stimuli)
 
 
 def missing_lenses(work: Work, layers: Sequence[LayerInfo]) -> int:
@@ -241,7 +267,8 @@ def cache_bytes(work: Work, layers: Sequence[LayerInfo], units: int, numbers: in
     images = len(work.images.items)
     channels = sum(layer.channels for layer in wanted_layers(work, layers))
     pictures = 2.0 * numbers  # float16
-    return pictures + masks + circuits + images * (2 * channels + VIEW) + LENS * work.config.lenses
+    matrices = 2 * channels * (images + 2 * stimuli_count(work))
+    return pictures + masks + circuits + matrices + images * VIEW + LENS * work.config.lenses
 
 
 def site_bytes(work: Work, units: int, pictures: int, pixels: int) -> float:
@@ -277,6 +304,7 @@ def as_text(estimate: Forecast) -> str:
     parts = (
         ("start", START_SECONDS),
         (f"ranking over {estimate.images} images", estimate.ranking),
+        (f"tuning over {estimate.stimuli} synthetic stimuli", estimate.tuning),
         (f"{sum(one.renderings for one in estimate.rows)} renderings", renderings),
         (f"masks of {estimate.masked} units", estimate.masks),
         (f"circuits of {estimate.traced} units", estimate.circuits),

@@ -95,8 +95,7 @@ def observe_pictures(work: Work, observer: ChosenObserver | None, selection: Sel
     if observer is None:
         return
     load = loader(work, observer)
-    if work.reference is None:
-        look_at_samples(work, observer, load)
+    look_at_samples(work, observer, load)
     todo = [
         (layer, recipe, channels)
         for layer in selection.layers

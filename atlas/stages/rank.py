@@ -24,6 +24,7 @@ from ..rendering.scoring import high_frequency
 from ..shapes import Picture, Shape, Size
 from .choose import wanted_layers
 from .run import Work
+from .tune import tune_layers, untuned_layers
 
 VIEW_SHARE = 1.5
 """Sides of the kept square of a sample image over the input's: patches stay sharp on pages."""
@@ -40,9 +41,16 @@ SQUARES_BLOCK = 256
 
 def rank_layers(work: Work, layers: Sequence[LayerInfo]) -> dict[str, LayerStats]:
     """Statistics of every layer over the sample images, in the order of `layers`."""
-    missing = unranked_layers(work, layers)
-    if missing or not has_samples(work):
-        measure(work, missing)
+    missing, untuned = (
+        unranked_layers(work, layers),
+        untuned_layers(work, wanted_layers(work, layers)),
+    )
+    unread = bool(missing) or not has_samples(work)
+    if unread or untuned:
+        network = open_network(work, [*dict.fromkeys([*missing, *untuned])])
+        if unread:
+            measure(work, network, missing)
+        tune_layers(work, network, untuned)
     keep_readout(work)
     return {layer.name: work.store.read_stats(layer.name) for layer in layers}
 
@@ -67,16 +75,21 @@ def shown_channels(work: Work) -> tuple[int, ...]:
     return tuple(work.store.read_note(SHOWN) or work.images.bands.shown)
 
 
-def measure(work: Work, layers: Sequence[LayerInfo]) -> None:
-    """One pass over the images for all `layers`; keeps statistics, samples and their squares."""
-    info, count = work.model().info, len(work.images.items)
-    matrix = MATRIX_BYTES * count * sum(layer.channels for layer in layers)
-    require_free(work.store.folder, matrix + VIEW_BYTES * count)
+def open_network(work: Work, layers: Sequence[LayerInfo]) -> Network:
+    """The network, ready to show these layers; says what it needs."""
     device = tuning.choose_device(work.config.device)
     network = Network(work.model(), [layer.name for layer in layers], device)
     say_how(work, network)
+    return network
+
+
+def measure(work: Work, network: Network, layers: Sequence[LayerInfo]) -> None:
+    """One pass over the images for all `layers`; keeps statistics, samples and their squares."""
+    count = len(work.images.items)
+    matrix = MATRIX_BYTES * count * sum(layer.channels for layer in layers)
+    require_free(work.store.folder, matrix + VIEW_BYTES * count)
     seen, began = Seen(), time.perf_counter()
-    stream = work.progress.images(read_images(work, info.shape, seen), count)
+    stream = work.progress.images(read_images(work, network.info.shape, seen), count)
     observed = observe(network, layers, stream)
     spent = time.perf_counter() - began
     refuse_drifting(network, layers)

@@ -5,9 +5,6 @@ and where other atlases compare themselves with this one, theirs are written aga
 links lead to its pages.
 """
 
-import csv
-import io
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -34,8 +31,8 @@ from ..records.circuits import Circuit
 from ..records.network import CLASSES, LayerInfo
 from ..records.units import Rendering
 from .evidence import Evidence, order_recipes
-
-LABELS = "labels.toml"
+from .labels import LABELS, all_labels, lost_labels
+from .tune import Tuner
 
 LABEL_FOLDERS = (Path(__file__).parents[2], Path())
 """Files of people's labels: beside `build_atlas.py`, and in the current folder, which wins."""
@@ -62,7 +59,8 @@ def gather(store: Store, selection: Selection, failures: Sequence[Rendering]) ->
     reference = read_reference(Path(selection.reference)) if selection.reference else None
     samples = store.read_samples()
     evidence = Evidence(store, selection, reference, samples)
-    found = gather_layers(store, selection, table, reference, evidence, failures)
+    tuner = Tuner(model)
+    found = gather_layers(store, selection, table, reference, evidence, tuner, failures)
     return ModelAtlas(
         model=replace(model, class_names=selection.class_names or model.class_names),
         samples=samples,
@@ -84,6 +82,8 @@ def gather(store: Store, selection: Selection, failures: Sequence[Rendering]) ->
         run=selection.run,
         shown=selection.shown,
         observed=evidence.natural,
+        seen=evidence.seen,
+        stimuli=tuner.stimuli if any(layer.tuning for layer in found) else (),
     )
 
 
@@ -93,6 +93,7 @@ def gather_layers(
     table: Sequence[LayerInfo],
     reference: Reference | None,
     evidence: Evidence,
+    tuner: Tuner,
     failures: Sequence[Rendering],
 ) -> list[LayerAtlas]:
     """The layers that the pages show, in forward order."""
@@ -119,6 +120,7 @@ def gather_layers(
                 renderings=(*done, *failed),
                 masks=masks_of(store, selection, info.name),
                 circuits=circuits_of(store, selection, info.name),
+                tuning=tuner.read(store, info.name),
             )
         )
     return layers
@@ -306,40 +308,3 @@ def say_report(report: SiteReport, config: Config, progress: Progress) -> None:
         f"{config.site / 'index.html'}: {report.written} files written, "
         f"{report.unchanged} unchanged, {report.bytes / 1e6:.0f} MB"
     )
-
-
-def all_labels(folders: Sequence[Path]) -> dict[str, str]:
-    """The labels in all of these folders; those of later ones win."""
-    labels: dict[str, str] = {}
-    for folder in folders:
-        labels |= read_labels(folder / LABELS)
-    return labels
-
-
-def lost_labels(folder: Path, model: str, labels: Mapping[str, str]) -> list[str]:
-    """Units that have a label on the model's pages of before, in `folder`, and have none now."""
-    try:
-        text = (folder / "units.csv").read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        return []
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    named = [f"{model}/{row['layer']}:{row['channel']}" for row in rows if row.get("label")]
-    return [name for name in named if name not in labels]
-
-
-def read_labels(path: Path) -> dict[str, str]:
-    """Labels that people gave to units: `"googlenet/inception4a:225" = "eyes"`.
-
-    Raises:
-        InputError: the file is not TOML, or a label is not text.
-    """
-    try:
-        labels = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
-    for name, label in labels.items():
-        if not isinstance(label, str):
-            raise InputError(f"{path}: the label of {name} is {label!r}, not text in quotes")
-    return labels

@@ -21,6 +21,7 @@ from ..network import tuning
 from ..network.network import Network, spatial_mean
 from ..ranking.activations import PASS_BATCH, measure_layers
 from ..ranking.ranking import channel_statistics, patch_boxes
+from ..ranking.stimuli import draw
 from ..records.network import LayerInfo
 from ..records.statistics import EXAMPLES, LayerStats
 from ..rendering.engine import render
@@ -32,6 +33,7 @@ from ..shapes import Picture, Shape
 from .choose import wanted_layers
 from .rank import square_shape
 from .run import Work
+from .tune import Tuner
 
 DEPTHS = 4
 """Layers at which steps are timed, spread over the multiply-adds."""
@@ -179,6 +181,14 @@ class Stopwatch:
         batch = (pixels * PASS_BATCH)[:PASS_BATCH]
         run = timed(lambda: list(measure_layers(self.network, layers, batch))) / PASS_BATCH
         return images * (decode + run)
+
+    def tuning_seconds(self, layers: Sequence[LayerInfo]) -> float:
+        """Seconds of the pass over the synthetic stimuli."""
+        info = self.network.info
+        stimuli = Tuner(info).stimuli
+        batch = [draw(one, info.shape, info.planes) for one in stimuli[:PASS_BATCH]]
+        run = timed(lambda: list(measure_layers(self.network, layers, batch))) / len(batch)
+        return len(stimuli) * run
 
     def lens_seconds(self) -> float:
         """Seconds of all lenses of one image."""

@@ -1,5 +1,7 @@
 """Search, sort and deep links (checks 4 to 6)."""
 
+import json
+import re
 import shutil
 from collections.abc import Iterator
 
@@ -48,6 +50,57 @@ def test_search_finds_a_unit_first_in_under_100_ms_and_enter_opens_it(
         assert str(first.get_attribute("href")).endswith(f"{FIRST}/inception4c/447.html"), query
         page.locator("#q").press("Enter")
         page.wait_for_url("**/inception4c/447.html")
+
+
+def missing_channel(site: Site) -> tuple[int, int]:
+    """A channel of inception4c that this atlas does not show, and how many it shows."""
+    pages = (site.folder / FIRST / "inception4c").glob("[0-9]*.html")
+    shown = {int(path.stem) for path in pages}
+    return next(one for one in range(448) if one not in shown), len(shown)
+
+
+def test_a_number_is_a_whole_channel_and_a_unit_that_is_not_shown_is_answered(
+    site: Site, page: Page
+) -> None:
+    page.goto(f"{site.http}index.html")
+    page.locator("#q").fill("inception4c:44")  # 447 is there
+    first = page.locator("#hits a").first
+    expect(first).to_contain_text("inception4c:44 is not rendered: 7 of 448 channels are")
+    assert "447" not in page.locator("#hits").inner_text()
+    channel, shown = missing_channel(site)
+    page.locator("#q").fill(f"inception4c {channel}")
+    expect(first).to_contain_text(f"is not rendered: {shown} of 448 channels are")
+    page.locator("#q").press("Enter")
+    page.wait_for_url("**/inception4c/index.html")
+
+
+def test_the_example_in_the_search_box_finds_a_unit(site: Site, page: Page) -> None:
+    for path in ("index.html", f"{FIRST}/index.html", "second/index.html"):
+        page.goto(site.http + path)
+        box = page.locator("#q")
+        example = str(box.get_attribute("placeholder")).split(": ")[1].split(",")[0]
+        box.fill(example)
+        channel = example.split()[-1]
+        expect(page.locator("#hits a").first).to_have_attribute(
+            "href", re.compile(rf"/{channel}\.html$")
+        )
+
+
+@pytest.mark.parametrize("depth", ["", "synthetic/inception4c/", "no/such/place/at/all/"])
+def test_a_missing_page_leads_back_to_the_site(site: Site, page: Page, depth: str) -> None:
+    markup = (site.folder / "404.html").read_text()
+    address = f"{site.http}{depth}missing.html"
+    page.route(
+        address, lambda route: route.fulfill(status=404, body=markup, content_type="text/html")
+    )
+    page.goto(address)
+    link = page.get_by_role("link", name="All layers")
+    expect(link).to_be_visible()
+    assert link.evaluate("(link) => link.href") == f"{site.http}search.html"
+    page.locator("#q").fill(LABEL)
+    page.locator("#q").press("Enter")
+    page.wait_for_url(f"{site.http}search.html?q=*")
+    expect(page.locator("#results a").first).to_contain_text("447")
 
 
 def test_search_finds_a_class_by_its_name(site: Site, page: Page) -> None:
@@ -122,3 +175,19 @@ def test_a_deep_link_to_a_unit_page_works(wide: Site, page: Page) -> None:
     assert answer is not None
     assert answer.ok
     assert page.locator("h1").inner_text() == "conv_stem:225"
+
+
+def test_units_are_sorted_by_what_they_prefer_and_those_without_come_last(
+    site: Site, page: Page
+) -> None:
+    page.goto(f"{site.http}{FIRST}/inception4c/index.html")
+    known = json.loads((site.folder / FIRST / "inception4c/layer.json").read_text())["units"]
+    for name, down in (("orientation", 1), ("frequency", 1), ("hue", 1), ("colour", -1)):
+        page.locator("[name=sort]").select_option(name)
+        shown = page.locator("#grid .card").evaluate_all("cards => cards.map((card) => card.id)")
+        places = {f"u{unit['channel']}": unit[name] for unit in known}
+        numbers = [places[one] for one in shown]
+        there = [down * one for one in numbers if one is not None]
+        assert len(there) > 1
+        assert there == sorted(there)
+        assert set(numbers[len(there) :]) <= {None}

@@ -1,5 +1,7 @@
 """The spectrum on the page of a unit: bars lead to strips, strips show parts of whole images."""
 
+import re
+
 from playwright.sync_api import Page, expect
 
 from tests.browser.sites import FIRST, Site, marks
@@ -53,9 +55,7 @@ def test_the_viewer_draws_the_box_of_a_part(site: Site, page: Page) -> None:
     assert page.locator("dialog.viewer p").inner_text().startswith(str(name))
 
 
-def test_what_is_folded_is_printed(site: Site, page: Page) -> None:
+def test_a_printed_unit_is_one_sheet(site: Site, page: Page) -> None:
     page.goto(site.http + UNIT)
-    whole = page.locator(".wholes img").first
-    expect(whole).to_be_hidden()
-    page.emulate_media(media="print")
-    expect(whole).to_be_visible()
+    sheets = re.findall(rb"/Type\s*/Page\b(?!s)", page.pdf(format="A4"))
+    assert len(sheets) == 1

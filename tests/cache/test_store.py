@@ -38,6 +38,7 @@ from tests.store_records import (
     masks,
     rendering,
     reopen,
+    responses,
     same,
     stats,
     tree,
@@ -70,6 +71,16 @@ def test_circuits_without_any_link_come_back(tmp_path):
     with Store.open(tmp_path, "tiny", KEY) as opened:
         opened.write_circuits("conv", FINGERPRINT, [circuit(0, links=0)])
         assert same(opened.circuits("conv", FINGERPRINT), {0: circuit(0, links=0)})
+
+
+def test_responses_come_back_bit_for_bit_and_new_ones_replace_them(filled):
+    with reopen(filled) as opened:
+        assert same(opened.responses("conv", FINGERPRINT), responses())
+        assert opened.responses("conv", "0" * 64) is opened.responses("head", FINGERPRINT) is None
+        opened.write_responses(responses(seed=1), "0" * 64)
+        assert opened.responses("conv", FINGERPRINT) is None
+        assert same(opened.responses("conv", "0" * 64), responses(seed=1))
+    assert len(list((filled / "tuning").iterdir())) == 1
 
 
 @pytest.mark.parametrize("way", [reopen, Store.read])
@@ -400,7 +411,7 @@ def test_merging_copies_what_is_missing(filled, tmp_path):
     with Store.open(tmp_path / "two", "tiny", KEY) as here, Store.read(filled) as there:
         here.write_stats(stats("conv"))
         here.write_network(replace(MODEL, title="Mine"), [])
-        assert merge_store(here, there) == 11  # neither the statistics nor the network it has
+        assert merge_store(here, there) == 12  # neither the statistics nor the network it has
         assert merge_store(here, there) == 0
         assert here.read_network()[0].title == "Mine"
         assert same(here.rendering(Unit(layer="conv", channel=3), FINGERPRINT), rendering(3))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from atlas.gallery import sheets
-from atlas.gallery.draw import Illustrator, Source, draw_unit
+from atlas.gallery.draw import Illustrator
+from atlas.gallery.draw_units import Source, draw_unit
 from atlas.gallery.tree import Tree
 from atlas.records.atlas import ModelAtlas
 from atlas.records.units import Rendering, Unit

@@ -54,7 +54,7 @@ def test_every_score_that_is_not_a_number_has_a_sentence() -> None:
     assert captions.robust_sentence(none) == captions.hf_sentence(none) == "Not measured."
 
 
-@pytest.mark.parametrize(("hf", "part"), [(0.1, "smoother"), (1.0, "as smooth"), (9.0, "mesh")])
+@pytest.mark.parametrize(("hf", "part"), [(0.1, "smoother"), (1.0, "as smooth"), (9.0, "noise")])
 def test_fine_detail_is_compared_with_nature(hf: float, part: str) -> None:
     assert part in captions.hf_sentence(scores(hf=hf))
 

@@ -4,7 +4,7 @@ from math import inf, nan
 
 import pytest
 
-from atlas.gallery.text import number, shown
+from atlas.gallery.text import largest_crops, number, photo, shown
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,18 @@ def test_half_a_surrogate_is_made_visible_and_can_be_written() -> None:
 
 def test_ordinary_text_of_any_script_passes() -> None:
     assert shown("Augen 目 👀 – «x»") == "Augen 目 👀 – «x»"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("astronaut.png#0,0,512", "astronaut, full frame"),
+        ("coffee.png#0,100,400", "coffee, largest square"),
+        ("astronaut.png#128,64,256", "astronaut, 256 px square, 128 px down and 64 px across"),
+        ("dogs/n01_1.JPEG", "dogs/n01_1.JPEG"),
+        ("a#b.png", "a#b.png"),
+    ],
+)
+def test_crops_of_photographs_have_names_for_people(name: str, shown: str) -> None:
+    names = ["astronaut.png#0,0,512", "astronaut.png#128,64,256", "coffee.png#0,100,400", "x.png"]
+    assert photo(name, largest_crops(names)) == shown

@@ -29,6 +29,7 @@ PLAN = Forecast(
     masks=24.0,
     traced=8,
     circuits=12.0,
+    tuning=18.0,
 )
 
 
@@ -38,6 +39,9 @@ def forecast_of(config: Config) -> Forecast:
 
 
 def test_time_is_the_sum_of_its_parts() -> None:
+    assert PLAN.seconds == pytest.approx(8 + 12 + 18 + 90 + 30 + 60 + 6 + 24 + 12)
+    text = as_text(PLAN)
+    assert "in all about 4.3 minutes" in text
     assert PLAN.seconds == pytest.approx(8 + 12 + 90 + 30 + 60 + 6 + 24 + 12)
     text = as_text(PLAN)
     assert "in all about 4.0 minutes" in text
@@ -72,11 +76,14 @@ def test_everything_is_missing_before_and_nothing_after_a_build(tiny: Tiny) -> N
     assert before.masks > 0
     assert before.traced == 2 + 3
     assert before.circuits > 0
+    assert before.stimuli == 159
+    assert before.tuning > 0
+    assert "tuning over 159 synthetic stimuli: 0.0 minutes" in as_text(before)
     pipeline.build(config, Progress(quiet=True))
     after = forecast_of(config)
     assert all(row.renderings == 0 and row.seconds == 0 for row in after.rows)
     assert [row.cached for row in after.rows] == [2, 3, 1]  # relu2: the units behind the class too
-    assert after.lens_images == after.ranking == after.lenses == 0
+    assert after.lens_images == after.ranking == after.lenses == after.tuning == 0
     assert after.masked == after.masks == 0
     assert after.traced == after.circuits == 0
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ...records.atlas import ModelAtlas
-from ..views import ClassesView, ClassImage, ClassView
+from ..class_views import ClassesView, ClassImage, ClassView
 from .encode import Address, Double, Single, record
 from .units import (
     NO_RENDERING,

@@ -4,9 +4,6 @@ In a CSV a number that is not finite is empty; a text cell that a spreadsheet wo
 formula gets a leading apostrophe.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from types import SimpleNamespace
 from typing import Annotated, Literal, TypeVar
@@ -16,24 +13,16 @@ from msgspec import Meta
 from ...ranking.spectrum import STRIP_IMAGES
 from ...records.atlas import ModelAtlas
 from ...records.statistics import NEIGHBOURS
+from ...records.tuning import PREFERENCES
 from ...records.units import CHANGES, Start, Status
-from ..text import shown
 from ..views import Example, Picture, StripView, UnitView
 from .circuits import CircuitData
-from .encode import SCHEMA, Address, Double, Schema, Single, Singles, plain, record
+from .encode import SCHEMA, Address, Double, Schema, Single, Singles, record
 
 Count = Annotated[int, Meta(ge=0)]
 Percent = Annotated[int, Meta(ge=0, le=100)]
 Box = tuple[int, int, int, int]
 UnitStatus = Literal[Status, "unrendered"]
-
-COLUMNS = (
-    *("layer", "channel", "rank", "label", "class_name", "status", "recipe", "mean_activation"),
-    *("std", "max", "p99", "contrast", "active", "activation", "reach", "select", "robust", "hf"),
-    *("seed", "seconds", "page", "image", "predict", "ident", "ident_photographs", "unidentified"),
-    *("similar", "patch", "keep"),
-)
-"""Columns of units.csv, in order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +144,24 @@ class StripData:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TuningCurve:
+    """Responses of a unit along one property of the stimuli."""
+
+    at: Singles
+    responses: Singles
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningData:
+    """The tuning curves of a unit."""
+
+    orientations: TuningCurve
+    frequencies: TuningCurve
+    hues: TuningCurve
+    luminances: TuningCurve
+
+
+@dataclass(frozen=True, kw_only=True)
 class UnitData:
     """A unit: statistics, the lead rendering, then all renderings."""
 
@@ -193,6 +200,14 @@ class UnitData:
     patch: Double
     keep: Double
     masks: Address | None
+    orientation: Single
+    orientation_selectivity: Single
+    frequency: Single
+    cycles: Single
+    hue: Single
+    hue_selectivity: Single
+    colour: Single
+    luminance: Single
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,11 +224,15 @@ class UnitFile(UnitData, UnitHead):
     objectives: dict[str, CurveData]
     spectrum: tuple[StripData, ...]
     circuits: CircuitData | None
+    tuning: TuningData | None
     provenance: ProvenanceData
 
 
 NO_RENDERING = SimpleNamespace(**dict.fromkeys(field.name for field in fields(ClassRendering)))
 """Values that fill the row of a unit without a lead rendering."""
+
+NO_TUNING = SimpleNamespace(**dict.fromkeys(PREFERENCES))
+"""The same of a unit whose tuning is not known."""
 
 Kind = TypeVar("Kind", bound=RenderingData)
 
@@ -242,6 +261,7 @@ def unit_data(unit: UnitView) -> UnitData:
         UnitData,
         unit,
         renderings[0] if renderings else NO_RENDERING,
+        unit.tuning or NO_TUNING,
         mean_activation=unit.mean,
         renderings=renderings,
         examples=[example_data(example) for example in unit.examples],
@@ -265,6 +285,7 @@ def unit_file(model: str, unit: UnitView, row: UnitData, provenance: ProvenanceD
         objectives=curves(unit),
         spectrum=tuple(map(strip_data, unit.spectrum)),
         circuits=record(CircuitData, unit.circuit) if unit.circuit else None,
+        tuning=record(TuningData, unit.tuning) if unit.tuning else None,
         provenance=provenance,
     )
 
@@ -291,28 +312,3 @@ def provenance_data(atlas: ModelAtlas) -> ProvenanceData:
         recipes=atlas.digests,
         versions=dict(atlas.run.versions),
     )
-
-
-def units_csv(layers: Iterable[tuple[str, str, Sequence[UnitData]]]) -> bytes:
-    """units.csv: one row a unit.
-
-    Args:
-        layers: of each its name, what its addresses start with, and `unit_data` of its units.
-    """
-    file = io.StringIO(newline="")
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for layer, start, units in layers:
-        for unit in units:
-            row = {**vars(unit), "layer": layer, "page": start + unit.page}
-            row["image"] = start + unit.image if unit.image else None
-            writer.writerow([cell(plain(row[name])) for name in COLUMNS])
-    return file.getvalue().encode("utf-8", "replace")
-
-
-def cell(value: object) -> str:
-    """A cell of a CSV file; text that looks like a formula is disarmed."""
-    if not isinstance(value, str):
-        return "" if value is None else str(value)
-    text = shown(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

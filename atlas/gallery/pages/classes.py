@@ -10,11 +10,12 @@ from markupsafe import Markup
 from ...ranking.classes import compete
 from ...records.units import Rendering
 from .. import addresses, class_sentences, sentences
+from ..class_views import ClassesView, ClassView
 from ..data.classes import class_file
 from ..data.encode import single, to_json
 from ..recipes import class_recipe_sentence
 from ..text import plural_classes, shown
-from ..views import ClassesView, ClassView, LayerView, Picture, UnitView
+from ..views import LayerView, Picture, UnitView
 from .frame import PageWriter, ways
 from .layer import first_picture, orders, recipe_row, sort_json
 from .panels import Panel, card_of, histogram, panel

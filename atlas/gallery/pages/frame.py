@@ -14,11 +14,20 @@ from markupsafe import Markup
 from ...errors import UsageError
 from ...records.atlas import ModelAtlas
 from .. import addresses, sentences
+from ..class_views import ClassesView
 from ..data.encode import Json
 from ..data.units import ProvenanceData, UnitData
-from ..text import number, percent, plural, plural_classes, reach, shown
+from ..text import (
+    number,
+    percent,
+    photo,
+    plural,
+    plural_classes,
+    reach,
+    shown,
+)
 from ..tree import Tree
-from ..views import ClassesView, LayerView, Page, UnitView
+from ..views import LayerView, Page, UnitView
 
 Item = TypeVar("Item")
 
@@ -150,6 +159,7 @@ class PageWriter:
         rows: `unit_data` of each unit of each layer.
         images_sentence: the sentence on the images behind the numbers.
         provenance: what they were made from and with, as data and as markup.
+        largest: file → side of the largest crop of it among the sample images.
     """
 
     atlas: ModelAtlas
@@ -162,6 +172,7 @@ class PageWriter:
     images_sentence: str
     provenance: ProvenanceData
     provenance_markup: Markup
+    largest: Mapping[str, int]
 
     def put(
         self,
@@ -195,6 +206,9 @@ class PageWriter:
         frame = {
             "page": page,
             "atlas": self.atlas,
+            "example": self.example,
+            "stands_on": self.stands_on,
+            "photo": partial(photo, largest=self.largest),
             "images_sentence": self.images_sentence,
             "provenance": self.provenance_markup,
         }
@@ -205,6 +219,19 @@ class PageWriter:
         up = "../" * file.count("/")
         model = (self.title, f"{up}index.html" if below else "")
         return (("Atlas", f"{up}../index.html"), model, *below)
+
+    @property
+    def stands_on(self) -> str:
+        """The remark of an atlas that stands on few photographs, or ""."""
+        samples = self.atlas.samples
+        return sentences.few_sentence(len(samples.samples), samples.distinct)
+
+    @property
+    def example(self) -> str:
+        """Something that a search in this atlas finds: a unit of a middle layer, or ""."""
+        shown = [layer for layer in self.layers if layer.units]
+        middle = shown[len(shown) // 2] if shown else None
+        return f"{middle.name} {middle.units[0].channel}" if middle else ""
 
     @property
     def title(self) -> str:

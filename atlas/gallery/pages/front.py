@@ -23,7 +23,7 @@ from ..text import plural, shown
 from ..tree import Tree, folder_bytes, read_manifest
 from ..views import LayerView, Page, UnitView
 
-CONTACT_LAYERS = 16
+CONTACT_LAYERS = 24
 """Layers of a model's contact sheet at most."""
 
 DAYS = 31
@@ -123,7 +123,7 @@ def pages(models: Sequence[Json]) -> list[tuple[Page, Json]]:
             outputs=class_sentences.OUTPUT_SENTENCES,
         ),
         below_home("search", "Find a unit by layer, channel, label or class name.", models=models),
-        (not_found, not_found_values()),
+        (not_found, {**not_found_values(), "models": models}),
     ]
 
 
@@ -164,6 +164,16 @@ def searched(tree: Tree) -> Json:
     return table
 
 
+def search_example(searches: Sequence[Json]) -> str:
+    """A unit that the search of this site finds, or ""."""
+    for table in searches:
+        units = [row for row in table["rows"] if row[2]]  # those with a rank
+        if units:
+            layer, channel = units[len(units) // 2][:2]
+            return f"{table['layers'][layer][0]} {channel}"
+    return ""
+
+
 def recipe_rows() -> list[tuple[str, str]]:
     """Names and sentences of the recipes, as about.html lists them."""
     variants = {"negative": "…-negative", "facet": "…-facet-N"}
@@ -174,18 +184,45 @@ def recipe_rows() -> list[tuple[str, str]]:
 
 
 NOT_FOUND_STYLE = (
-    "body{margin:15vh auto;width:min(100% - 2rem,36rem);font:1.1rem/1.5 Georgia,serif}"
-    "h1{font-weight:500}"
+    "body{margin:0 auto;width:min(100% - 2rem,44rem);font:1.1rem/1.5 Georgia,serif}"
+    "header{display:flex;flex-wrap:wrap;gap:.5rem 2rem;justify-content:space-between;"
+    "padding:1rem 0;border-bottom:1px solid #8886}nav a{margin-right:1rem}"
+    "a{color:inherit;padding:.2rem 0}"
+    "header[hidden],[hidden]{display:none}h1{font-weight:500;margin-top:12vh}"
+    "input,button{font:inherit;padding:.2rem .5rem}"
 )
 """Style of 404.html, which uses no other file because it is shown at any depth."""
 
+NOT_FOUND_SCRIPT = """
+(async () => {
+  if (!location.protocol.startsWith("http")) return;
+  const steps = location.pathname.split("/").slice(0, -1);
+  for (let depth = steps.length; depth > 0; depth -= 1) {
+    const root = `${steps.slice(0, depth).join("/")}/`;
+    const answer = await fetch(`${root}atlas.json`).catch(() => null);
+    if (!answer || !answer.ok) continue;
+    for (const link of document.querySelectorAll("[data-to]")) link.href = root + link.dataset.to;
+    document.getElementById("find").action = `${root}search.html`;
+    for (const name of ["ways", "models"]) document.getElementById(name).hidden = false;
+    document.getElementById("shorten").hidden = true;
+    return;
+  }
+})();
+"""
+"""Where no public address is known, the page looks for the folder above it that holds the site."""
+
 
 def not_found_values() -> Json:
-    """Return the values of 404.html, which refers to no other file."""
-    digest = hashlib.sha256(NOT_FOUND_STYLE.encode()).digest()
+    """Return the values of 404.html, which refers to no file beside it."""
+
+    def digest(text: str) -> str:
+        return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
     return {
         "style": Markup(NOT_FOUND_STYLE),
-        "style_sha256": base64.b64encode(digest).decode(),
+        "style_sha256": digest(NOT_FOUND_STYLE),
+        "script": Markup(NOT_FOUND_SCRIPT),
+        "script_sha256": digest(NOT_FOUND_SCRIPT),
     }
 
 

@@ -11,8 +11,8 @@ from ...records.atlas import Pictures
 from .. import addresses, class_sentences, heatmaps, sheets
 from ..data.encode import to_json
 from ..data.images import image_file
-from ..draw import Files
 from ..draw_images import draw_image
+from ..draw_units import Files
 from ..image_views import Fooled, ImageView
 from ..text import percent, plural, shown
 from ..views import Shot

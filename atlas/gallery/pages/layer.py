@@ -8,7 +8,7 @@ from markupsafe import Markup
 from .. import addresses, charts, sentences, sheets
 from ..data.encode import Json, single, to_json
 from ..data.models import layer_file
-from ..data.units import units_csv
+from ..data.table import units_csv
 from ..evidence_sentences import EXPLAINED, found_sentences
 from ..recipes import recipe_sentence, recipe_title
 from ..text import plural
@@ -25,6 +25,12 @@ SORTS = (
 )
 """Keys and names of the orders of a layer's grid."""
 
+TUNED = (
+    *(("orientation", "orientation"), ("frequency", "spatial frequency"), ("hue", "hue")),
+    ("colour", "colour index"),
+)
+"""The same of those by what units prefer."""
+
 
 def write_layer(writer: PageWriter, place: int) -> None:
     """Write a layer's page, its data, and the pages of its units."""
@@ -40,7 +46,7 @@ def write_layer(writer: PageWriter, place: int) -> None:
         card=f"{layer.folder}/card.jpg",
         layer=layer,
         ways=ways(writer.layers, place, lambda one: (f"../{one.folder}/index.html", one.name)),
-        sorts=orders(SORTS, layer),
+        sorts=[*orders(SORTS, layer), *(TUNED if layer.atlas.tuning else ())],
         shown_recipes=[recipe_row(name, writer.atlas.recipes) for name in recipes],
         first_picture=first_picture(recipes[0]),
         suffix=addresses.recipe_suffix(recipes[0], writer.atlas.recipes),
@@ -50,7 +56,7 @@ def write_layer(writer: PageWriter, place: int) -> None:
         troubled=troubled(layer),
         unranked=unranked(layer),
         agreements=agreements(layer),
-        chart=Markup(charts.reach_histogram(layer.reaches)),
+        charts=[(name, Markup(charts.reach_histogram(layer.reaches_by(name)))) for name in recipes],
     )
     if layer.units:
         write_excites(writer, place)
@@ -117,7 +123,8 @@ def sort_values(recipes: Sequence[str], layer: LayerView) -> Callable[[UnitView]
 
     Returns:
         A function of the unit: JSON of [rank, channel, mean, max, contrast, similar] and, for each
-        recipe, what `score_values` gives and the number of its sheet, or null.
+        recipe, what `score_values` gives and the number of its sheet, or null; then what the unit
+        prefers.
     """
     places = {unit.channel: place for place, unit in enumerate(layer.units)}
 
@@ -130,7 +137,7 @@ def sort_values(recipes: Sequence[str], layer: LayerView) -> Callable[[UnitView]
 
 
 def sort_json(first: Sequence[object], unit: UnitView, recipes: Sequence[str], place: int) -> str:
-    """JSON of `first` and, for each recipe, what `score_values` gives and the number of its sheet.
+    """JSON of `first`, of what `sort_values` has for each recipe, and of what the unit prefers.
 
     Args:
         first: what does not depend on the recipe.
@@ -139,7 +146,8 @@ def sort_json(first: Sequence[object], unit: UnitView, recipes: Sequence[str], p
     sheet = addresses.tile(place)[0]
     pictures = [unit.by_recipe(recipe) for recipe in recipes]
     rows = [[*score_values(picture), sheet] if picture else None for picture in pictures]
-    return json.dumps([first, *rows], separators=(",", ":"))
+    tuned = [[single(getattr(unit.tuning, key)) for key, _ in TUNED]] if unit.tuning else []
+    return json.dumps([first, *rows, *tuned], separators=(",", ":"))
 
 
 def score_values(picture: Picture) -> list[object]:

@@ -22,7 +22,11 @@ class Comparison:
 
 
 def write_model(
-    writer: PageWriter, images: Sequence[ImageView], comparison: Comparison | None
+    writer: PageWriter,
+    images: Sequence[ImageView],
+    comparison: Comparison | None,
+    quiz: bool = False,
+    wall: bool = False,
 ) -> None:
     """Write a model's own page.
 
@@ -30,6 +34,7 @@ def write_model(
         writer: the model.
         images: sample images with pages.
         comparison: with another model; None where it is not compared.
+        quiz, wall: whether there is one.
     """
     layers = writer.layers
     units = sum(len(layer.units) for layer in layers)
@@ -43,6 +48,8 @@ def write_model(
         classes=writer.classes,
         images=images,
         comparison=comparison,
+        quiz=quiz,
+        wall=wall,
         n_units=units,
         n_rendered=sum(layer.rendered for layer in layers),
         strip=Markup(layer_strip([node(layer) for layer in layers])),

@@ -10,11 +10,13 @@ from ..data.units import unit_file
 from ..evidence_sentences import ident_sentence, predict_sentence, unidentified_sentence
 from ..mask_sentences import keep_sentence, patch_sentence
 from ..recipes import dislikes, recipe_sentence
+from ..tuning_sentences import stimuli_sentence
 from ..views import LayerView, Neighbour, Picture, UnitView
 from .circuits import circuit_panel
 from .frame import Known, PageWriter, Way, known_units, ways
 from .panels import Panel, card_of, histogram, panel
 from .spectrum import spectrum_panel
+from .tuning import tuning_panels
 
 
 def write_units(writer: PageWriter, layer: LayerView) -> None:
@@ -55,6 +57,8 @@ def write_unit(writer: PageWriter, layer: LayerView, place: int, known: Known) -
         across=near(unit.neighbours_across, known, layer),
         shares=kept_shares(unit) if unit.channel in layer.atlas.masks else [],
         circuits=circuit_panel(unit.circuit, known),
+        tuning=tuning_panels(unit.tuning, writer.atlas.model),
+        stimuli_sentence=stimuli_sentence(len(writer.atlas.stimuli), writer.atlas.model),
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from atlas.gallery.data.units import cell
+from atlas.gallery.data.table import cell
 
 
 @pytest.mark.parametrize(

@@ -21,13 +21,13 @@ from atlas.gallery.class_sentences import (
     own_verdict,
     verdict,
 )
+from atlas.gallery.class_views import ClassesView
 from atlas.gallery.draw import Illustrator
 from atlas.gallery.draw_classes import draw_classes, sure_images, with_surest_image
 from atlas.gallery.recipes import class_recipe_sentence, recipe_sentence
 from atlas.gallery.sentences import reach_sentence
 from atlas.gallery.text import percent
 from atlas.gallery.tree import Tree
-from atlas.gallery.views import ClassesView
 from atlas.gallery.write import check_site
 from atlas.ranking.classes import class_probabilities
 from atlas.records.atlas import LayerAtlas, ModelAtlas

@@ -1,0 +1,74 @@
+"""The part of a store that holds what units depend on: masks and circuits."""
+
+from collections.abc import Sequence
+
+from ..files.names import escape_name
+from ..records.attribution import UnitMasks
+from ..records.circuits import Circuit
+from ..records.units import Unit
+from . import codec_attribution, codec_circuits
+from .blocks import Blocks
+
+
+class AttributionStore(Blocks):
+    """The masks and circuits of one model under one key."""
+
+    # --- what peaks depend on
+
+    def write_masks(self, layer: str, fingerprint: str, found: Sequence[UnitMasks]) -> None:
+        """Keep the pixels that the peaks of some units of a layer depend on.
+
+        Args:
+            layer: of the units.
+            fingerprint: of everything that decides them.
+            found: at least one.
+        """
+        channels = [one.channel for one in found]
+        place = f"masks/{escape_name(layer)}/{min(channels)}-{max(channels)}"
+        datasets = codec_attribution.masks_to_datasets(found)
+        self.write(place, datasets, kind="masks", layer=layer, fingerprint=fingerprint)
+
+    def masks(self, layer: str, fingerprint: str) -> dict[int, UnitMasks]:
+        """Channel → what its peaks depend on, without pixels."""
+        found: dict[int, UnitMasks] = {}
+        for block in self.of_layer("masks", layer, fingerprint):
+            found |= codec_attribution.read_numbers(self.opened.file(block.path))
+        return found
+
+    def unit_masks(self, unit: Unit, fingerprint: str) -> UnitMasks:
+        """What the peaks of one unit depend on, with pixels.
+
+        Raises:
+            CacheError: it was never found out.
+        """
+        holding = [
+            block
+            for block in self.of_layer("masks", unit.layer, fingerprint)
+            if unit.channel in block.channels
+        ]
+        block = self.need(holding[-1] if holding else None, f"masks of {unit}")
+        row = block.channels.index(unit.channel)
+        return codec_attribution.read_masks(self.opened.file(block.path), row)
+
+    # --- circuits
+
+    def write_circuits(self, layer: str, fingerprint: str, found: Sequence[Circuit]) -> None:
+        """Keep what surrounds some units of a layer.
+
+        Args:
+            layer: of the units.
+            fingerprint: of everything that decides it.
+            found: at least one.
+        """
+        channels = [one.channel for one in found]
+        place = f"circuits/{escape_name(layer)}/{min(channels)}-{max(channels)}"
+        datasets = codec_circuits.circuits_to_datasets(found)
+        self.write(place, datasets, kind="circuits", layer=layer, fingerprint=fingerprint)
+
+    def circuits(self, layer: str, fingerprint: str) -> dict[int, Circuit]:
+        """Channel → what surrounds it."""
+        return {
+            one.channel: one
+            for block in self.of_layer("circuits", layer, fingerprint)
+            for one in codec_circuits.read_circuits(self.opened.file(block.path))
+        }
