@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..images.pixels import patch_shape
 from ..images.tensors import to_tensor
+from ..network.memory import is_out_of_memory
 from ..network.network import Network, Run
 from ..ranking import ranking
 from ..ranking.placing import unplaced
@@ -61,8 +62,8 @@ def mask_unit(
         return no_masks(channel)
     try:
         return mask_together(network, layer, channel, pictures, boxes)
-    except (torch.OutOfMemoryError, MemoryError):
-        if len(pictures) == 1:
+    except (RuntimeError, MemoryError) as error:
+        if len(pictures) == 1 or not is_out_of_memory(error):
             raise
     return joined(
         [

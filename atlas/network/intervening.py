@@ -6,6 +6,7 @@ more where that changes nothing, so that a block costs a block. Hooks are always
 """
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from ..errors import InputError, one_line
 from ..models.hooks import bypassed
 from ..models.trace import changed_tensors
 from ..records.network import CLASSES
+from .memory import is_out_of_memory
 from .tapping import AsMaps, Stop, Taps, Way, check_rows
 
 AsOutput = Callable[[str, object, Tensor], object]
@@ -162,8 +164,8 @@ class Interventions(Taps):
         if rows == 1 or not self.way.habits.alone:
             try:
                 return self.rerun_together(scene, start, wanted, given)
-            except (torch.OutOfMemoryError, MemoryError):
-                if rows == 1:
+            except (RuntimeError, MemoryError) as error:
+                if rows == 1 or not is_out_of_memory(error):
                     raise
         parts = [
             self.rerun_together(
@@ -270,9 +272,11 @@ def fed_by(maps: Tensor, leaves: Mapping[str, Tensor]) -> list[str]:
     if not maps.requires_grad:
         return []
     try:
-        slopes = torch.autograd.grad(
-            maps.sum(), list(leaves.values()), retain_graph=True, allow_unused=True
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that some operation's derivative may be wrong
+            slopes = torch.autograd.grad(
+                maps.sum(), list(leaves.values()), retain_graph=True, allow_unused=True
+            )
     except (NotImplementedError, RuntimeError):  # an operation that knows no derivative
         return []
     return [name for name, slope in zip(leaves, slopes, strict=True) if slope is not None]

@@ -9,6 +9,8 @@ import ctypes
 import functools
 import platform
 
+import torch
+
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
 """Parameters of mallopt(3)."""
@@ -32,3 +34,10 @@ def keep_freed_memory() -> bool:
     # The second alone would turn off the threshold's own growth, and make everything slower.
     accepted = any(library.mallopt(M_MMAP_THRESHOLD, size) for size in LARGEST)
     return accepted and bool(library.mallopt(M_TRIM_THRESHOLD, KEPT))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an allocation failed, on the host or on the device."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return "DefaultCPUAllocator" in str(error) or "out of memory" in str(error)

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..images.tensors import luminance
+from ..network.memory import is_out_of_memory
 from ..network.network import Network
 from .ascent import render_ascent
 from .job import Draft, Job
@@ -59,13 +60,6 @@ def render_in_memory(network: Network, job: Job[Recipe]) -> list[Draft]:
         *render_in_memory(network, replace(job, channels=job.channels[:half])),
         *render_in_memory(network, replace(job, channels=job.channels[half:])),
     ]
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an allocation failed, on the host or on the device."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return "DefaultCPUAllocator" in str(error) or "out of memory" in str(error)
 
 
 def render(network: Network, job: Job[Recipe]) -> list[Draft]:

@@ -57,7 +57,7 @@ def test_hostile_names_stay_text_and_every_file_stays_inside(
     )
     for name, page in pages(config).items():
         assert not re.search(r"<script>alert|<img src=x|<img onerror", page), name
-        assert "<script>" not in page, name
+        assert page.count("<script>") == (name == "404.html"), name  # its own, see front.py
         assert 'http-equiv="Content-Security-Policy"' in page, name
         assert re.fullmatch(r"[A-Za-z0-9._~/-]+", name), name
     assert not [name for name, page in pages(config).items() if "49" in re.findall(r">49<", page)]

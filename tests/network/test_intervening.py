@@ -1,5 +1,6 @@
 """Interventions: outputs of layers are replaced, nothing else is, and no hook stays."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -277,6 +278,25 @@ def test_an_operation_without_a_derivative_is_fed_by_nothing() -> None:
     body = Body(forward, first=nn.Conv2d(3, 4, 1), last=nn.Conv2d(4, 2, 1))
     with opened(body, ["first", "last"]) as (_, run):
         assert cut_apart(run, run.record(noise(1))) == {"first": (IMAGE,), "last": ()}
+
+
+def test_a_doubtful_derivative_does_not_warn_the_user() -> None:
+    class Doubtful(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: Tensor) -> Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: object, *slopes: Tensor) -> Tensor:
+            warnings.warn("this may be incorrect", UserWarning, stacklevel=1)
+            return slopes[0]
+
+    def forward(body: Body, images: Tensor) -> Tensor:
+        return body.last(Doubtful.apply(body.first(images)))
+
+    body = Body(forward, first=nn.Conv2d(3, 4, 1), last=nn.Conv2d(4, 2, 1))
+    with opened(body, ["first", "last"]) as (_, run):
+        assert cut_apart(run, run.record(noise(1)))["last"] == ("first",)
 
 
 def test_a_function_of_the_module_itself_is_put_back() -> None:

@@ -9,12 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from atlas.network.memory import is_out_of_memory
 from atlas.network.network import Network
 from atlas.records.statistics import LayerStats
 from atlas.records.units import Rendering, Scores, Unit
 from atlas.rendering import attempts, engine
 from atlas.rendering.attempts import even_chunks, failed_rendering, render_best
-from atlas.rendering.engine import is_out_of_memory, render
+from atlas.rendering.engine import render
 from atlas.rendering.job import Draft, Job
 from atlas.rendering.kinds import FourierRecipe, Octave, PixelRecipe, Recipe
 from atlas.rendering.recipes import RECIPES

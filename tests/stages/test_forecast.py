@@ -42,9 +42,6 @@ def test_time_is_the_sum_of_its_parts() -> None:
     assert PLAN.seconds == pytest.approx(8 + 12 + 18 + 90 + 30 + 60 + 6 + 24 + 12)
     text = as_text(PLAN)
     assert "in all about 4.3 minutes" in text
-    assert PLAN.seconds == pytest.approx(8 + 12 + 90 + 30 + 60 + 6 + 24 + 12)
-    text = as_text(PLAN)
-    assert "in all about 4.0 minutes" in text
     assert "masks of 8 units: 0.4 minutes" in text
     assert "circuits of 8 units: 0.2 minutes" in text
     assert "6 renderings: 2.0 minutes" in text
