@@ -134,6 +134,7 @@ READOUT = Readout(
     layer="conv",
     channels=np.array([[1, 0], [3, 2]], np.int32),
     contributions=np.array([[1.5, -0.1], [7, 6]], np.float32),
+    images=np.array([3, 0], np.int32),
 )
 
 

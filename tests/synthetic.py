@@ -224,6 +224,7 @@ def readout(layer: LayerAtlas, classes: int) -> Readout:
         layer=layer.info.name,
         channels=np.array(rows, np.int32)[:, [0, 4, 1, 5, 2, 6, 3, 7]],
         contributions=votes.astype(np.float32),
+        images=np.arange(classes, dtype=np.int32) % 4,
     )
 
 

@@ -1,6 +1,7 @@
 """`.ci/run` on machines that lack something: PATH is one folder of real and pretended programs."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from atlas.images.embedded import IMAGENETTE_ROOT
 from tests import tools
 
 ROOT = Path(__file__).parents[1]
@@ -162,6 +164,14 @@ def test_workflows_take_the_python_that_was_set_up() -> None:
         assert "sudo" not in path.read_text("utf-8")
 
 
+def test_the_published_demo_is_measured_on_imagenette(tmp_path: Path) -> None:
+    workflow = (ROOT / ".github" / "workflows" / "pages.yml").read_text("utf-8")
+    (words,) = re.findall(r"run: make (atlas .*) SITE_URL=", workflow)
+    done = make(tmp_path, "--dry-run", *words.split())
+    assert "build_atlas.py build --images 'imagenette'" in " ".join(done.stdout.split())
+    assert f"path: {IMAGENETTE_ROOT}" in workflow
+
+
 # --- what make says -------------------------------------------------------------------------------
 
 
@@ -221,6 +231,7 @@ def test_make_hands_pip_what_it_is_given(
 
 SKIPPING = """
 import pytest
+from atlas.images.embedded import IMAGENETTE_ROOT
 from tests import tools
 
 @pytest.mark.parametrize("number", range(3))

@@ -146,7 +146,8 @@ def samples_from_json(value: dict[str, Any]) -> SampleSet:
 
 def readout_to_datasets(readout: Readout) -> dict[str, Array]:
     """The arrays of a Readout under their own names."""
-    return {"channels": readout.channels, "contributions": readout.contributions}
+    names = ("channels", "contributions", "images")
+    return {name: getattr(readout, name) for name in names}
 
 
 def lenses_to_datasets(lenses: Sequence[Lens]) -> dict[str, Array]:

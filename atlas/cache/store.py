@@ -144,9 +144,9 @@ class Store(AttributionStore, ObservationStore):
         return self.index.find("ranking", lambda block: block.layer == layer)
 
     def write_readout(self, readout: Readout) -> None:
-        """Keep which channels raise which class."""
+        """Keep which channels raise which class, instead of anything earlier."""
         datasets = codec.readout_to_datasets(readout)
-        self.write("readout", datasets, kind="readout", layer=readout.layer)
+        self.replace(self.write("readout", datasets, kind="readout", layer=readout.layer))
 
     def read_readout(self) -> Readout | None:
         """Read which channels raise which class; None where that was never written."""
@@ -154,7 +154,14 @@ class Store(AttributionStore, ObservationStore):
         if block is None:
             return None
         file = self.opened.file(block.path)
-        return Readout(layer=block.layer, **{name: file[name][...] for name in file})
+        values = {name: file[name][...] for name in file}
+        over_all = np.zeros(len(values["channels"]), np.int32)  # all that earlier versions knew
+        return Readout(layer=block.layer, **{"images": over_all, **values})
+
+    def has_readout(self) -> bool:
+        """Return whether it is known which channels raise which class on the class's own images."""
+        block = self.index.find("readout")
+        return block is not None and "images" in self.opened.file(block.path)
 
     # --- tuning
 

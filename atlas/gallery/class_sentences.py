@@ -62,11 +62,11 @@ OUTPUT_SENTENCES = {
 """Descriptions of network outputs that are not scores for a softmax."""
 
 
-def class_score_sentence(scores: Scores, natural_end: float, images: int) -> str:
-    """Compare the score of a class on its rendering with the best natural image."""
+def class_score_sentence(scores: Scores, natural_end: float, images: str) -> str:
+    """Compare the score of a class on its rendering with the best of some natural images."""
     if not math.isfinite(scores.activation):
         return "The class has no finite score on this picture."
-    end = f"the best of {plural(images, 'natural image')} gets {number(natural_end)}"
+    end = f"the best of {images} gets {number(natural_end)}"
     return f"The class scores {number(scores.activation)} on the rendering; {end}."
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ..ranking.classes import LEAST_EVIDENCE, VOTERS
 from .views import LayerView, Shot, UnitView
 
 
@@ -33,10 +34,6 @@ class ContributingChannel:
     unit: UnitView | None
 
 
-LEAST_EVIDENCE = 0.05
-"""Probability below which an image is no evidence for a class."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassView:
     """One class as the pages show it.
@@ -45,17 +42,24 @@ class ClassView:
         unit: its score as a unit of the layer of class scores: pictures and statistics.
         most, least: sample images that the network is most and least sure of, that one first.
         voters: channels that raise it most, first the one that does so most.
+        voting_images: sample images behind their contributions; 0 where these are over all images.
     """
 
     unit: UnitView
     most: tuple[ClassImage, ...]
     least: tuple[ClassImage, ...]
     voters: tuple[ContributingChannel, ...]
+    voting_images: int
 
     @property
     def confident(self) -> tuple[ClassImage, ...]:
         """Those of `most` that say anything: the network gives them the class with some chance."""
         return tuple(one for one in self.most if one.probability >= LEAST_EVIDENCE)
+
+    @property
+    def listed(self) -> tuple[ContributingChannel, ...]:
+        """The first of the voters, those that an atlas of this layer gives pages."""
+        return self.voters[:VOTERS]
 
     @property
     def index(self) -> int:

@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ranking.classes import class_probabilities
+from ..ranking.classes import LEAST_EVIDENCE, class_probabilities
 from ..records.atlas import LayerAtlas
 from ..records.samples import Sample
 from . import addresses
-from .class_views import LEAST_EVIDENCE, ClassesView, ClassImage, ClassView, ContributingChannel
+from .class_views import ClassesView, ClassImage, ClassView, ContributingChannel
 from .draw import Illustrator
 from .views import LayerView, UnitView
 
@@ -73,11 +73,13 @@ def class_view(
     """A class with its sample images and its voters."""
     own = probabilities[:, unit.channel]
     most, least = sure_images(own, illustrator.atlas.samples.samples)
+    readout = illustrator.atlas.readout
     return ClassView(
         unit=unit,
         most=tuple(class_image(illustrator, image, unit.channel, own[image]) for image in most),
         least=tuple(class_image(illustrator, image, unit.channel, own[image]) for image in least),
         voters=votes(illustrator, unit.channel, voters),
+        voting_images=int(readout.images[unit.channel]) if readout else 0,
     )
 
 

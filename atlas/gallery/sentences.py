@@ -28,7 +28,7 @@ STATUSES = {
 SCORES = {
     "activation": "Spatial mean of the unit on the rendering, in the network’s own units.",
     "reach": "(activation − mean) / (max − mean) over the natural images: 1 means as exciting as "
-    "the best of them, 2 twice as far above the mean.",
+    "the best of them, which is the line across the bar, 2 twice as far above the mean.",
     "select": "Rank of the unit among all channels of its layer on its own rendering, each "
     "activation standardised by its mean and spread over the natural images; 1 is best.",
     "robust": "Median share of REACH that is left after eight fixed small changes (shift, scale, "
@@ -88,21 +88,21 @@ def few_sentence(images: int, distinct: int) -> str:
 
 
 def activation_sentence(
-    scores: Scores, natural_end: float, images: int, negative: bool = False
+    scores: Scores, natural_end: float, images: str, negative: bool = False
 ) -> str:
-    """Compare the activation on the rendering with the best sample image.
+    """Compare the mean activation on the rendering with that on the best natural image.
 
     Args:
         scores: of the rendering.
         natural_end: the largest activation over the natural images, or the least for `negative`.
-        images: how many natural images there are.
+        images: how many natural images there are, and of which kind: "250 reference images".
         negative: the rendering shows what the unit dislikes.
     """
     if not math.isfinite(scores.activation):
         return "The unit gave no finite activation on this picture."
     word = "least" if negative else "best"
-    end = f"the {word} of {plural(images, 'natural image')} reaches {number(natural_end)}"
-    return f"The rendering excites the unit to {number(scores.activation)}; {end}."
+    end = f"{number(natural_end)} on the {word} of {images}"
+    return f"Its mean activation is {number(scores.activation)} on the rendering and {end}."
 
 
 def reach_sentence(scores: Scores, negative: bool = False) -> str:

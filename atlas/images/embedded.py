@@ -103,11 +103,11 @@ def crop_starts(length: int, side: int) -> list[int]:
 # --- imagenette ----------------------------------------------------------------------------------
 
 IMAGENETTE_ROOT = Path("~/.cache/cnn-atlas")
-IMAGENETTE = "imagenette2-320"
+IMAGENETTE, SPLIT = "imagenette2-320", "train"
 
 
 def imagenette_folder() -> Path:
-    """The validation photographs of Imagenette, downloaded by torchvision at first use.
+    """The 9,469 training photographs of Imagenette, downloaded by torchvision at first use.
 
     Raises:
         InputError: they cannot be downloaded.
@@ -118,7 +118,7 @@ def imagenette_folder() -> Path:
         shutil.rmtree(root / IMAGENETTE, ignore_errors=True)  # half unpacked by an earlier run
         download_imagenette(root)
         atomic_write(complete, b"")
-    return root / IMAGENETTE / "val"
+    return root / IMAGENETTE / SPLIT
 
 
 def download_imagenette(root: Path) -> None:
@@ -127,7 +127,7 @@ def download_imagenette(root: Path) -> None:
         from torchvision.datasets import Imagenette  # heavy, and needed nowhere else here
 
         root.mkdir(parents=True, exist_ok=True)
-        Imagenette(str(root), split="val", size="320px", download=True)
+        Imagenette(str(root), split=SPLIT, size="320px", download=True)
     except (ImportError, OSError, RuntimeError, ValueError, EOFError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(

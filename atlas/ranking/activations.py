@@ -6,23 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import AtlasError, InputError, one_line
 from ..images.tensors import batches, to_tensor
 from ..network.network import Network, Run
 from ..records.network import LayerInfo
-from ..records.statistics import LayerStats, Readout
+from ..records.statistics import LayerStats
 from ..shapes import Picture
 from .ranking import channel_statistics
 from .sampling import Sampling, each_by_itself
 
 PASS_BATCH = 16
 """Images a batch; larger ones gain nothing on a CPU and cost memory where layers are wide."""
-
-
-VOTES = 12
-"""Channels kept per class: those that raise its score most."""
 
 
 SUMMARY = ("mean", "peak", "place", "deviation")
@@ -152,28 +148,3 @@ def not_finite(tables: Tables, failed: Mapping[int, str]) -> dict[int, str]:
             found.setdefault(image, f"gives values that are not finite in layer {name}")
     most = len(found) > len(next(iter(tables.values()), [])) / 2
     return {} if most else {one: why for one, why in found.items() if one not in failed}
-
-
-def read_readout(network: nn.Module, stats: LayerStats, classes: int) -> Readout | None:
-    """Return each channel's share in each class: weight of the last linear map × mean activation.
-
-    Args:
-        network: the model's own.
-        stats: of the layer whose spatial means that map reads, C channels.
-        classes: their number.
-
-    Returns:
-        None if no linear map of this shape is there.
-    """
-    shape = (classes, stats.channels)
-    maps = [one for one in network.modules() if isinstance(one, nn.Linear)]
-    weights = [one.weight.detach().cpu().numpy() for one in maps if one.weight.shape == shape]
-    if not weights:
-        return None
-    table = weights[-1] * np.where(stats.finite, stats.mean, 0)  # (K, C)
-    best = np.argsort(-table, axis=1, kind="stable")[:, :VOTES]
-    return Readout(
-        layer=stats.layer,
-        channels=best.astype(np.int32),
-        contributions=np.take_along_axis(table, best, 1).astype(np.float32),
-    )

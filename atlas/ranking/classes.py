@@ -16,6 +16,12 @@ from ..records.network import Outputs
 from ..records.samples import Sample
 from ..records.statistics import LayerStats
 
+LEAST_EVIDENCE = 0.05
+"""Probability below which an image is no evidence for a class."""
+
+VOTERS = 6
+"""Channels behind each class that its page lists and that get a page of their own."""
+
 
 def class_name(names: Sequence[str], index: int) -> str:
     """Return the name of a class, or its number where the model has no names."""

@@ -85,9 +85,12 @@ class Readout:
     Attributes:
         layer: its spatial means are the input of the last linear map.
         channels: (K, V) int32, for each class the V channels that raise its score most.
-        contributions: (K, V) float32, weight × mean activation over the sample images.
+        contributions: (K, V) float32, weight × mean activation over the images of the class.
+        images: (K,) int32, sample images of each class; where there is none, the contributions
+            are over all sample images.
     """
 
     layer: str
     channels: NDArray[np.int32]
     contributions: NDArray[np.float32]
+    images: NDArray[np.int32]

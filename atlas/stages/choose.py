@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ..models.selection import class_layer, readout_layer
-from ..ranking.classes import find_classes, likely_classes
+from ..ranking.classes import VOTERS, find_classes, likely_classes
 from ..ranking.ranking import rank_channels
 from ..records.network import CLASSES, LayerInfo
 from ..records.samples import SampleSet
@@ -85,10 +85,6 @@ def choose_classes(work: Work, scores: LayerStats) -> tuple[int, ...]:
     if isinstance(wanted, tuple):
         return find_classes("--classes", wanted, work.class_names, scores.channels)
     return tuple(likely_classes(scores, outputs)[: None if wanted == "all" else wanted].tolist())
-
-
-VOTERS = 3
-"""Units behind each class that get a page of their own."""
 
 
 def channels_behind(work: Work, classes: Sequence[int]) -> dict[str, set[int]]:

@@ -14,8 +14,9 @@ from ..images.tensors import decode_square, fit
 from ..models.selection import class_layer, readout_layer
 from ..network import tuning
 from ..network.network import Network
-from ..ranking.activations import Observed, observe, read_readout, statistics
+from ..ranking.activations import Observed, observe, statistics
 from ..ranking.placing import place_by_gradient, unplaced
+from ..ranking.readout import read_readout
 from ..ranking.sampling import sampling_of
 from ..records.network import LayerInfo
 from ..records.samples import Sample, SampleSet, SkippedFile
@@ -223,9 +224,10 @@ def keep_readout(work: Work) -> None:
     """Note which channels raise which class, where the classifier reads the means of a layer."""
     table = work.store.read_network()[1]
     layer, classes = readout_layer(table), class_layer(table)
-    if layer and classes and work.store.read_readout() is None:
-        stats = work.store.read_stats(layer.name)
-        readout = read_readout(work.model().network, stats, classes.channels)
+    if layer and classes and not work.store.has_readout():
+        means, scores = (work.store.read_stats(one.name) for one in (layer, classes))
+        outputs = work.store.read_network()[0].outputs
+        readout = read_readout(work.model().network, means, scores, outputs)
         if readout is not None:
             work.store.write_readout(readout)
 

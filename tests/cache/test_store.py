@@ -458,5 +458,17 @@ def test_readout_comes_back_and_is_none_before(tmp_path):
         assert opened.read_readout() is None
         opened.write_readout(READOUT)
         assert same(opened.read_readout(), READOUT)
+        assert opened.has_readout()
     with Store.read(opened.folder) as store:
         assert same(store.read_readout(), READOUT)
+
+
+def test_a_readout_of_an_earlier_version_is_over_all_images_and_is_replaced(tmp_path):
+    with Store.open(tmp_path, "tiny", KEY) as opened:
+        old = {"channels": READOUT.channels, "contributions": READOUT.contributions}
+        opened.write("readout", old, kind="readout", layer="conv")
+        assert not opened.has_readout()
+        assert opened.read_readout().images.tolist() == [0, 0]
+        opened.write_readout(READOUT)
+        assert same(opened.read_readout(), READOUT)
+        assert len(opened.index.select("readout")) == 1

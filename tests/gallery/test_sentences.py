@@ -50,7 +50,7 @@ def test_a_reference_set_is_named() -> None:
 
 def test_every_score_that_is_not_a_number_has_a_sentence() -> None:
     none = scores(activation=nan, robust=nan, hf=nan)
-    assert "no finite" in captions.activation_sentence(none, 1.0, 3)
+    assert "no finite" in captions.activation_sentence(none, 1.0, "3 sample images")
     assert captions.robust_sentence(none) == captions.hf_sentence(none) == "Not measured."
 
 
@@ -63,8 +63,8 @@ def test_a_negative_picture_is_compared_with_the_least_exciting_image() -> None:
     said = captions.reach_sentence(scores(reach=2.0), negative=True)
     assert "below the mean as the natural image that excites it least" in said
     assert "none responds less" in captions.select_sentence(scores(), 96, negative=True)
-    least = captions.activation_sentence(scores(), -1.5, 3, negative=True)
-    assert least.endswith("the least of 3 natural images reaches −1.50.")
+    least = captions.activation_sentence(scores(), -1.5, "3 sample images", negative=True)
+    assert least.endswith("on the rendering and −1.50 on the least of 3 sample images.")
 
 
 def test_a_reach_without_a_scale_is_described_rather_than_counted() -> None:

@@ -52,14 +52,14 @@ def test_imagenette_is_downloaded_once(tmp_path, monkeypatch):
 
     def download(root, split, size, download):
         calls.append((split, size, download))
-        fill(Path(root) / "imagenette2-320" / "val" / "n01440764", 2)
+        fill(Path(root) / "imagenette2-320" / "train" / "n01440764", 2)
 
     stand_in(monkeypatch, tmp_path, download)
     found = find_images("imagenette")
     assert found.title == "Imagenette"
     assert [item.name for item in found.items] == ["n01440764/000.png", "n01440764/001.png"]
     assert find_images("imagenette") == found
-    assert calls == [("val", "320px", True)]
+    assert calls == [("train", "320px", True)]
 
 
 def test_without_network_imagenette_names_the_ways_out(tmp_path, monkeypatch):
@@ -74,7 +74,7 @@ def test_without_network_imagenette_names_the_ways_out(tmp_path, monkeypatch):
 
 
 def test_a_half_unpacked_imagenette_is_unpacked_again(tmp_path, monkeypatch):
-    half = tmp_path / "home" / "imagenette2-320" / "val"
+    half = tmp_path / "home" / "imagenette2-320" / "train"
     fill(half, 5)
 
     def download(root, **options):

@@ -62,6 +62,7 @@ class ReadoutData:
     """The layer whose spatial means the classifier reads, and the channels that count most."""
 
     layer: str
+    images: Count
     channels: tuple[VoterData, ...]
 
 
@@ -135,4 +136,4 @@ def readout_data(classes: ClassesView, one: ClassView) -> ReadoutData | None:
         record(VoterData, voter, page=start + voter.unit.page if voter.unit else None)
         for voter in one.voters
     ]
-    return record(ReadoutData, layer=classes.readout, channels=channels)
+    return record(ReadoutData, layer=classes.readout, images=one.voting_images, channels=channels)

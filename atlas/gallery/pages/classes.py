@@ -18,7 +18,7 @@ from ..text import plural_classes, shown
 from ..views import LayerView, Picture, UnitView
 from .frame import PageWriter, ways
 from .layer import first_picture, orders, recipe_row, sort_json
-from .panels import Panel, card_of, histogram, panel
+from .panels import Panel, card_of, histogram, natural_images, panel
 
 SORTS = (
     *(("rank", "order of the atlas"), ("name", "name"), ("channel", "number")),
@@ -119,7 +119,7 @@ def write_class(writer: PageWriter, classes: ClassesView, place: int) -> None:
 
 def class_panel(picture: Picture, unit: UnitView, layer: LayerView, alone: bool) -> Panel:
     """Put the rendering of a class, which may stand by itself, into words and curves."""
-    rendering, images = picture.rendering, len(layer.atlas.natural.activations)
+    rendering, images = picture.rendering, natural_images(layer)
     scores, count = rendering.scores, layer.atlas.info.channels
     said = {
         "confidence": class_sentences.confidence_sentence(scores, alone),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from markupsafe import Markup
 
@@ -45,6 +46,7 @@ def write_model(
         description=f"{plural(units, 'unit')} of {len(layers)} layers of {writer.title}: pictures "
         "that excite each, from the first layer to the last.",
         layers=layers,
+        groups=group_layers(layers),
         classes=writer.classes,
         images=images,
         comparison=comparison,
@@ -55,6 +57,37 @@ def write_model(
         strip=Markup(layer_strip([node(layer) for layer in layers])),
         charts={layer.name: Markup(charts.reach_histogram(layer.reaches)) for layer in layers},
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Layers that follow each other.
+
+    Attributes:
+        name: of the module that holds them; "" where no module holds just them.
+        layers: in forward order.
+        folded: whether the page folds all of them but the first and the last.
+    """
+
+    name: str
+    layers: tuple[LayerView, ...]
+    folded: bool
+
+
+FOLDED = 6
+"""Repeated blocks from which a page folds them."""
+
+
+def group_layers(layers: Sequence[LayerView]) -> list[Group]:
+    """Group the layers in one module whose type and shape are the same, in forward order."""
+    runs = [tuple(run) for _, run in groupby(layers, block_of)]
+    return [Group(name=block_of(run[0])[0], layers=run, folded=len(run) >= FOLDED) for run in runs]
+
+
+def block_of(layer: LayerView) -> tuple[str, str, int, int, int]:
+    """Return what repeated blocks have in common: their module, type and shape."""
+    info = layer.atlas.info
+    return layer.name.rpartition(".")[0], info.type, info.channels, info.height, info.width
 
 
 def node(layer: LayerView) -> Node:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from ...records.units import Rendering
 from .. import charts
 from ..recipes import recipe_title
+from ..text import plural
 from ..views import LayerView, Picture, Shot, UnitView
 
 
@@ -68,6 +69,13 @@ def histogram(unit: UnitView, layer: LayerView, axis_name: str) -> Markup:
     values = layer.atlas.natural.over_images(unit.channel)
     marks = [(one.rendering.recipe, one.rendering.scores.activation) for one in unit.pictures]
     return Markup(charts.activation_histogram(values, marks, axis_name))
+
+
+def natural_images(layer: LayerView) -> str:
+    """Say how many natural images a layer is measured against: "250 reference images"."""
+    own = layer.atlas.natural is layer.atlas.stats
+    kind = "sample image" if own else "reference image"
+    return plural(len(layer.atlas.natural.activations), kind)
 
 
 def card_of(folder: str, unit: UnitView) -> str:

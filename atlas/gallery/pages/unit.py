@@ -14,7 +14,7 @@ from ..tuning_sentences import stimuli_sentence
 from ..views import LayerView, Neighbour, Picture, UnitView
 from .circuits import circuit_panel
 from .frame import Known, PageWriter, Way, known_units, ways
-from .panels import Panel, card_of, histogram, panel
+from .panels import Panel, card_of, histogram, natural_images, panel
 from .spectrum import spectrum_panel
 from .tuning import tuning_panels
 
@@ -44,10 +44,7 @@ def write_unit(writer: PageWriter, layer: LayerView, place: int, known: Known) -
         card=card_of(layer.folder, unit),
         layer=layer,
         unit=unit,
-        panels=[
-            unit_panel(picture, unit, layer, len(writer.atlas.natural.samples))
-            for picture in pictures
-        ],
+        panels=[unit_panel(picture, unit, layer) for picture in pictures],
         said=[said_of(picture, unit, layer) for picture in pictures],
         ways=[*ways(layer.units, place, rank_link), *channel_ways(unit, layer)],
         histogram=histogram(unit, layer, "mean activation on a natural image"),
@@ -85,13 +82,14 @@ def said_of(picture: Picture, unit: UnitView, layer: LayerView) -> tuple[str, st
     )
 
 
-def unit_panel(picture: Picture, unit: UnitView, layer: LayerView, images: int) -> Panel:
+def unit_panel(picture: Picture, unit: UnitView, layer: LayerView) -> Panel:
     """Put a rendering of a unit into words and curves."""
     rendering = picture.rendering
     scores, negative = rendering.scores, dislikes(rendering.recipe)
     channels = layer.atlas.info.channels
     natural = layer.atlas.natural.over_images(unit.channel)
     end = float(natural.min(initial=math.inf)) if negative else unit.natural_max
+    images = natural_images(layer)
     said = {
         "activation": sentences.activation_sentence(scores, end, images, negative),
         "reach": sentences.reach_sentence(scores, negative),
