@@ -18,13 +18,13 @@ editable = $(install) $(if $(LOCKED),--no-deps --no-build-isolation) --editable
 # Each of these is an option of build_atlas.py, e.g. `make atlas MODEL=googlenet UNITS=20`; flags go
 # into ARGS, e.g. `make atlas ARGS='--negative --snapshots'`.
 VARIABLES := MODEL NAME WEIGHTS WEIGHTS_SHA256 IMAGES CROP LAYERS UNITS RANK RECIPE FACETS CLASSES \
-	LENSES TARGET OUTPUTS CLASS_NAMES COMPARE REFERENCE OBSERVER MASKS CIRCUITS SHARD ENGINE MEAN STD INPUT_SIZE CHANNELS \
+	LENSES TARGET OUTPUTS CLASS_NAMES COMPARE LISTS REFERENCE OBSERVER MASKS CIRCUITS SHARD ENGINE MEAN STD INPUT_SIZE CHANNELS \
 	SHOW_CHANNELS WHITE OUT \
 	SIZE SEED DEVICE PRECISION BATCH CACHE SITE SITE_URL CONFIG
 lower = $(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 OPTIONS = $(foreach name,$(VARIABLES),$(if $($(name)),--$(call lower,$(name)) '$($(name))')) $(ARGS)
 
-.PHONY: help setup atlas plan layers site serve test test-fast test-browser check schemas bench \
+.PHONY: help setup atlas plan layers figure site serve test test-fast test-browser check schemas bench \
 	bench-precision bench-quality bench-site bench-wall bench-scale bench-gpu publish clean distclean
 
 help: ## list what can be made
@@ -64,6 +64,9 @@ plan: $(VENV)/demo ## say what `make atlas` would do, how long and how large it 
 
 layers: $(VENV)/demo ## print the layer table of MODEL
 	@$(BIN)/python build_atlas.py layers $(OPTIONS)
+
+figure: $(VENV)/demo ## chosen units as one sheet: make figure FIGURE='blocks.5.3:139 blocks.4.2:41' OUT=sheet.pdf
+	$(BIN)/python build_atlas.py figure $(FIGURE) $(OPTIONS)
 
 site: $(VENV)/demo ## write the pages again from the cache, without loading a model
 	$(BIN)/python build_atlas.py site $(OPTIONS)

@@ -29,9 +29,17 @@ COMMANDS = {
     "layers": "print the table of the model's layers",
     "check": "verify every file of the cache and every link of the site",
     "export": "write the atlas of one model as one HDF5 file (--out FILE); loads no model",
+    "figure": "write chosen units as one sheet for papers and slides (--out FILE.png or .pdf)",
     "merge": "copy the verified blocks of other cache folders into --cache",
     "serve": "serve the site on this machine, to look at it in a browser",
 }
+
+
+NAMED = {
+    "figure": ("UNIT", "unit to show, such as blocks.5.3:170; several may be joined by commas"),
+    "merge": ("FOLDER", "cache to copy from"),
+}
+"""What the commands that take names without an option take: word for it, and its help."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,8 +74,9 @@ def parse(arguments: Sequence[str] | None) -> dict[str, object]:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, help_text in COMMANDS.items():
         one = commands.add_parser(name, help=help_text, description=help_text)
-        if name == "merge":
-            one.add_argument("folders", nargs="+", metavar="FOLDER", help="cache to copy from")
+        if name in NAMED:
+            metavar, help_text = NAMED[name]
+            one.add_argument("names", nargs="+", metavar=metavar, help=help_text)
         add_options(one)
     return {key: value for key, value in vars(parser.parse_args(arguments)).items() if value}
 
@@ -103,7 +112,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(typed: dict[str, object], verbose: bool) -> int:
     """Carry out the command; the imports that take seconds happen here, after the parsing."""
     command, config_file = str(typed.pop("command")), str(typed.pop("config", ""))
-    folders = cast("list[str]", typed.pop("folders", []))
+    names = cast("list[str]", typed.pop("names", []))
     given = {key: str(value) for key, value in typed.items()}
     if verbose:
         given["verbose"] = "true"
@@ -118,24 +127,20 @@ def run(typed: dict[str, object], verbose: bool) -> int:
     try:
         from atlas import pipeline
 
-        if command == "merge":
-            return pipeline.merge(config, progress, folders)
-        code: int = getattr(pipeline, command)(config, progress)
+        code: int = getattr(pipeline, command)(config, progress, *([names] if names else []))
         return code
     except KeyboardInterrupt as stop:
         safe = f"{progress.safe_units} units of this run are safe"
-        error = Interrupted(
-            f"stopped; {safe}; resume with: {resume_line(config, command, folders)}"
-        )
+        error = Interrupted(f"stopped; {safe}; resume with: {resume_line(config, command, names)}")
         error.exit_code = stop.args[0] if stop.args else Interrupted.exit_code
         raise error from None
 
 
-def resume_line(config: Config, command: str, folders: Sequence[str] = ()) -> str:
+def resume_line(config: Config, command: str, names: Sequence[str] = ()) -> str:
     """The command that goes on where a run was stopped: the same, in the same folders."""
     typed, default = command_line(config, command, program()), Config()
-    words = [typed, *map(shlex.quote, folders)]
-    for name in ("cache", "site", "device", "engine"):
+    words = [typed, *map(shlex.quote, names)]
+    for name in ("cache", "site", "device", "engine", "lists"):
         if getattr(config, name) != getattr(default, name):
             words.append(f"--{name} {shlex.quote(str(getattr(config, name)))}")
     return " ".join(words)

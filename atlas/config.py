@@ -131,6 +131,11 @@ class Config:
         "",
         "another atlas of the same cache and images, to compare this one with, unit by unit",
     )
+    lists: str = location("FILE").option(
+        "",
+        "lists of units with a sentence each, for list pages and tours; without it, lists.toml "
+        "where you are and beside build_atlas.py",
+    )
     reference: str = location("FILE|auto|none").option(
         "auto",
         "statistics of a larger image set that scores are measured against; auto: the one that "
@@ -198,7 +203,7 @@ class Config:
         "the number in .npy and TIFF files that counts as 1, such as 10000 for reflectance; 0: "
         "255 of 8 bits, 65535 of 16, 1 of fractions",
     )
-    out: str = location("FILE").option("", "with export: the file to write")
+    out: str = location("FILE").option("", "with export and figure: the file to write")
     quiet: bool = FLAG.option(False, "print no progress")
     verbose: bool = FLAG.option(False, "print tracebacks and details", short="v")
     strict: bool = FLAG.option(False, "stop at the first file or unit that fails")
@@ -282,7 +287,10 @@ def ray_address() -> str:
 IN_A_CLONE = "python build_atlas.py"
 """The command that starts the program where nothing is installed."""
 
-RUN_ONLY = ("quiet", "verbose", "strict", "cache", "site", "device", "site_url", "out", "engine")
+RUN_ONLY = (
+    *("quiet", "verbose", "strict", "cache", "site", "device", "site_url", "lists", "out"),
+    "engine",
+)
 """Options that change nothing of what an atlas shows."""
 
 

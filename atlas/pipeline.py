@@ -27,6 +27,7 @@ from .records.units import Rendering
 from .stages.attribution import attribute_units
 from .stages.choose import choose_units
 from .stages.circuits import trace_circuits
+from .stages.figure import figure_path, write_figure
 from .stages.forecast import as_text, forecast
 from .stages.look import look_at_images
 from .stages.merge import merge_cache
@@ -37,7 +38,7 @@ from .stages.reference import save_reference
 from .stages.render import check_workers, render_units
 from .stages.run import choose_layers, load_loudly, open_work, peek_work
 from .stages.select import check_compare, select
-from .stages.site import gather, open_atlas, pictures_of, write_pages
+from .stages.site import gather, open_atlas, pictures_of, read_notes, write_pages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,7 @@ def make_atlas(config: Config, progress: Progress, network: nn.Module | None = N
     """
     check_compare(config)
     check_workers(config)
+    read_notes(config)
     with open_work(config, progress, network) as work:
         layers = choose_layers(work)
         stats = rank_layers(work, layers)
@@ -143,17 +145,26 @@ def site(config: Config, progress: Progress) -> int:
     return 0
 
 
-def export(config: Config, progress: Progress) -> int:
-    """Write the atlas of one model, as the cache holds it, into one HDF5 file."""
-    if not config.out:
-        raise UsageError("export needs --out FILE, such as --out atlas.h5")
+def find_atlas(config: Config) -> Path:
+    """The selection of the atlas of a name.
+
+    Raises:
+        InputError: the cache does not hold it.
+    """
     path = selection_path(config.cache, config.atlas_name)
     if not path.exists():
         raise InputError(
             f"{config.cache} holds no atlas of {config.atlas_name}; make it with "
             "`build_atlas.py build`"
         )
-    with open_atlas(path) as (store, selection):
+    return path
+
+
+def export(config: Config, progress: Progress) -> int:
+    """Write the atlas of one model, as the cache holds it, into one HDF5 file."""
+    if not config.out:
+        raise UsageError("export needs --out FILE, such as --out atlas.h5")
+    with open_atlas(find_atlas(config)) as (store, selection):
         for text in store.quarantined:
             progress.warn(text)
         atlas, pictures = gather(store, selection, ()), pictures_of(store, selection)
@@ -162,6 +173,14 @@ def export(config: Config, progress: Progress) -> int:
         f"{shown(report.path)}: {report.layers} layers, {report.units} units, "
         f"{report.pictures} pictures, {report.bytes / 1e6:.0f} MB"
     )
+    return 0
+
+
+def figure(config: Config, progress: Progress, names: Sequence[str]) -> int:
+    """Write one sheet of chosen units, from what the cache holds of a model."""
+    out = figure_path(config.out)
+    units, size = write_figure(find_atlas(config), out, names)
+    progress.say(f"{shown(out)}: {units} units, {size / 1e6:.1f} MB")
     return 0
 
 

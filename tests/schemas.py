@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from atlas.gallery.data.classes import ClassFile
 from atlas.gallery.data.encode import NUMBER, Address, Double, Single
 from atlas.gallery.data.images import ImageFile
+from atlas.gallery.data.lists import ListsFile
 from atlas.gallery.data.models import ComparisonFile, LayerFile, ModelFile, SiteFile
 from atlas.gallery.data.quiz import QuizFile
 from atlas.gallery.data.units import UnitFile
@@ -25,6 +26,7 @@ FILES = {
     "compare": ComparisonFile,
     "image": ImageFile,
     "layer": LayerFile,
+    "lists": ListsFile,
     "model": ModelFile,
     "quiz": QuizFile,
     "unit": UnitFile,

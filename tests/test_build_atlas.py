@@ -38,7 +38,12 @@ def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str
         (["build", "--model", "resnet51"], 3, "resnet50"),
         (["build", "--weights", "/nowhere.pth"], 3, "/nowhere.pth"),
         (["build", "--config", "/nowhere.toml"], 3, "/nowhere.toml"),
+        (["build", "--lists", "/nowhere.toml"], 3, "--lists: there is no file /nowhere.toml"),
         (["site", "--cache", "/nowhere"], 3, "holds no atlas"),
+        (["figure"], 2, "the following arguments are required: UNIT"),
+        (["figure", "a:1"], 2, "figure needs --out FILE.png or --out FILE.pdf"),
+        (["figure", "a:1", "--out", "a.jpg"], 2, "--out is 'a.jpg'; figure needs"),
+        (["figure", "a:1", "--out", "a.png", "--cache", "/nowhere"], 3, "holds no atlas"),
         (["serve", "--site", "/nowhere"], 3, "holds no site"),
     ],
 )

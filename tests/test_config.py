@@ -31,6 +31,7 @@ GOOD: dict[str, tuple[str, object]] = {
     "lenses": ("5", 5),
     "target": ("goldfish", "goldfish"),
     "outputs": ("multilabel", "multilabel"),
+    "lists": ("lists.toml", "lists.toml"),
     "class_names": ("names.txt", "names.txt"),
     "compare": ("epoch 1", "epoch 1"),
     "observer": ("timm/resnet18", "timm/resnet18"),

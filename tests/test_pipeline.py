@@ -369,6 +369,29 @@ def test_labels_reach_the_pages_and_unknown_ones_are_reported(
     assert "relu1:99" in capsys.readouterr().err
 
 
+def test_lists_reach_the_site_and_broken_ones_stop_a_build_before_its_work(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "lists.toml"
+    path.write_text("[[list]]\ntitle = 'Tour'\n")
+    config = tiny(layers=("relu1",), units=4)
+    with pytest.raises(InputError, match="list 1, 'Tour' names no unit"):
+        build(config)
+    assert not config.cache.exists()
+    path.write_text(path.read_text() + "units = ['relu1:3', 'relu1:99']\n")
+    build(config)
+    assert "does not show this unit" in (config.site / "lists/tour/2.html").read_text()
+    assert "relu1/img/3" in (config.site / "lists/tour/1.html").read_text()
+    assert "list “Tour”: there is no unit relu1:99 on this site" in capsys.readouterr().err
+    (page,) = config.site.glob("*/relu1/3.html")
+    before = page.read_bytes()
+    path.rename(tmp_path / "mine.toml")  # what the site was made from does not depend on its name
+    assert pipeline.site(tiny(lists="mine.toml"), Progress(quiet=True)) == 0
+    assert page.read_bytes() == before
+    assert (config.site / "lists/tour/1.html").exists()
+
+
 def test_labels_beside_the_program_count_and_those_here_win(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,7 @@ from .digests import sha256_bytes
 NAME_BYTES = 190
 """Longest escaped name: 255 is the limit of file systems, and suffixes are put behind it."""
 
-RESERVED = frozenset({"assets", "classes", "compare", "images", "img", "vendor"})
+RESERVED = frozenset({"assets", "classes", "compare", "images", "img", "lists", "vendor"})
 """Folders of the site that no model and no layer may take."""
 
 RESERVED_ENDINGS = (

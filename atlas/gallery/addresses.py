@@ -44,6 +44,15 @@ def unit_page(channel: int) -> str:
     return f"{channel}.html"
 
 
+EMBED = ".embed.html"
+"""Ending of pages that are made for frames on other sites."""
+
+
+def embed_page(channel: int) -> str:
+    """The small page of a unit inside its layer's folder that other sites show in a frame."""
+    return f"{channel}{EMBED}"
+
+
 def picture(channel: int, suffix: str = "") -> str:
     """The rendering of a unit inside its layer's folder."""
     return f"img/{channel}{suffix}.jpg"

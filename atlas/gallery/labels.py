@@ -6,6 +6,12 @@ from ..records.atlas import ModelAtlas
 from ..records.units import Unit
 
 
+def tags_of(label: str) -> tuple[str, ...]:
+    """The tags of a label, which are separated by commas, each once."""
+    tags = (" ".join(part.split()) for part in label.split(","))
+    return tuple(dict.fromkeys(filter(None, tags)))
+
+
 def chosen_units(atlas: ModelAtlas) -> set[Unit]:
     """The units that have a page."""
     return {

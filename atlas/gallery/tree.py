@@ -131,6 +131,11 @@ class Tree:
             raise cannot("read", place / path, error) from error
 
     @property
+    def paths(self) -> list[str]:
+        """The files of the new tree, as paths in the site."""
+        return [f"{self.old.name}/{path}" for path in self.sizes]
+
+    @property
     def orphans(self) -> list[str]:
         """Files of the last build that this one did not make."""
         gone = sorted(self.before - self.sizes.keys() - {MANIFEST})

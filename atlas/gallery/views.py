@@ -5,7 +5,7 @@ read the same values, so that they cannot disagree.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..records.atlas import LayerAtlas
@@ -15,6 +15,8 @@ from ..records.tuning import UnitTuning
 from ..records.units import Rendering
 from ..shapes import Shape
 from .circuit_views import CircuitView
+from .labels import tags_of
+from .text import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +231,11 @@ class UnitView:
         """Label or class name, or ""."""
         return self.label or self.class_name
 
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that its label holds."""
+        return tags_of(shown(self.label))
+
     def by_recipe(self, recipe: str) -> Picture | None:
         """The picture of a recipe, where there is one."""
         return next((item for item in self.pictures if item.rendering.recipe == recipe), None)
@@ -282,6 +289,11 @@ class LayerView:
         found = [unit.by_recipe(recipe) for unit in self.units]
         return [one.rendering.scores.reach for one in found if one]
 
+    @property
+    def tags(self) -> list[str]:
+        """The tags of its units."""
+        return tags_in([self])
+
     def with_status(self, *statuses: str) -> list[UnitView]:
         """The units of these statuses, by rank."""
         return [unit for unit in self.units if unit.status in statuses]
@@ -299,6 +311,12 @@ class LayerView:
         """Median REACH, not a number where nothing is rendered."""
         finite = sorted(reach for reach in self.reaches if math.isfinite(reach))
         return finite[len(finite) // 2] if finite else math.nan
+
+
+def tags_in(layers: Iterable[LayerView]) -> list[str]:
+    """The tags of the units of layers, in alphabetical order."""
+    found = {tag for layer in layers for unit in layer.units for tag in unit.tags}
+    return sorted(found, key=lambda tag: (tag.casefold(), tag))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

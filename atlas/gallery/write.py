@@ -1,13 +1,14 @@
 """The pages: records and pixels in, `site/<model>/` and the pages above it out.
 
 `write_site` is the table of contents. The model's folder is built beside the old one and swapped
-in whole; then the root pages, which are made from the `model.json` of every model that is there,
-are replaced one by one; then what the old build left is removed. A crash at any point leaves a
-site without a broken link, and the next build finishes the work. Nothing depends on the clock.
+in whole, and so is that of the lists; then the root pages, which are made from the `model.json` of
+every model that is there, are replaced one by one; then what the old build left is removed. A crash
+at any point leaves a site without a broken link, and the next build finishes the work. Nothing
+depends on the clock.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +30,11 @@ from .draw_classes import draw_classes
 from .draw_units import Pair
 from .labels import known_labels, unknown_labels
 from .links import broken_links
+from .lists import ListView, UnitList, find_places, view_lists
 from .pages import classes as classpages
 from .pages import compare, front
 from .pages import images as imagepages
+from .pages import lists as listpages
 from .pages.compare import Other
 from .pages.frame import (
     FillTemplate,
@@ -78,6 +81,7 @@ def write_site(
     site_url: str,
     templates: Sequence[Path],
     other: Other | None = None,
+    lists: Sequence[UnitList] = (),
 ) -> SiteReport:
     """Bring the site up to date with one model.
 
@@ -89,6 +93,7 @@ def write_site(
         site_url: public address, for the sitemap and link previews; "" for none.
         templates: folders whose templates and assets come before our own, first one first.
         other: an atlas over the same images to compare the model with, unit by unit.
+        lists: of units of any model of the site.
 
     Returns:
         What was done.
@@ -105,24 +110,29 @@ def write_site(
     folder = escape_name(atlas.model.name)
     others, warnings = front.read_models(site, folder)
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
-    tree = Tree(site, folder, pool)
+    tree, shelf = Tree(site, folder, pool), Tree(site, listpages.FOLDER, pool)
     try:
-        model = build_model(atlas, pictures, tree, labels, fill, other)
+        model = build_model(atlas, pictures, tree, labels, fill, other, has_lists=bool(lists))
         tree.settle()
         models = sorted([*others, model], key=lambda model: model["folder"])
-        root = root_files(site, models, folder, tree, fill, templates, url)
-        tree.check_links(frozenset(root))
-        warnings += front.check_root_links(root, site, tree)
+        searches = [model.get("search") or front.searched(tree) for model in models]
+        views, doubts = view_lists(lists, find_places(models, searches), reader(site, tree))
+        listpages.write_lists(views, shelf, fill, front.search_example(searches))
+        root = root_files(site, models, (tree, shelf), fill, templates, url, searches, views)
+        tree.check_links(frozenset({*root, *shelf.paths}))
+        shelf.check_links(frozenset({*root, *tree.paths}))
+        warnings += doubts + front.check_root_links(root, site, tree, shelf)
         refuse_foreign(site, root)
-        total = front.site_bytes(site, tree, root)
+        total = front.site_bytes(site, (tree, shelf), root)
         warnings += check_budget(total)
-        written, removed = replace(site, tree, root)
+        written, removed = replace(site, (tree, shelf), root)
     finally:
         tree.discard()
+        shelf.discard()
         pool.shutdown()
     return SiteReport(
         written=written,
-        unchanged=len(tree.sizes) + len(root) - written,
+        unchanged=len(tree.sizes) + len(shelf.sizes) + len(root) - written,
         removed=removed,
         bytes=total,
         unknown_labels=unknown_labels(atlas, labels, [model["model"] for model in others]),
@@ -173,23 +183,35 @@ def refuse_foreign(site: Path, root: Mapping[str, bytes]) -> None:
             )
 
 
-def replace(site: Path, tree: Tree, root: Mapping[str, bytes]) -> tuple[int, int]:
-    """Put everything in place: the model's folder, the root pages, then clear up.
+def reader(site: Path, tree: Tree) -> Callable[[str], bytes]:
+    """Return how to read a file of any model of the site, new where it is the tree's."""
+    ours = f"{tree.old.name}/"
+
+    def read(path: str) -> bytes:
+        inside = path.startswith(ours)
+        return tree.read(path.removeprefix(ours)) if inside else (site / path).read_bytes()
+
+    return read
+
+
+def replace(site: Path, trees: Sequence[Tree], root: Mapping[str, bytes]) -> tuple[int, int]:
+    """Put everything in place: the model's folder, the lists, the root pages, then clear up.
 
     Returns:
         Numbers of files written and removed.
     """
-    written, removed = len(tree.changed), 0
-    before = front.read_root(site)
-    if not tree.is_unchanged:
-        tree.swap()
+    before, written, removed = front.read_root(site), 0, 0
+    for tree in trees:
+        if not tree.is_unchanged:
+            tree.swap()
+        written += len(tree.changed)
     for path, data in root.items():
         written += write_if_changed(site / path, data)
     for path in before:
         if path not in root:
             (site / path).unlink(missing_ok=True)
             removed += 1
-    return written, removed + tree.sweep()
+    return written, removed + sum(tree.sweep() for tree in reversed(trees))
 
 
 # --- one model -----------------------------------------------------------------------------------
@@ -202,6 +224,7 @@ def build_model(
     labels: Mapping[str, str],
     fill: FillTemplate,
     other: Other | None,
+    has_lists: bool,
 ) -> Json:
     """Write everything of one model into its tree.
 
@@ -223,7 +246,8 @@ def build_model(
         if other
         else None
     )
-    write_model(writer, images, comparison, quiz=bool(asked), wall=write_wall(writer))
+    wall = write_wall(writer)
+    write_model(writer, images, comparison, quiz=bool(asked), wall=wall, lists=has_lists)
     tree.put("card.jpg", encode(sheets.card(front.spread(pairs, 9))))
     rows = [(layer.name, f"{layer.folder}/", writer.rows[layer.name]) for layer in layers]
     tree.put("units.csv", units_csv(rows))
@@ -283,26 +307,26 @@ def draw_layers(illustrator: Illustrator) -> tuple[tuple[LayerView, ...], list[P
 def root_files(
     site: Path,
     models: Sequence[Json],
-    folder: str,
-    tree: Tree,
+    trees: Sequence[Tree],
     fill: FillTemplate,
     templates: Sequence[Path],
     site_url: str,
+    searches: Sequence[Json],
+    lists: Sequence[ListView],
 ) -> dict[str, bytes]:
     """Every file beside the models' folders: path → bytes, in the order they are to be written."""
-    searches = [model.get("search") or front.searched(tree) for model in models]
     example = front.search_example(searches)
     files = {
         page.path: fill(
             page.kind, {**values, "page": page, "example": example, "stands_on": ""}
         ).encode("utf-8", "replace")
-        for page, values in front.pages(models)
+        for page, values in front.pages(models, searches, lists)
     }
     files |= {f"assets/{path.name}": path.read_bytes() for path in asset_paths(templates)}
     files["assets/units.js"] = b"window.atlasUnits=" + to_json(searches).rstrip() + b";\n"
     files[".nojekyll"] = b""
     if site_url:
-        files["sitemap.xml"] = front.sitemap(site, models, folder, tree, site_url)
+        files["sitemap.xml"] = front.sitemap(site, models, trees, site_url)
         files["robots.txt"] = f"User-agent: *\nAllow: /\nSitemap: {site_url}/sitemap.xml\n".encode()
     # atlas.json comes first: it names the root files as ours before the first of them is written.
     table = site_file(models, sorted(["atlas.json", *files]))

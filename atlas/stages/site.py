@@ -19,6 +19,7 @@ from ..errors import AtlasError, InputError, one_line
 from ..files.names import escape_name, shown
 from ..gallery.addresses import comparison_page
 from ..gallery.links import link_targets
+from ..gallery.lists import UnitList
 from ..gallery.pages.compare import Other
 from ..gallery.tree import read_manifest
 from ..gallery.write import SiteReport, write_site
@@ -32,10 +33,11 @@ from ..records.network import CLASSES, LayerInfo
 from ..records.units import Rendering
 from .evidence import Evidence, order_recipes
 from .labels import LABELS, all_labels, lost_labels
+from .lists import all_lists
 from .tune import Tuner
 
 LABEL_FOLDERS = (Path(__file__).parents[2], Path())
-"""Files of people's labels: beside `build_atlas.py`, and in the current folder, which wins."""
+"""Files of people's labels and lists: beside `build_atlas.py`, and where one is, which wins."""
 
 
 @contextmanager
@@ -239,6 +241,15 @@ PARTS: tuple[tuple[str, Mapping[str, Any]], ...] = (
 """Parts that a site may lack where it cannot be written whole; its units are never left out."""
 
 
+def read_notes(config: Config) -> tuple[dict[str, str], tuple[UnitList, ...]]:
+    """What people wrote about units: labels and lists.
+
+    Raises:
+        InputError: one of their files is broken.
+    """
+    return all_labels(LABEL_FOLDERS), all_lists(LABEL_FOLDERS, config.lists)
+
+
 def write_model_pages(
     store: Store,
     selection: Selection,
@@ -248,7 +259,7 @@ def write_model_pages(
 ) -> tuple[SiteReport, int]:
     """Write the site of one model and say what changed, and how many kinds of pages it lacks."""
     whole, cache = gather(store, selection, failures), store.folder.parent.parent
-    labels = all_labels(LABEL_FOLDERS)
+    labels, lists = read_notes(config)
     for name in lost_labels(config.site / escape_name(whole.model.name), whole.model.name, labels):
         progress.warn(f"the label of {name} is gone: it is in no {LABELS} here or by the program")
     with ExitStack() as stack:
@@ -267,6 +278,7 @@ def write_model_pages(
                 site_url=config.site_url,
                 templates=[],
                 other=other,
+                lists=lists,
             )
 
         report, lacks = write_what_can_be(whole, write, config, progress)

@@ -46,23 +46,15 @@ const rows = (models) => {
     row("model", -1, { name: model.title, note: model.name, page: `${model.folder}/index.html`, status: "" }, `${model.title} ${model.name}`);
     model.layers.forEach(([name, folder, channels = 0], layer) =>
       row("layer", layer, { name, channels, note: `${{ classes: "all classes", images: "all images" }[folder] || "layer"} of ${model.title}`, page: `${model.folder}/${folder}/index.html`, status: "" }, `${model.title} ${name}`));
-    for (const [layer, channel, rank, status, label, has, raises = ""] of model.rows) {
-      const [name, folder] = model.layers[layer];
-      const home = `${model.folder}/${folder}/`;
-      if (folder === "classes") {  // no layer's folder has this name
-        row("class", layer, { name: label, label, status, page: `${home}${channel}.html`,
-          note: `class ${channel} of ${model.title}${status === "ok" ? "" : `, ${status}`}`,
-          thumb: has ? `${home}img/${channel}.t.jpg` : "" }, `${model.title} class ${channel} ${label}`);
-        continue;
-      }
-      if (folder === "images") {  // nor this one
-        row("image", layer, { name: label, label, status, page: `${home}${channel}.html`, picture: "Sample image",
-          note: `sample image ${channel} of ${model.title}`, thumb: `${home}${channel}.jpg` }, `${model.title} image ${channel} ${label}`);
-        continue;
-      }
-      row("unit", layer, { name: `${name}:${channel}`, channel, label, status, page: `${home}${channel}.html`,
-        note: `${label ? `${label} · ` : ""}${raises ? `raises ${raises} · ` : ""}${model.title}${rank ? `, rank ${rank}` : ""}${status === "ok" ? "" : `, ${status}`}`,
-        thumb: has ? `${home}img/${channel}.t.jpg` : "" }, `${model.title} ${name} ${channel} ${label} ${raises}`);
+    for (const [layer, channel, rank, status, label, has, raises, tags = ""] of model.rows) {
+      const [name, folder] = model.layers[layer], home = `${model.folder}/${folder}/`;
+      const kind = { classes: "class", images: "image" }[folder] || "unit";  // no layer's folder has these names
+      const said = kind === "unit" ? [label, raises && `raises ${raises}`, model.title + (rank ? `, rank ${rank}` : "")]
+        : [`${kind === "class" ? "" : "sample "}${kind} ${channel} of ${model.title}`];
+      row(kind, layer, { name: kind === "unit" ? `${name}:${channel}` : label, channel, status, tags, page: `${home}${channel}.html`,
+        note: said.filter(Boolean).join(" · ") + (status && status !== "ok" ? `, ${status}` : ""),
+        thumb: has && home + (kind === "image" ? `${channel}.jpg` : `img/${channel}.t.jpg`), picture: kind === "image" && "Sample image" },
+      `${model.title} ${kind === "unit" ? name : kind} ${channel} ${label} ${raises}`);
     }
   });
   return found;
@@ -127,42 +119,47 @@ const finder = () => {
   });
 };
 const searchPage = (box, results) => {
-  const facets = $("#facets"), count = $("#count"), asked = new URLSearchParams(location.search);
+  const facets = $("#facets"), count = $("#count"), names = ["model", "layer", "status", "tag"];
   box.value = asked.get("q") || "";
   const layers = () => {
-    const model = (window.atlasUnits || [])[facets.model.value || 0];
-    const options = facets.model.value !== "" || (window.atlasUnits || []).length === 1 ? model.layers : [];
+    const models = window.atlasUnits || [], at = facets.model.value;
+    const options = at || models.length === 1 ? models[+at].layers : [];
     facets.layer.replaceChildren(make("option", { value: "", textContent: "all" }),
       ...options.map(([name], at) => make("option", { value: at, textContent: name })));
   };
   const show = () => {
-    const { model, layer, status } = facets;
-    const keep = (row) => (model.value === "" || row.model === +model.value)
-      && (layer.value === "" || row.layer === +layer.value) && (status.value === "" || row.status === status.value);
-    const narrowed = model.value + layer.value + status.value !== "";
+    const values = Object.fromEntries(names.map((name) => [name, facets[name].value])), { tag, ...rest } = values;
+    const keep = (row) => Object.entries(rest).every(([name, value]) => !value || `${row[name]}` === value) && tagged(row.tags, tag);
+    const narrowed = Object.values(values).some(Boolean);
     const found = words(box.value).length || narrowed ? search(box.value, keep) : [];
     results.replaceChildren(...found.slice(0, 120).map((row) => make("li", {}, link(row, 64))));
     count.textContent = !words(box.value).length && !narrowed ? "Type a layer, a channel, a label or a class name."
       : found.length ? `${found.length} found${found.length > 120 ? ", the first 120 shown" : ""}` : "Nothing found. All layers are listed below.";
-    keepInUrl({ q: box.value.trim(), model: model.value, layer: layer.value, status: status.value });
+    keepInUrl({ q: box.value.trim(), ...values });
   };
   load().then(() => {
-    for (const name of ["model", "layer", "status"]) {
+    for (const name of names) {
       if (name === "layer") layers();
-      facets[name].value = asked.get(name) || "";
-      if (facets[name].selectedIndex < 0) facets[name].value = "";
+      choose(facets[name]);
     }
     show();
     box.addEventListener("input", show);
     facets.addEventListener("change", (event) => { if (event.target.name === "model") layers(); show(); });
   });
 };
+const asked = new URLSearchParams(location.search);
+// What the address asks of a control, if that is one of its options.
+const choose = (control, other = "") => {
+  control.value = asked.get(control.name) || other;
+  if (control.selectedIndex < 0) control.value = other;
+};
+const tagged = (tags, tag) => !tag || `,${tags},`.includes(`,${tag},`);
 const keepInUrl = (values) => {
   const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value !== ""));
   try { history.replaceState(history.state, "", `${location.pathname}${String(query) && `?${query}`}${location.hash}`); } catch { /* the address stays */ }
 };
 
-window.atlas = { make, words, has, keepInUrl };  // for wall.js and quiz.js
+window.atlas = { make, words, has, tagged, asked, choose, keepInUrl };  // for wall.js and quiz.js
 
 // Layer page: sort, filter, recipe, size. `data-v` holds rank, channel, mean, max, contrast, place
 // among like ones (for a class also its place by name), then status, REACH, SELECT, ROBUST, HF, IDENT, PREDICT,
@@ -171,7 +168,6 @@ const gridPage = () => {
   const tools = $("#tools"), grid = $("#grid");
   if (!tools) return;
   const cards = all(".card", grid).map((node) => ({ node, v: JSON.parse(node.dataset.v) }));
-  const asked = new URLSearchParams(location.search);
   const recipes = tools.recipe ? [...tools.recipe.options].map((option) => option.value) : [""];
   const suffixOf = (place) => (tools.recipe ? tools.recipe.options[place].dataset.suffix : "");
   const common = { rank: 1, channel: 1, mean: -1, max: -1, contrast: -1, similar: 1, name: 1 };
@@ -199,14 +195,14 @@ const gridPage = () => {
     let seen = 0;
     for (const { node, v } of cards) {
       const status = (v[1 + recipe] || ["unrendered"])[0];
-      node.hidden = tools.status.value !== "" && status !== tools.status.value;
+      node.hidden = tools.status.value !== "" && status !== tools.status.value || !tagged(node.dataset.tags, tools.tag.value);
       seen += !node.hidden;
     }
     grid.append(...cards.map((card) => card.node));
     $("#count").textContent = seen === cards.length ? `${seen} ${noun}` : `${seen} of ${cards.length} ${noun}`;
     $("#nothing").hidden = seen > 0 || !cards.length;
     resize();
-    keepInUrl({ sort: key === "rank" ? "" : key, status: tools.status.value,
+    keepInUrl({ sort: key === "rank" ? "" : key, status: tools.status.value, tag: tools.tag.value,
       recipe: recipe ? recipes[recipe] : "", size: tools.size.value === "128" ? "" : tools.size.value });
   };
   const resize = () => {
@@ -235,13 +231,7 @@ const gridPage = () => {
       tile.replaceChildren(image);
     }
   };
-  for (const name of ["sort", "status", "recipe", "size"]) {
-    if (tools[name] && asked.has(name)) {
-      const before = tools[name].value;
-      tools[name].value = asked.get(name);
-      if (tools[name].selectedIndex < 0) tools[name].value = before;
-    }
-  }
+  for (const control of tools.elements) choose(control, control.value);
   for (const { node, v } of cards) {
     const image = $(".made img", node);
     if (image) image.dataset.full = `img/${v[0][1]}${suffixOf(0)}.jpg`;
@@ -266,15 +256,12 @@ const viewer = () => {
   if (!links.length) return;
   const box = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const rect = document.createElementNS(box.namespaceURI, "rect");
-  box.setAttribute("aria-hidden", "true");
+  box.ariaHidden = true;
   box.append(rect);
-  const button = (textContent, onclick) => make("button", { type: "button", textContent, onclick });
+  const button = (textContent, onclick, ariaLabel) => make("button", { type: "button", textContent, onclick, ariaLabel });
   const frame = make("div", { className: "frame" }), name = make("bdi"), page = make("a", { textContent: "its page" });
-  const [before, after] = [button("←", () => step(-1)), button("→", () => step(1))];
-  before.setAttribute("aria-label", "Previous image");
-  after.setAttribute("aria-label", "Next image");
-  const dialog = make("dialog", { className: "viewer" }, frame, make("p", {}, name, page, before, after, button("Close", () => dialog.close())));
-  dialog.setAttribute("aria-label", "Whole image");
+  const [before, after] = [button("←", () => step(-1), "Previous image"), button("→", () => step(1), "Next image")];
+  const dialog = make("dialog", { className: "viewer", ariaLabel: "Whole image" }, frame, make("p", {}, name, page, before, after, button("Close", () => dialog.close())));
   document.body.append(dialog);
   let from = null, now = null;
   const near = () => all("a.open, .cuts a", now.closest("ol, .nine, .cuts, figure, section"));
@@ -316,7 +303,8 @@ const viewer = () => {
 
 const copying = () => all("[data-copy]").forEach((button) => button.addEventListener("click", async () => {
   const said = button.textContent;
-  const text = button.dataset.copy ? document.getElementById(button.dataset.copy).textContent : location.href;
+  const home = new URL(document.body.dataset.root || ".", location), from = document.getElementById(button.dataset.copy);
+  const text = from ? from.textContent.replaceAll("https://…/", home) : location.href;
   try { await navigator.clipboard.writeText(text); button.textContent = "Copied"; } catch { button.textContent = "Copy it by hand"; }
   setTimeout(() => { button.textContent = said; }, 1500);
 }));
@@ -350,13 +338,20 @@ const daily = () => {
   if (days.length) { days[0].hidden = true; days[(new Date().getUTCDate() - 1) % days.length].hidden = false; }
 };
 
+// A unit by chance, of those with a picture.
+const random = () => all("[data-key=r]").forEach((link) => link.addEventListener("click", async (event) => {
+  event.preventDefault();
+  const shown = (await load()).filter((row) => row.kind === "unit" && row.thumb);
+  if (shown.length) location.href = document.body.dataset.root + shown[Math.floor(Math.random() * shown.length)].page;
+}));
+
 const keys = () => addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
-  if (event.target.closest("input, select, textarea, [contenteditable], .scroll")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")
+    || event.target.closest("input, select, textarea, [contenteditable], .scroll")) return;
   if (event.key === "/") { event.preventDefault(); $("#q").focus(); $("#q").select(); return; }
   const go = $(`[data-key="${event.shiftKey ? "Shift+" : ""}${event.key}"]`);
-  if (go) { event.preventDefault(); location.href = go.href; }
+  if (go) { event.preventDefault(); go.click(); }
 });
 
-addEventListener("DOMContentLoaded", () => { toggle(); finder(); gridPage(); viewer(); copying(); overlay(); partners(); daily(); keys(); });
+addEventListener("DOMContentLoaded", () => { toggle(); finder(); gridPage(); viewer(); copying(); overlay(); partners(); daily(); random(); keys(); });
 }

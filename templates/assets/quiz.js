@@ -2,7 +2,7 @@
 /* Guess the unit: twenty questions drawn from the data of the page by a seed. */
 {
 const QUESTIONS = 20;
-const { make, keepInUrl } = window.atlas;
+const { make, asked, keepInUrl } = window.atlas;
 const random = (seed) => () => {  // mulberry32
   seed = (seed + 0x6d2b79f5) | 0;
   let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
@@ -47,7 +47,6 @@ window.atlasQuizDraw = draw;
 const start = () => {
   const data = JSON.parse(document.getElementById("questions").textContent);
   const setup = document.getElementById("setup"), stage = document.getElementById("quiz");
-  const asked = new URLSearchParams(location.search);
   const photo = (image, words) => make("img", { src: `images/${image}.jpg`, width: 224, height: 224, alt: words });
   const nameOf = (unit) => `${data.layers[unit.layer]}:${unit.channel}`;
   const number = (value) => Number(value.toPrecision(3)).toString().replace("-", "−");

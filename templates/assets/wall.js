@@ -2,9 +2,9 @@
 /* The wall: all units on one canvas. Positions are in tiles; `view`: middle and pixels of a tile. */
 {
 const NEAR = 48, SHARP = 150, LARGEST = 448, LABEL = 26, KEPT = 48;  // pixels, files
-const { words, has, keepInUrl } = window.atlas;
+const { words, has, tagged, asked, choose, keepInUrl } = window.atlas;
 const [wall, here, look, count, data] = ["wall", "here", "look", "count", "units"].map((id) => document.getElementById(id));
-const { tile, sheet, dot, layers } = JSON.parse(data.textContent), asked = new URLSearchParams(location.search);
+const { tile, sheet, dot, layers } = JSON.parse(data.textContent);
 const canvas = wall.firstChild, pen = canvas.getContext("2d", { alpha: false }), files = new Map(), fingers = new Map();
 let bands, units, wide, high, fit, halfX, halfY, view, at, paper, moved, drawing, keeping, frame = 1;
 const limit = (least, value, most) => Math.max(least, Math.min(value, most));
@@ -12,8 +12,8 @@ const on = (where, types, act) => types.split(" ").forEach((type) => where.addEv
 for (const layer of layers) {
   layer.units = layer.cells.flatMap((cell, number) => {
     if (!cell) return [];
-    const [channel, place, status, reach, ident, called, note] = cell, name = `${layer.name}:${channel}`;
-    return { layer, channel, place, bins: [status, reach, ident], name, title: `${name} ${called} ${note}`, text: ` ${words(`${name} ${called}`).join(" ")} `,
+    const [channel, place, status, reach, ident, called, note, tags] = cell, name = `${layer.name}:${channel}`;
+    return { layer, channel, place, tags, bins: [status, reach, ident], name, title: `${name} ${called} ${note}`, text: ` ${words(`${name} ${called}`).join(" ")} `,
       column: number % layer.across, row: Math.floor(number / layer.across) };
   });
   layer.down = layer.cells.length / layer.across;
@@ -53,7 +53,7 @@ const colour = () => {
     ink.fillStyle = paper;
     ink.fillRect(0, 0, band.across, band.down);
     for (const unit of band.units) {
-      unit.off = !tokens.every((token) => has(unit.text, token));
+      unit.off = !tokens.every((token) => has(unit.text, token)) || !tagged(unit.tags, look.tag.value);
       unit.tint = shades[unit.bins[chosen]];
       found += !unit.off;
       ink.globalAlpha = unit.off ? .85 : .6;
@@ -63,7 +63,7 @@ const colour = () => {
     }
     band.map = map.transferToImageBitmap();
   }
-  count.textContent = `${tokens.length ? `${found} of ` : ""}${units.length} units`;
+  count.textContent = `${found < units.length ? `${found} of ` : ""}${units.length} units`;
   draw();
 };
 
@@ -126,7 +126,7 @@ const drawAll = () => {
   for (const [path, file] of files) if (files.size > KEPT && file.frame < frame) files.delete(path);
   aim(at);
   clearTimeout(keeping);
-  keeping = setTimeout(() => keepInUrl({ layer: look.layer.value, colour: look.colour.value, find: look.find.value.trim(),
+  keeping = setTimeout(() => keepInUrl({ layer: look.layer.value, colour: look.colour.value, tag: look.tag.value, find: look.find.value.trim(),
     ...(isWhole() ? {} : { at: middle().name, size: Math.round(scale) }) }), 300);
 };
 const draw = () => { drawing ||= requestAnimationFrame(drawAll); };
@@ -225,10 +225,7 @@ on(look, "input", ({ target }) => {
   aim(units[0]);
   zoom(0);
 });
-for (const name of ["layer", "colour", "find"]) {
-  look[name].value = asked.get(name) || "";
-  look[name].value ||= "";  // no such option
-}
+for (const name of ["layer", "colour", "tag", "find"]) choose(look[name]);
 resize();
 const first = units.find((unit) => unit.name === asked.get("at"));
 aim(first || units[0]);

@@ -46,7 +46,7 @@ def load_times(site: Path) -> list[tuple[str, float, int]]:
 
     folder = next(path.parent for path in sorted(site.glob("*/model.json")))
     layer = sorted(path.parent for path in folder.glob("*/layer.json"))[-1]
-    unit = sorted(layer.glob("[0-9]*.html"))[0]
+    unit = sorted(layer.glob("[0-9]*.json"))[0].with_suffix(".html")
     pages = {"home": site, "model": folder, "layer": layer, "unit": unit}
     rows = []
     with sites.served(site) as served, sync_playwright() as playwright:

@@ -30,8 +30,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Two models, every page of which can be opened."""
     folder = tmp_path_factory.mktemp("site")
     first, second = sites.two_models()
-    sites.build(folder, first)
-    sites.build(folder, second, compare=first)
+    sites.build(folder, first, lists=True)
+    sites.build(folder, second, compare=first, lists=True)
     with sites.served(folder) as served:
         yield served
 
@@ -90,6 +90,12 @@ def pages_of_each_type(site: Site) -> dict[str, str]:
         "layer": f"{layer}/index.html",
         "unit": f"{layer}/447.html",
         "excites": f"{layer}/excites.html",
+        "embedded": f"{layer}/447.embed.html",
+        "search for a tag": "search.html?tag=edges",
+        "lists": "lists/index.html",
+        "list": "lists/first-tour/index.html",
+        "stop": "lists/first-tour/1.html",
+        "stop without its unit": "lists/first-tour/3.html",
         "images": f"{sites.FIRST}/images/index.html",
         "image": f"{sites.FIRST}/images/0.html",
         "image that was not fooled": f"{sites.FIRST}/images/2.html",

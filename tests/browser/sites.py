@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from atlas.gallery.lists import UnitList
 from atlas.gallery.pages.compare import Other
 from atlas.gallery.serve import PREFIX, Handler, Server
 from atlas.gallery.write import write_site
@@ -43,7 +44,21 @@ LAYERS = (
 CHANNELS = 448
 FIRST = "synthetic"
 LABEL = "spiral eyes"
-LABELS = {f"{FIRST}/inception4c:447": LABEL}
+LABELS = {f"{FIRST}/inception4c:447": LABEL, f"{FIRST}/conv_stem:447": "edges, curls"}
+LISTS = (
+    UnitList(
+        slug="first-tour",
+        title="A first tour",
+        text="Four units of two models.\n\n<b>Markup</b> is text.",
+        units=(
+            (f"{FIRST}/inception4c:447", "Spirals & <i>eyes</i>."),
+            ("second/conv_stem:0", "missing " * 40),
+            ("nowhere/at.all:1", "It is on no page."),
+            (f"{FIRST}/conv_stem:447", ""),
+        ),
+    ),
+)
+"""A tour through two models; its third unit is missing, and its second one may be."""
 LENSES = (0, 2, 5)
 """Sample images of the first model that have pages; 2 and 5 resist the fooling."""
 ROWS = 10_000
@@ -114,12 +129,30 @@ def build(
     side: int = 224,
     variety: int = 10**9,
     compare: ModelAtlas | None = None,
+    lists: bool = False,
 ) -> None:
-    """Bring a site up to date with a model, compared with another one where that is given."""
+    """Bring a site up to date with a model.
+
+    Args:
+        site: its folder.
+        atlas: the model.
+        side, variety: of its pictures.
+        compare: another model to compare it with.
+        lists: whether the site has lists.
+    """
     octaves = 2 if atlas.model.name == FIRST else 0
     pictures = SyntheticPictures(atlas, octaves=octaves, side=side, variety=variety)
     other = Other(atlas=compare, pictures=SyntheticPictures(compare)) if compare else None
-    write_site(atlas, pictures, site=site, labels=LABELS, site_url="", templates=(), other=other)
+    write_site(
+        atlas,
+        pictures,
+        site=site,
+        labels=LABELS,
+        site_url="",
+        templates=(),
+        other=other,
+        lists=LISTS if lists else (),
+    )
 
 
 def wide_atlas() -> ModelAtlas:

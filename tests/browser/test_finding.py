@@ -54,7 +54,7 @@ def test_search_finds_a_unit_first_in_under_100_ms_and_enter_opens_it(
 
 def missing_channel(site: Site) -> tuple[int, int]:
     """A channel of inception4c that this atlas does not show, and how many it shows."""
-    pages = (site.folder / FIRST / "inception4c").glob("[0-9]*.html")
+    pages = (site.folder / FIRST / "inception4c").glob("[0-9]*.json")
     shown = {int(path.stem) for path in pages}
     return next(one for one in range(448) if one not in shown), len(shown)
 

@@ -73,7 +73,8 @@ def test_a_unit_without_masks_has_no_switch(page: Page, site: Site) -> None:
 
 def first_unit(site: Site) -> str:
     """A unit's page of the model without masks."""
-    return min(path.name for path in (site.folder / "second/conv_stem").glob("[0-9]*.html"))
+    units = (site.folder / "second/conv_stem").glob("[0-9]*.json")
+    return min(path.with_suffix(".html").name for path in units)
 
 
 def test_nothing_is_wider_than_a_phone(window: Callable[..., BrowserContext], site: Site) -> None:

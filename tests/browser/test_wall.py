@@ -75,7 +75,7 @@ def test_every_unit_stands_on_the_wall_once_with_its_sheet_and_colours(
         known = {unit["channel"]: unit for unit in units["units"]}
         cells = [cell for cell in layer["cells"] if cell]
         assert sorted(cell[0] for cell in cells) == sorted(known)
-        for channel, place, status, reach, _, called, note in cells:
+        for channel, place, status, reach, _, called, note, *_ in cells:
             unit = known[channel]
             assert (place is None) == (unit["image"] is None)
             assert place is None or units["units"][place] is unit

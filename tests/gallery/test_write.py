@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -23,6 +23,7 @@ import pytest
 from atlas.errors import CacheError, CheckError, UsageError
 from atlas.gallery import tree as sitetree
 from atlas.gallery import write as gallery
+from atlas.gallery.lists import UnitList
 from atlas.gallery.write import SiteReport, check_site, write_site
 from atlas.records.atlas import ModelAtlas
 from atlas.records.samples import SkippedFile
@@ -45,10 +46,17 @@ def build(
     url: str = "",
     templates: tuple[Path, ...] = (),
     octaves: int = 0,
+    lists: Sequence[UnitList] = (),
 ) -> SiteReport:
     pictures = SyntheticPictures(atlas, octaves=octaves, side=64)
     return write_site(
-        atlas, pictures, site=site, labels=labels or {}, site_url=url, templates=templates
+        atlas,
+        pictures,
+        site=site,
+        labels=labels or {},
+        site_url=url,
+        templates=templates,
+        lists=lists,
     )
 
 
@@ -506,7 +514,7 @@ def test_a_removed_unit_takes_its_page_and_pictures_with_it(tmp_path: Path) -> N
     report = build(tmp_path, replace(atlas, layers=(fewer, *atlas.layers[1:])))
     left = [path for path in sitetree.walk(tmp_path) if re.search(rf"conv_stem/.*\b{gone}\.", path)]
     assert left == []
-    assert report.removed == 2 + 2 + 5  # page and data, picture and thumbnail, five patches
+    assert report.removed == 3 + 2 + 5  # pages and data, picture and thumbnail, five patches
     assert check_site(tmp_path) == []
 
 
@@ -568,22 +576,32 @@ def test_a_model_with_unreadable_data_is_left_out_with_a_warning(tmp_path: Path)
 # --- crashes and budget --------------------------------------------------------------------------
 
 
+def tour(slug: str, *channels: int) -> UnitList:
+    """A list of units of the first layer."""
+    units = tuple((f"conv_stem:{channel}", f"Unit {channel}.") for channel in channels)
+    return UnitList(slug=slug, title=slug.capitalize(), text="", units=units)
+
+
+OLD_LISTS = (tour("kept", 0), tour("gone", 0, 1))
+NEW_LISTS = (tour("kept", 0, 1, 2), tour("new", 1))
+
+
 def test_a_crash_at_any_step_leaves_no_broken_link_and_is_healed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = small(layers=2, units=2, images=1, plain=True)
     new = small(layers=1, units=1, images=2, plain=True)
-    build(tmp_path / "clean", new)
-    build(tmp_path / "old", old)
+    build(tmp_path / "clean", new, lists=NEW_LISTS)
+    build(tmp_path / "old", old, lists=OLD_LISTS)
     steps = list(crash(tmp_path, monkeypatch, new, -1))
     linking = [at for at, name in enumerate(steps) if name == "take_over"]
     tried = {at for at in range(len(steps)) if at not in linking} | {linking[0], linking[-1]}
-    assert steps.count("exchange") == 2
+    assert steps.count("exchange") == 4  # models and lists, then without what is gone
     for step in sorted(tried):
         crash(tmp_path, monkeypatch, new, step)
         site = tmp_path / f"crash{step}"
         assert [row for row in check_site(site) if "links to" in row] == []
-        build(site, new)
+        build(site, new, lists=NEW_LISTS)
         assert digest(site) == digest(tmp_path / "clean")
 
 
@@ -609,7 +627,7 @@ def crash(folder: Path, monkeypatch: pytest.MonkeyPatch, atlas: ModelAtlas, step
         patch.setattr(gallery, "write_if_changed", counted("write", gallery.write_if_changed))
         for name in ("exchange", "take_over"):
             patch.setattr(sitetree, name, counted(name, getattr(sitetree, name)))
-        build(site, atlas)
+        build(site, atlas, lists=NEW_LISTS)
     return made
 
 
@@ -628,7 +646,9 @@ def test_a_site_over_its_budget_is_refused_and_the_old_one_stays(
 def test_the_reported_size_is_that_of_the_site(tmp_path: Path) -> None:
     build(tmp_path, small(name="first"))
     report = build(tmp_path, small(name="second"))
-    manifests = sum((tmp_path / name / "manifest.json").stat().st_size for name in ("second",))
+    manifests = sum(
+        (tmp_path / name / "manifest.json").stat().st_size for name in ("lists", "second")
+    )
     assert report.bytes == sitetree.folder_bytes(tmp_path) - manifests
 
 
@@ -694,7 +714,8 @@ def test_a_public_address_gives_sitemap_robots_and_previews(tmp_path: Path) -> N
     build(tmp_path, atlas, url="https://me.example/atlas/")
     places = re.findall("<loc>(.*?)</loc>", (tmp_path / "sitemap.xml").read_text())
     listed = {place.removeprefix("https://me.example/atlas/") for place in places}
-    assert listed == {path for path in pages(tmp_path) if path != "404.html"}
+    known = {path for path in pages(tmp_path) if not path.endswith(".embed.html")}
+    assert listed == known - {"404.html"}
     assert "Sitemap: https://me.example/atlas/sitemap.xml" in (tmp_path / "robots.txt").read_text()
     for path in ("index.html", "synthetic/index.html", "synthetic/conv_stem/index.html"):
         found = Parsed((tmp_path / path).read_text()).all("meta")

@@ -16,12 +16,16 @@ from markupsafe import Markup
 
 from ...files.files import is_temporary
 from .. import class_sentences, sentences
+from ..addresses import EMBED
 from ..data.encode import SCHEMA, Json
+from ..data.search import tagged_units
 from ..links import link_targets
+from ..lists import ListView
 from ..recipes import RECIPES
 from ..text import plural, shown
 from ..tree import Tree, folder_bytes, read_manifest
 from ..views import LayerView, Page, UnitView
+from .lists import FOLDER as LISTS
 
 CONTACT_LAYERS = 24
 """Layers of a model's contact sheet at most."""
@@ -81,7 +85,8 @@ def read_models(site: Path, besides: str) -> tuple[list[Json], list[str]]:
     models, warnings = [], []
     for path in sorted(site.glob("*/manifest.json")):
         folder = path.parent
-        if folder.name == besides or is_temporary(folder.name) or not read_manifest(folder):
+        skipped = folder.name in (besides, LISTS) or is_temporary(folder.name)
+        if skipped or not read_manifest(folder):
             continue
         try:
             model = json.loads((folder / "model.json").read_bytes())
@@ -107,11 +112,13 @@ def read_root(site: Path) -> list[str]:
     return [path for path in paths if not path.startswith(("/", ".")) or path == ".nojekyll"]
 
 
-def pages(models: Sequence[Json]) -> list[tuple[Page, Json]]:
+def pages(
+    models: Sequence[Json], searches: Sequence[Json], lists: Sequence[ListView]
+) -> list[tuple[Page, Json]]:
     """Home, about, search and 404, with what their templates show."""
     not_found = Page(path="404.html", kind="404", title="Not found", description="")
     return [
-        home_page(models),
+        home_page(models, lists),
         below_home(
             "about",
             "Method, parameters, scores, caveats, versions and data of this atlas.",
@@ -122,12 +129,17 @@ def pages(models: Sequence[Json]) -> list[tuple[Page, Json]]:
             few=sentences.FEW_IMAGES,
             outputs=class_sentences.OUTPUT_SENTENCES,
         ),
-        below_home("search", "Find a unit by layer, channel, label or class name.", models=models),
+        below_home(
+            "search",
+            "Find a unit by layer, channel, label, tag or class name.",
+            models=models,
+            tags=tagged_units(searches),
+        ),
         (not_found, {**not_found_values(), "models": models}),
     ]
 
 
-def home_page(models: Sequence[Json]) -> tuple[Page, Json]:
+def home_page(models: Sequence[Json], lists: Sequence[ListView]) -> tuple[Page, Json]:
     """The first page of the site."""
     units = sum(model["n_units"] for model in models)
     today = [
@@ -142,7 +154,8 @@ def home_page(models: Sequence[Json]) -> tuple[Page, Json]:
         description=f"What {plural(units, 'unit')} of convolutional networks look for.",
         card=f"{models[0]['folder']}/card.jpg" if models else "",
     )
-    return page, {"models": models, "n_units": units, "daily": spread(today, DAYS)}
+    daily = spread(today, DAYS)
+    return page, {"models": models, "n_units": units, "daily": daily, "lists": lists}
 
 
 def below_home(kind: str, description: str, **values: object) -> tuple[Page, Json]:
@@ -226,13 +239,13 @@ def not_found_values() -> Json:
     }
 
 
-def sitemap(site: Path, models: Sequence[Json], folder: str, tree: Tree, site_url: str) -> bytes:
-    """sitemap.xml: every page, those nearer to the root first."""
+def sitemap(site: Path, models: Sequence[Json], trees: Sequence[Tree], site_url: str) -> bytes:
+    """sitemap.xml: every page, those nearer to the root first; none that is made for frames."""
+    folders = {model["folder"]: read_manifest(site / model["folder"]) for model in models}
+    folders |= {tree.old.name: list(tree.sizes) for tree in trees}
     found = ["index.html", "about.html", "search.html"]
-    for model in models:
-        ours = model["folder"] == folder
-        paths = tree.sizes if ours else read_manifest(site / model["folder"])
-        found += [f"{model['folder']}/{path}" for path in paths if path.endswith(".html")]
+    found += [f"{folder}/{path}" for folder, paths in folders.items() for path in paths]
+    found = [path for path in found if path.endswith(".html") and not path.endswith(EMBED)]
     found.sort(key=lambda path: (path.count("/"), not path.endswith("index.html"), path))
     rows = [f"<url><loc>{escape(site_url)}/{path}</loc></url>" for path in found[:SITEMAP_URLS]]
     start = '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
@@ -241,18 +254,17 @@ def sitemap(site: Path, models: Sequence[Json], folder: str, tree: Tree, site_ur
     ).encode()
 
 
-def check_root_links(root: Mapping[str, bytes], site: Path, tree: Tree) -> list[str]:
+def check_root_links(root: Mapping[str, bytes], site: Path, tree: Tree, shelf: Tree) -> list[str]:
     """Links of the root pages that lead to no file, in words.
 
     They can only lead into the folder of another model that lost a file.
     """
-    ours = f"{tree.old.name}/"
+    ours = {*root, *tree.paths, *shelf.paths}
     missing = []
     for path, data in root.items():
         if path.endswith(".html"):
             for target in sorted(link_targets(path, data.decode())):
-                inside = target.startswith(ours) and target.removeprefix(ours) in tree.sizes
-                if not inside and target not in root and not (site / target).is_file():
+                if target not in ours and not (site / target).is_file():
                     missing.append(
                         f"{path} links to {shown(target)}, which is not there; build that model "
                         "again or remove its folder"
@@ -260,12 +272,9 @@ def check_root_links(root: Mapping[str, bytes], site: Path, tree: Tree) -> list[
     return missing
 
 
-def site_bytes(site: Path, tree: Tree, root: Mapping[str, bytes]) -> int:
+def site_bytes(site: Path, trees: Sequence[Tree], root: Mapping[str, bytes]) -> int:
     """Size of the whole site as it will be."""
-    others = [
-        path
-        for path in site.iterdir()
-        if path.is_dir() and path not in (tree.old, tree.new, site / "assets")
-    ]
-    ours = sum(tree.sizes.values()) + sum(map(len, root.values()))
+    known = {site / "assets", *(path for tree in trees for path in (tree.old, tree.new))}
+    others = [path for path in site.iterdir() if path.is_dir() and path not in known]
+    ours = sum(map(len, root.values())) + sum(sum(tree.sizes.values()) for tree in trees)
     return ours + sum(map(folder_bytes, others))

@@ -28,6 +28,7 @@ def write_model(
     comparison: Comparison | None,
     quiz: bool = False,
     wall: bool = False,
+    lists: bool = False,
 ) -> None:
     """Write a model's own page.
 
@@ -35,7 +36,7 @@ def write_model(
         writer: the model.
         images: sample images with pages.
         comparison: with another model; None where it is not compared.
-        quiz, wall: whether there is one.
+        quiz, wall, lists: whether there is one.
     """
     layers = writer.layers
     units = sum(len(layer.units) for layer in layers)
@@ -52,6 +53,7 @@ def write_model(
         comparison=comparison,
         quiz=quiz,
         wall=wall,
+        lists=lists,
         n_units=units,
         n_rendered=sum(layer.rendered for layer in layers),
         strip=Markup(layer_strip([node(layer) for layer in layers])),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .. import sentences
+from ..citing import cite
 from ..data.encode import to_json
 from ..data.units import unit_file
 from ..evidence_sentences import ident_sentence, predict_sentence, unidentified_sentence
@@ -13,6 +14,7 @@ from ..recipes import dislikes, recipe_sentence
 from ..tuning_sentences import stimuli_sentence
 from ..views import LayerView, Neighbour, Picture, UnitView
 from .circuits import circuit_panel
+from .embed import write_embed
 from .frame import Known, PageWriter, Way, known_units, ways
 from .panels import Panel, card_of, histogram, natural_images, panel
 from .spectrum import spectrum_panel
@@ -24,6 +26,7 @@ def write_units(writer: PageWriter, layer: LayerView) -> None:
     known = known_units(writer)
     for place, unit in enumerate(layer.units):
         write_unit(writer, layer, place, known)
+        write_embed(writer, layer, unit)
         row = writer.rows[layer.name][place]
         data = unit_file(writer.atlas.model.name, unit, row, writer.provenance)
         writer.tree.put(f"{layer.folder}/{unit.channel}.json", to_json(data))
@@ -44,6 +47,7 @@ def write_unit(writer: PageWriter, layer: LayerView, place: int, known: Known) -
         card=card_of(layer.folder, unit),
         layer=layer,
         unit=unit,
+        cite=cite(writer.atlas, writer.folder, layer, unit),
         panels=[unit_panel(picture, unit, layer) for picture in pictures],
         said=[said_of(picture, unit, layer) for picture in pictures],
         ways=[*ways(layer.units, place, rank_link), *channel_ways(unit, layer)],

@@ -16,7 +16,7 @@ from ...images.pixels import THUMBNAIL
 from .. import addresses, sentences, sheets
 from ..data.encode import Json
 from ..text import plural, reach, shown
-from ..views import LayerView, UnitView
+from ..views import LayerView, UnitView, tags_in
 from .frame import PageWriter
 from .layer import first_picture
 
@@ -83,6 +83,7 @@ def write_wall(writer: PageWriter) -> bool:
         trail=(("The wall", ""),),
         bands=bands,
         units=units,
+        tags=tags_in(one.layer for one in bands),
         colours=COLOURS if judged else COLOURS[:2],
         data=Markup(data.replace("<", "\\u003c")),
     )
@@ -127,7 +128,8 @@ def tile_row(tile: Tile) -> list[object]:
 
     Returns:
         Channel, place on the sheets, places of its colours in `COLOURS` by status, REACH and
-        IDENT, each None where there is none, what people call it, and what else is said of it.
+        IDENT, each None where there is none, what people call it, what else is said of it, and its
+        tags where it has any.
     """
     unit, lead = tile.unit, tile.unit.lead
     value = lead.rendering.scores.reach if lead else math.nan
@@ -145,4 +147,5 @@ def tile_row(tile: Tile) -> list[object]:
         bisect_right(IDENTS, ident) if ident else None,
         shown(unit.called),
         " · ".join(filter(None, notes)),
+        *([",".join(unit.tags)] if unit.tags else []),
     ]
