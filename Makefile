@@ -25,7 +25,7 @@ lower = $(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 OPTIONS = $(foreach name,$(VARIABLES),$(if $($(name)),--$(call lower,$(name)) '$($(name))')) $(ARGS)
 
 .PHONY: help setup atlas plan layers figure site serve test test-fast test-browser check schemas bench \
-	bench-precision bench-quality bench-site bench-wall bench-scale bench-gpu publish clean distclean
+	bench-precision bench-quality bench-site bench-wall bench-scale bench-gpu bench-peers publish clean distclean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -108,6 +108,15 @@ bench-wall: $(VENV)/dev ## measure the wall of 10,000 units in a browser: first 
 
 bench-scale: $(VENV)/dev ## measure two Ray processes against one, and memory over 100 to 2,000 units
 	$(BIN)/python -m tests.bench.scale $(ARGS)
+
+# What the peers of the benchmark need beside what is there; a folder of its own, seen by it alone.
+$(VENV)/peers: pyproject.toml | $(VENV)/dev
+	$(install) --target $(VENV)/peers-packages --no-deps torch-lucent==0.1.8 kornia==0.4.1 dreamlens==0.1.1
+	$(install) --target $(VENV)/peers-packages decorator ipython
+	@touch $@
+
+bench-peers: $(VENV)/peers ## measure pictures of torch-lucent, dreamlens and the article beside ours
+	PYTHONPATH=$(VENV)/peers-packages $(BIN)/python -W ignore -m tests.bench.peers $(ARGS)
 
 bench-gpu: $(VENV)/dev ## measure units a minute, share of the peak and memory on the GPU, by batch size
 	$(BIN)/python -m tests.bench.gpu $(ARGS)
