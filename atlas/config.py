@@ -23,6 +23,7 @@ from .options import (
     FOLDER,
     IMAGES,
     LAYERS,
+    LIVE,
     MEAN,
     MODEL,
     MOST_CHANNELS,
@@ -182,6 +183,9 @@ class Config:
     )
     cache: Path = FOLDER.option(Path("cache"), "folder that keeps finished work")
     site: Path = FOLDER.option(Path("site"), "folder of the generated site")
+    live: str = LIVE.option(
+        "on", "let the site be looked at while a build goes on: it is brought up to date meanwhile"
+    )
     site_url: str = text("URL").option(
         "", "public address of the site, for sitemap and link previews"
     )
@@ -289,7 +293,7 @@ IN_A_CLONE = "python build_atlas.py"
 
 RUN_ONLY = (
     *("quiet", "verbose", "strict", "cache", "site", "device", "site_url", "lists", "out"),
-    "engine",
+    *("engine", "live"),
 )
 """Options that change nothing of what an atlas shows."""
 

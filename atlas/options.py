@@ -316,4 +316,5 @@ def parse_switch(option: str, text: str) -> str:
 
 
 SWITCH = replace(one_of("auto", "on", "off"), parse=parse_switch, bare="on")
+LIVE = replace(one_of("on", "off"), parse=parse_switch, bare="on")
 OUTPUTS = one_of("auto", "logits", "probabilities", "multilabel", "none")

@@ -29,6 +29,7 @@ from .stages.choose import choose_units
 from .stages.circuits import trace_circuits
 from .stages.figure import figure_path, write_figure
 from .stages.forecast import as_text, forecast
+from .stages.live import live_pages
 from .stages.look import look_at_images
 from .stages.merge import merge_cache
 from .stages.observe import find_observer, observe_pictures
@@ -38,7 +39,8 @@ from .stages.reference import save_reference
 from .stages.render import check_workers, render_units
 from .stages.run import choose_layers, load_loudly, open_work, peek_work
 from .stages.select import check_compare, select
-from .stages.site import gather, open_atlas, pictures_of, read_notes, write_pages
+from .stages.site import gather, open_atlas, pictures_of, read_notes
+from .stages.write import write_again, write_pages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,18 +75,23 @@ def make_atlas(config: Config, progress: Progress, network: nn.Module | None = N
     check_compare(config)
     check_workers(config)
     read_notes(config)
-    with open_work(config, progress, network) as work:
+    with open_work(config, progress, network) as work, live_pages(config, progress) as live:
         layers = choose_layers(work)
         stats = rank_layers(work, layers)
         chosen = choose_units(work, stats)
         recipes = choose_recipes(work)
         observer = find_observer(work)
         selection = select(work, recipes, layers, stats, chosen, observer)
-        failures = render_units(work, recipes, layers, stats, chosen)
+        live.advance()
+        failures = render_units(work, recipes, layers, stats, chosen, live.advance)
         observe_pictures(work, observer, selection)
+        live.advance()
         left_out = attribute_units(work, layers, stats, chosen)
+        live.advance()
         left_out += trace_circuits(work, layers, stats, chosen)
+        live.advance()
         left_out += look_at_images(work, layers)
+        live.stop()
         left_out += write_pages(work.store, selection, failures, config, progress)
         return Made(store=work.store, selection=selection, failures=failures, left_out=left_out)
 
@@ -140,8 +147,7 @@ def site(config: Config, progress: Progress) -> int:
     if not paths:
         raise InputError(f"{config.cache} holds no atlas; make one with `build_atlas.py build`")
     for path in paths:
-        with open_atlas(path) as (store, selection):
-            write_pages(store, selection, (), config, progress)
+        write_again(path, config, progress)
     return 0
 
 

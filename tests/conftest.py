@@ -62,6 +62,7 @@ def tiny(tmp_path: Path, photographs: Path) -> Callable[..., Config]:
             "cache": tmp_path / "cache",
             "site": tmp_path / "site",
             "quiet": True,
+            "live": "off",
         }
         return Config(**{**settings, **changes})  # type: ignore[arg-type]
 

@@ -48,6 +48,7 @@ GOOD: dict[str, tuple[str, object]] = {
     "engine": ("ray", "ray"),
     "cache": ("a/b", Path("a/b")),
     "site": ("out", Path("out")),
+    "live": ("false", "off"),
     "site_url": ("https://example.org/x", "https://example.org/x"),
     "mean": ("0.5, 0.4,0.3", (0.5, 0.4, 0.3)),
     "std": ("0.25", (0.25,)),

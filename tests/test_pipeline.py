@@ -26,6 +26,7 @@ from atlas.stages import look as looking
 from atlas.stages import rank as measuring
 from atlas.stages import render as rendering
 from atlas.stages import site as pages
+from atlas.stages import write as writing
 from atlas.stages.run import prepare
 from atlas.workers import renderer
 from tests.helpers import tiny_network
@@ -401,7 +402,8 @@ def test_labels_beside_the_program_count_and_those_here_win(
         folder.mkdir()
         lines = [f'"{config.model}/relu1:{unit}" = "{text}"\n' for unit, text in texts.items()]
         (folder / "labels.toml").write_text("".join(lines))
-    monkeypatch.setattr(pages, "LABEL_FOLDERS", (program, Path()))
+    for module in (pages, writing):
+        monkeypatch.setattr(module, "LABEL_FOLDERS", (program, Path()))
     monkeypatch.chdir(here)
     build(config)
     units = json.loads((only_model(config) / "relu1" / "layer.json").read_text())["units"]

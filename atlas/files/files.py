@@ -9,6 +9,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -151,9 +152,11 @@ def write_if_changed(path: Path, data: bytes) -> bool:
 
 
 def has_content(path: Path, data: bytes) -> bool:
-    """Return whether a regular file holds exactly `data`."""
+    """Return whether a regular file, and no link to one, holds exactly `data`."""
     try:
-        return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
+        found = path.lstat()
+        same = stat.S_ISREG(found.st_mode) and found.st_size == len(data)
+        return same and path.read_bytes() == data
     except OSError:
         return False
 

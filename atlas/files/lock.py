@@ -1,10 +1,10 @@
-"""One run at a time in a folder: `with lock(folder / ".lock"):`."""
+"""One run at a time in a folder: `lock` refuses a second one, `turn` lets it wait."""
 
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,3 +52,38 @@ def take_lock(descriptor: int, path: Path) -> None:
         ) from error
     except OSError as error:
         raise cannot("lock", path, error) from error
+
+
+@contextmanager
+def turn(folder: Path, wait: Callable[[], None]) -> Iterator[None]:
+    """Write in a folder while no other process does that takes its turn too.
+
+    The folder itself is locked, so that nothing is left in it. Where a file system cannot lock
+    folders, nobody waits.
+
+    Args:
+        folder: must exist.
+        wait: called before it is waited for another process.
+
+    Raises:
+        CacheError: the folder cannot be opened.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise cannot("open", folder, error) from error
+    try:
+        with suppress(OSError):
+            take_turn(descriptor, wait)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def take_turn(descriptor: int, wait: Callable[[], None]) -> None:
+    """Lock an open folder, and call `wait` before waiting."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        wait()
+        fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -27,15 +27,13 @@ def known_labels(atlas: ModelAtlas, labels: Mapping[str, str]) -> dict[Unit, str
     return {keyed[key]: text for key, text in labels.items() if key in keyed}
 
 
-def unknown_labels(
-    atlas: ModelAtlas, labels: Mapping[str, str], others: Sequence[str]
-) -> tuple[str, ...]:
-    """Keys of labels that name no unit of this model and do not belong to another one."""
+def unknown_labels(atlas: ModelAtlas, labels: Mapping[str, str]) -> tuple[str, ...]:
+    """Keys of labels that name no unit of this model; they may belong to another one."""
     keyed = {f"{atlas.model.name}/{unit}" for unit in chosen_units(atlas)}
-    elsewhere = tuple(f"{name}/" for name in others)
-    ours = f"{atlas.model.name}/"
-    return tuple(
-        key
-        for key in sorted(labels)
-        if key not in keyed and (key.startswith(ours) or not key.startswith(elsewhere))
-    )
+    return tuple(key for key in sorted(labels) if key not in keyed)
+
+
+def of_no_model(keys: Sequence[str], model: str, others: Sequence[str]) -> tuple[str, ...]:
+    """Those of the keys, which name no unit of a model, that do not belong to other ones either."""
+    ours, elsewhere = f"{model}/", tuple(f"{name}/" for name in others)
+    return tuple(key for key in keys if key.startswith(ours) or not key.startswith(elsewhere))

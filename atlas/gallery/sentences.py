@@ -87,6 +87,16 @@ def few_sentence(images: int, distinct: int) -> str:
     return f"Its patches come from {plural(distinct, 'photograph')}{crops}."
 
 
+def ready_sentence(rendered: int, units: int) -> str:
+    """Return the note of every page of an atlas whose build is not done, or ""."""
+    if rendered == units:
+        return ""
+    return (
+        f"{rendered:,} of {plural(units, 'unit')} are ready. The build adds the others; load the "
+        "page again to see them."
+    )
+
+
 def activation_sentence(
     scores: Scores, natural_end: float, images: str, negative: bool = False
 ) -> str:

@@ -11,10 +11,12 @@ import os
 import posixpath
 import shutil
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, wait
 from pathlib import Path
 
 from ..errors import CacheError, CheckError
+from ..files.digests import sha256_bytes
 from ..files.files import (
     TEMPORARY,
     cannot,
@@ -61,6 +63,7 @@ class Tree:
         self.old = site / folder
         self.new = site / temporary_name()
         self.sizes: dict[str, int] = {}
+        self.digests: dict[str, str] = {}
         self.changed: set[str] = set()
         self.targets: dict[str, str] = {}
         if self.old.is_symlink() or (self.old.exists() and not self.old.is_dir()):
@@ -91,6 +94,7 @@ class Tree:
 
     def write(self, path: str, data: bytes) -> bool:
         """Write a file into the new tree unless the old one has it; whether it did."""
+        self.digests[path] = digits(data)
         if path in self.before and has_content(self.old / path, data):
             return False
         if path not in self.before and os.path.lexists(f"{self.old}/{path}"):
@@ -221,6 +225,22 @@ class Tree:
         wait([future for _, future in self.pending])
         self.pending.clear()
         shutil.rmtree(self.new, ignore_errors=True)
+
+
+def reader(tree: Tree) -> Callable[[str], bytes]:
+    """Return how to read a file of any model of the site: new where it is the tree's."""
+    site, ours = tree.old.parent, f"{tree.old.name}/"
+
+    def read(path: str) -> bytes:
+        inside = path.startswith(ours)
+        return tree.read(path.removeprefix(ours)) if inside else (site / path).read_bytes()
+
+    return read
+
+
+def digits(data: bytes) -> str:
+    """Digits that tell bytes of a file from others."""
+    return sha256_bytes(data)[:32]
 
 
 def manifest(paths: list[str]) -> bytes:

@@ -69,8 +69,13 @@ def render_units(
     layers: Sequence[LayerInfo],
     stats: Mapping[str, LayerStats],
     chosen: Mapping[str, Sequence[int]],
+    done: Callable[[], None] = lambda: None,
 ) -> list[Rendering]:
     """Render every chosen unit of this shard that the cache does not hold.
+
+    Args:
+        work, recipes, layers, stats, chosen: of the run.
+        done: called whenever more is in the cache.
 
     Returns:
         The renderings that failed, each of which says why; they are tried again next time.
@@ -95,6 +100,7 @@ def render_units(
             for block, rendered in render(map(prepare, wave)):
                 failures += commit(work, block, rendered)
                 told |= tell(work, rendered, told)
+                done()
     return failures
 
 

@@ -1,8 +1,7 @@
 """The stage store → site: gather what the last build was asked to show, hand it to the gallery.
 
-`write_pages` is the way in. Where a selection names another atlas, its pages are gathered with it;
-and where other atlases compare themselves with this one, theirs are written again, because their
-links lead to its pages.
+`write_model_pages` is the way in, from `write`. Where a selection names another atlas, its pages
+are gathered with it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,17 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from ..cache.reference import Reference, read_reference
-from ..cache.selection import SELECTION, Selection, atlas_name, read_selection, selection_path
+from ..cache.selection import Selection, read_selection, selection_path
 from ..cache.store import Store
 from ..config import Config
 from ..errors import AtlasError, InputError, one_line
 from ..files.names import escape_name, shown
-from ..gallery.addresses import comparison_page
-from ..gallery.links import link_targets
+from ..gallery.finish import SiteReport
 from ..gallery.lists import UnitList
 from ..gallery.pages.compare import Other
-from ..gallery.tree import read_manifest
-from ..gallery.write import SiteReport, write_site
+from ..gallery.write import write_site
 from ..progress import Progress
 from ..ranking.matching import check_comparable
 from ..ranking.ranking import rank_channels
@@ -34,6 +31,7 @@ from ..records.units import Rendering
 from .evidence import Evidence, order_recipes
 from .labels import LABELS, all_labels, lost_labels
 from .lists import all_lists
+from .remembered import Remembered
 from .tune import Tuner
 
 LABEL_FOLDERS = (Path(__file__).parents[2], Path())
@@ -172,65 +170,7 @@ def open_other(name: str, ours: ModelAtlas, cache: Path) -> Iterator[Other | Non
         yield other
 
 
-def compares_with(path: Path, folder: Path) -> bool:
-    """Return whether the atlas of a selection is compared with that of this folder of the cache."""
-    try:
-        name = read_selection(path).compare
-    except InputError:  # its own build will say so
-        return False
-    return path.parent != folder and escape_name(name) == folder.name
-
-
-def is_stale(site: Path, page: str) -> bool:
-    """Return whether a page of the site is missing, or one of its links leads nowhere."""
-    if not (site / page).is_file():
-        return True
-    targets = link_targets(page, (site / page).read_text("utf-8", "replace"))
-    return not all((site / target).is_file() for target in targets)
-
-
 # --- writing -------------------------------------------------------------------------------------
-
-
-def write_pages(
-    store: Store,
-    selection: Selection,
-    failures: Sequence[Rendering],
-    config: Config,
-    progress: Progress,
-) -> int:
-    """Write the site of one model and say what changed; then of those that compare with it.
-
-    Returns:
-        How many kinds of pages had to be left out.
-    """
-    folder = store.folder.parent
-    report, left_out = write_model_pages(store, selection, failures, config, progress)
-    for path in sorted(folder.parent.glob(f"*/{SELECTION}")):
-        model = path.parent.name
-        page = f"{model}/{comparison_page(folder.name)}"
-        changed = report.written or report.removed or is_stale(config.site, page)
-        if changed and compares_with(path, folder) and read_manifest(config.site / model):
-            rewrite(path, config, progress)
-    return left_out
-
-
-def rewrite(path: Path, config: Config, progress: Progress) -> None:
-    """Write the pages of another atlas again, which compares itself with the one just built.
-
-    What goes wrong with it is a warning: the atlas that was asked for is done.
-
-    Args:
-        path: its selection.
-        config, progress: of this run.
-    """
-    name = atlas_name(path.parent)
-    progress.say(f"{name} is compared with it: its pages are written again")
-    try:
-        with open_atlas(path) as (store, selection):
-            write_model_pages(store, selection, (), config, progress)
-    except AtlasError as error:
-        progress.warn(f"the pages of {name} could not be written again: {error}")
 
 
 PARTS: tuple[tuple[str, Mapping[str, Any]], ...] = (
@@ -251,15 +191,20 @@ def read_notes(config: Config) -> tuple[dict[str, str], tuple[UnitList, ...]]:
 
 
 def write_model_pages(
+    remembered: Remembered,
     store: Store,
     selection: Selection,
     failures: Sequence[Rendering],
-    config: Config,
     progress: Progress,
 ) -> tuple[SiteReport, int]:
-    """Write the site of one model and say what changed, and how many kinds of pages it lacks."""
+    """Write the site of one model and remember it.
+
+    Returns:
+        What was done, and how many kinds of pages it lacks.
+    """
+    config = remembered.config
     whole, cache = gather(store, selection, failures), store.folder.parent.parent
-    labels, lists = read_notes(config)
+    labels = all_labels(LABEL_FOLDERS)
     for name in lost_labels(config.site / escape_name(whole.model.name), whole.model.name, labels):
         progress.warn(f"the label of {name} is gone: it is in no {LABELS} here or by the program")
     with ExitStack() as stack:
@@ -278,11 +223,13 @@ def write_model_pages(
                 site_url=config.site_url,
                 templates=[],
                 other=other,
-                lists=lists,
+                lists=remembered.lists,
             )
 
         report, lacks = write_what_can_be(whole, write, config, progress)
-    say_report(report, config, progress)
+    complete = (other is not None) == bool(selection.compare) and not lacks
+    if complete and not failures and not store.quarantined:
+        remembered.keep(report)
     return report, lacks
 
 

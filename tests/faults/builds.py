@@ -71,6 +71,7 @@ def settings(folder: Path, **changes: object) -> Config:
         "cache": folder / "work" / "cache",
         "site": folder / "work" / "site",
         "quiet": True,
+        "live": "off",
     }
     return Config(**{**plain, **changes})  # type: ignore[arg-type]
 

@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 
 from atlas.errors import CacheError, CheckError, UsageError
+from atlas.gallery import finish
 from atlas.gallery import tree as sitetree
-from atlas.gallery import write as gallery
 from atlas.gallery.lists import UnitList
 from atlas.gallery.write import SiteReport, check_site, write_site
 from atlas.records.atlas import ModelAtlas
@@ -624,7 +624,7 @@ def crash(folder: Path, monkeypatch: pytest.MonkeyPatch, atlas: ModelAtlas, step
         return call
 
     with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
-        patch.setattr(gallery, "write_if_changed", counted("write", gallery.write_if_changed))
+        patch.setattr(finish, "write_if_changed", counted("write", finish.write_if_changed))
         for name in ("exchange", "take_over"):
             patch.setattr(sitetree, name, counted(name, getattr(sitetree, name)))
         build(site, atlas, lists=NEW_LISTS)

@@ -208,6 +208,7 @@ class PageWriter:
             "atlas": self.atlas,
             "example": self.example,
             "stands_on": self.stands_on,
+            "ready": self.ready,
             "photo": partial(photo, largest=self.largest),
             "images_sentence": self.images_sentence,
             "provenance": self.provenance_markup,
@@ -225,6 +226,12 @@ class PageWriter:
         """The remark of an atlas that stands on few photographs, or ""."""
         samples = self.atlas.samples
         return sentences.few_sentence(len(samples.samples), samples.distinct)
+
+    @property
+    def ready(self) -> str:
+        """The note of an atlas whose build is not done, or ""."""
+        rendered = sum(layer.rendered for layer in self.layers)
+        return sentences.ready_sentence(rendered, sum(len(layer.units) for layer in self.layers))
 
     @property
     def example(self) -> str:

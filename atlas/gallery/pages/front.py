@@ -139,6 +139,13 @@ def pages(
     ]
 
 
+def ready(models: Sequence[Json]) -> str:
+    """The note of a site where the build of some models is not done, or ""."""
+    open_ones = [model for model in models if model["n_rendered"] < model["n_units"]]
+    rendered = sum(model["n_rendered"] for model in open_ones)
+    return sentences.ready_sentence(rendered, sum(model["n_units"] for model in open_ones))
+
+
 def home_page(models: Sequence[Json], lists: Sequence[ListView]) -> tuple[Page, Json]:
     """The first page of the site."""
     units = sum(model["n_units"] for model in models)
