@@ -17,7 +17,7 @@ editable = $(install) $(if $(LOCKED),--no-deps --no-build-isolation) --editable
 
 # Each of these is an option of build_atlas.py, e.g. `make atlas MODEL=googlenet UNITS=20`; flags go
 # into ARGS, e.g. `make atlas ARGS='--negative --snapshots'`.
-VARIABLES := MODEL NAME WEIGHTS WEIGHTS_SHA256 IMAGES CROP LAYERS UNITS RANK RECIPE FACETS CLASSES \
+VARIABLES := MODEL NAME WEIGHTS WEIGHTS_SHA256 IMAGES CROP LAYERS DICTIONARY UNITS RANK RECIPE FACETS CLASSES \
 	LENSES TARGET OUTPUTS CLASS_NAMES COMPARE LISTS REFERENCE OBSERVER MASKS CIRCUITS SHARD ENGINE MEAN STD INPUT_SIZE CHANNELS \
 	SHOW_CHANNELS WHITE OUT \
 	SIZE SEED DEVICE PRECISION BATCH CACHE SITE LIVE SITE_URL CONFIG
@@ -52,11 +52,15 @@ $(VENV)/dev: pyproject.toml $(if $(LOCKED),$(VENV)/locked) | $(BIN)/python
 	$(observer)
 	@touch $@ $(VENV)/demo
 
+$(VENV)/dictionary: pyproject.toml $(if $(LOCKED),$(VENV)/locked) | $(BIN)/python
+	$(editable) '.[dictionary]'
+	@touch $@
+
 $(VENV)/publish: pyproject.toml $(if $(LOCKED),$(VENV)/locked) | $(BIN)/python
 	$(editable) '.[publish]'
 	@touch $@
 
-atlas: $(VENV)/demo ## build the atlas of MODEL (default: the embedded EfficientNet-Lite0) into site/
+atlas: $(VENV)/demo $(if $(DICTIONARY),$(VENV)/dictionary) ## build the atlas of MODEL (default: the embedded EfficientNet-Lite0) into site/
 	$(BIN)/python build_atlas.py build $(OPTIONS)
 
 plan: $(VENV)/demo ## say what `make atlas` would do, how long and how large it would be

@@ -106,6 +106,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             shown = option.typed(option.default)
             text = f"{option.help} (default: {shown or 'none'})".replace("%", "%%")
             bare: dict[str, Any] = {"nargs": "?", "const": option.bare} if option.bare else {}
+            bare |= {"action": "append"} if option.repeats else {}
             parser.add_argument(*flags, metavar=option.metavar, help=text, **bare)
 
 
@@ -113,7 +114,7 @@ def run(typed: dict[str, object], verbose: bool) -> int:
     """Carry out the command; the imports that take seconds happen here, after the parsing."""
     command, config_file = str(typed.pop("command")), str(typed.pop("config", ""))
     names = cast("list[str]", typed.pop("names", []))
-    given = {key: str(value) for key, value in typed.items()}
+    given = {key: as_text(value) for key, value in typed.items()}
     if verbose:
         given["verbose"] = "true"
     config = configure(given, config_file)
@@ -134,6 +135,11 @@ def run(typed: dict[str, object], verbose: bool) -> int:
         error = Interrupted(f"stopped; {safe}; resume with: {resume_line(config, command, names)}")
         error.exit_code = stop.args[0] if stop.args else Interrupted.exit_code
         raise error from None
+
+
+def as_text(value: object) -> str:
+    """The text of an option; one that was typed several times is a list."""
+    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 def resume_line(config: Config, command: str, names: Sequence[str] = ()) -> str:

@@ -18,6 +18,7 @@ from .normalisation import check_normalisation
 from .options import (
     CHANNELS,
     CLASSES,
+    DICTIONARIES,
     DIGEST,
     FLAG,
     FOLDER,
@@ -88,6 +89,11 @@ class Config:
     )
     layers: tuple[str, ...] = LAYERS.option(
         ("blocks",), "blocks, children, all, or layer names and globs separated by commas"
+    )
+    dictionary: tuple[str, ...] = DICTIONARIES.option(
+        (),
+        "directions of a layer as a layer of its own, LAYER=METHOD:K (nmf, semi-nmf, kmeans, pca) "
+        "or LAYER=FILE (.npz, .safetensors); several separated by commas, or the option repeated",
     )
     units: int | Literal["all"] = whole(1, 1_000_000, "N|all", "all").option(
         10, "units to render per layer"

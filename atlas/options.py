@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .errors import UsageError, did_you_mean
+from .records.wanted import check_wanted
 from .shapes import Size, pair, typed
 
 MOST_CHANNELS = 64
@@ -37,6 +38,7 @@ class Option:
         default: the value where nothing is given.
         short: one letter for `-x`.
         bare: the text that it stands for where it is typed without a value; "" where it may not.
+        repeats: whether it may be typed several times, for further values.
     """
 
     parse: Callable[[str, str], Any]
@@ -49,6 +51,7 @@ class Option:
     help: str = ""
     short: str = ""
     bare: str = ""
+    repeats: bool = False
 
     @property
     def key(self) -> str:
@@ -244,6 +247,13 @@ DIGEST = Option(metavar="DIGEST", parse=parse_digest)
 MODEL = Option(metavar="NAME", parse=parse_text, check=check_filled)
 IMAGES = Option(metavar="DIR|sample|imagenette", parse=parse_location, check=check_filled)
 LAYERS = Option(metavar="WHICH", parse=parse_names, check=check_layers, lists_names=True)
+DICTIONARIES = Option(
+    metavar="LAYER=METHOD:K[,…]",
+    parse=parse_names,
+    check=check_wanted,
+    lists_names=True,
+    repeats=True,
+)
 RECIPES = Option(metavar="NAME[,NAME]", parse=parse_names, check=check_recipes, lists_names=True)
 CLASSES = Option(
     metavar="N|all|LIST",

@@ -27,6 +27,7 @@ from .records.units import Rendering
 from .stages.attribution import attribute_units
 from .stages.choose import choose_units
 from .stages.circuits import trace_circuits
+from .stages.dictionary import add_dictionaries, expect_dictionaries
 from .stages.figure import figure_path, write_figure
 from .stages.forecast import as_text, forecast
 from .stages.live import live_pages
@@ -75,7 +76,8 @@ def make_atlas(config: Config, progress: Progress, network: nn.Module | None = N
     check_compare(config)
     check_workers(config)
     read_notes(config)
-    with open_work(config, progress, network) as work, live_pages(config, progress) as live:
+    with open_work(config, progress, network) as opened, live_pages(config, progress) as live:
+        work = add_dictionaries(opened)
         layers = choose_layers(work)
         stats = rank_layers(work, layers)
         chosen = choose_units(work, stats)
@@ -103,7 +105,8 @@ def build(config: Config, progress: Progress) -> int:
 
 def rank(config: Config, progress: Progress) -> int:
     """Only the pass over the sample images."""
-    with open_work(config, progress) as work:
+    with open_work(config, progress) as opened:
+        work = add_dictionaries(opened)
         layers = choose_layers(work)
         rank_layers(work, layers)
         if config.save_reference:
@@ -115,7 +118,8 @@ def render(config: Config, progress: Progress) -> int:
     """Only the renderings, from a ranking that is in the cache."""
     check_compare(config)
     check_workers(config)
-    with open_work(config, progress) as work:
+    with open_work(config, progress) as opened:
+        work = add_dictionaries(opened)
         layers = choose_layers(work)
         missing = [layer.name for layer in layers if not work.store.has_stats(layer.name)]
         if missing:
@@ -135,7 +139,8 @@ def render(config: Config, progress: Progress) -> int:
 
 def plan(config: Config, progress: Progress) -> int:
     """Print what a build would do and cost; changes nothing."""
-    with peek_work(config, progress) as work:
+    with peek_work(config, progress) as opened:
+        work = expect_dictionaries(opened)
         layers = choose_layers(work)
         print(as_text(forecast(work, choose_recipes(work), layers)))
     return 0

@@ -9,6 +9,7 @@ from atlas.cache.store import Store
 from atlas.records.atlas import RunInfo
 from atlas.records.attribution import UnitMasks
 from atlas.records.circuits import NO_KERNEL, Circuit, Link
+from atlas.records.dictionary import Code, Dictionary
 from atlas.records.lens import FeatureMaps, FoolingImage, Lens, Prediction
 from atlas.records.network import LayerInfo, ModelInfo
 from atlas.records.samples import Sample, SampleSet, SkippedFile
@@ -205,6 +206,36 @@ def circuit(channel=0, links=2):
     )
 
 
+def dictionary(name="conv@pca2", directions=2, channels=4, seed=0):
+    """A dictionary of the layer `conv`."""
+    random = np.random.default_rng(seed)
+
+    def floats(*shape):
+        return random.normal(size=shape).astype(np.float32)
+
+    return Dictionary(
+        name=name,
+        parent="conv",
+        method="pca",
+        code=Code(
+            encoder=floats(directions, channels),
+            decoder=floats(directions, channels),
+            bias=floats(directions),
+            threshold=np.full(directions, -np.inf, np.float32),
+            offset=floats(channels),
+        ),
+        fitted=5,
+        judged=3,
+        positions=12,
+        explained=0.1,
+        shuffled=float("nan"),
+        shares=floats(directions),
+        active=floats(directions),
+        sizes=np.array([1, 2], np.int32),
+        errors=floats(2),
+    )
+
+
 def responses(layer="conv", channels=4, stimuli=5, seed=0):
     """Responses to a few stimuli."""
     random = np.random.default_rng(seed)
@@ -245,6 +276,7 @@ def fill(opened):
     opened.write_masks("conv", FINGERPRINT, [masks(3, examples=0)])
     opened.write_circuits("conv", FINGERPRINT, [circuit(2), circuit(3, links=0)])
     opened.write_responses(responses(), FINGERPRINT)
+    opened.write_dictionary(dictionary(), FINGERPRINT)
 
 
 def tree(folder):

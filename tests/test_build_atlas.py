@@ -149,3 +149,12 @@ def test_a_stop_on_its_way_is_not_said_again() -> None:
     assert build_atlas.is_stopping(KeyboardInterrupt())
     assert not build_atlas.is_stopping(ValueError())
     assert not build_atlas.is_stopping(None)
+
+
+def test_a_dictionary_may_be_asked_for_several_times() -> None:
+    typed = build_atlas.parse(
+        ["plan", "--dictionary", "a=nmf:3,b=pca:2", "--dictionary", "c=d.npz"]
+    )
+    assert typed["dictionary"] == ["a=nmf:3,b=pca:2", "c=d.npz"]
+    assert build_atlas.as_text(typed["dictionary"]) == "a=nmf:3,b=pca:2,c=d.npz"
+    assert build_atlas.as_text("7") == "7"

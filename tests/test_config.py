@@ -20,6 +20,7 @@ GOOD: dict[str, tuple[str, object]] = {
     "crop": ("0.875", 0.875),
     "follow_links": ("true", True),
     "layers": ("layer1, blocks.* ,", ("layer1", "blocks.*")),
+    "dictionary": ("layer1=nmf:32, a.b=d.npz", ("layer1=nmf:32", "a.b=d.npz")),
     "units": ("all", "all"),
     "rank": ("contrast", "contrast"),
     "recipe": ("octaves,pyramid", ("octaves", "pyramid")),

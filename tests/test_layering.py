@@ -25,12 +25,13 @@ ARROWS = {
     "rendering": ("files", "images", "network", "ranking"),
     "lenses": ("files", "images", "network", "ranking"),
     "attribution": ("files", "images", "network", "ranking"),
+    "dictionaries": ("files", "images", "network"),
     "gallery": ("files", "images", "ranking"),
     "cache": ("files", "images"),
     "workers": ("images", "models", "network", "rendering"),
     "stages": (
-        *("attribution", "cache", "files", "gallery", "images", "lenses", "models", "network"),
-        *("ranking", "rendering", "workers"),
+        *("attribution", "cache", "dictionaries", "files", "gallery", "images", "lenses"),
+        *("models", "network", "ranking", "rendering", "workers"),
     ),
     "notebook": (
         *("cache", "gallery", "images", "models", "network", "pipeline", "ranking", "stages"),
@@ -155,6 +156,10 @@ def test_package_itself_imports_only_errors_before_it_is_called() -> None:
 
 def test_only_the_cache_knows_hdf5() -> None:
     assert importers("h5py") == {"atlas.cache.export_hdf5", "atlas.cache.hdf5"}
+
+
+def test_only_one_module_knows_scikit_learn() -> None:
+    assert importers("sklearn") == {"atlas.dictionaries.find"}
 
 
 def test_only_one_module_knows_ray() -> None:

@@ -22,6 +22,7 @@ Kind = Literal[
     "network",
     "samples",
     "images",
+    "dictionaries",
     "ranking",
     "tuning",
     "renderings",
@@ -36,6 +37,7 @@ PLACES: dict[Kind, re.Pattern[str]] = {
     "network": re.compile(r"network\.([0-9a-f]{12})\.json"),
     "samples": re.compile(r"samples\.([0-9a-f]{12})\.json"),
     "images": re.compile(r"images/\d+-\d+\.([0-9a-f]{12})\.h5"),
+    "dictionaries": re.compile(r"dictionaries/[^/]+\.([0-9a-f]{12})\.h5"),
     "ranking": re.compile(r"ranking/[^/]+\.([0-9a-f]{12})\.h5"),
     "tuning": re.compile(r"tuning/[^/]+\.([0-9a-f]{12})\.h5"),
     "renderings": re.compile(r"renderings/[^/]+/\d+-\d+\.([0-9a-f]{12})\.h5"),
@@ -48,7 +50,7 @@ PLACES: dict[Kind, re.Pattern[str]] = {
 """Paths of files of each kind, relative to the key folder, with the digest in the name."""
 
 FOLDERS = (
-    *("images", "ranking", "tuning", "renderings", "lenses", "features"),
+    *("images", "dictionaries", "ranking", "tuning", "renderings", "lenses", "features"),
     *("masks", "circuits"),
 )
 """Folders of results inside a key folder."""

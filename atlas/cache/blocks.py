@@ -9,6 +9,7 @@ bytes: what differs between runs (seconds, device, versions) is in a sidecar bes
     key.json                                            what the 16 digits of the folder stand for
     network.<sha12>.json  samples.<sha12>.json          layer table; sample images
     images/<first>-<last>.<sha12>.h5                    squares of the sample images
+    dictionaries/<layer>.<sha12>.h5                     directions of a layer
     ranking/<layer>.<sha12>.h5                          statistics of all channels of a layer
     tuning/<layer>.<sha12>.h5                           their responses to synthetic stimuli
     readout.<sha12>.h5                                  which channels raise which class

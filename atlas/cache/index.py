@@ -31,6 +31,11 @@ class Index:
             if held is None or as_sorted(held[0]) <= as_sorted(block.path):
                 self.units[unit] = (block.path, row)
 
+    def forget(self, block: CacheBlock) -> None:
+        """Know of a block no more."""
+        del self.blocks[block.path]
+        self.units = {unit: held for unit, held in self.units.items() if held[0] != block.path}
+
     def select(self, kind: Kind, fingerprint: str = "") -> list[CacheBlock]:
         """The blocks of a kind, by name; those with a fingerprint, if one is given."""
         found = [block for block in self.blocks.values() if block.kind == kind]

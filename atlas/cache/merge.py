@@ -25,13 +25,28 @@ def merge_store(here: Blocks, other: Blocks) -> int:
     if other.key != here.key:
         raise CacheError(f"{shown(other.folder)} and {shown(here.folder)} have different keys")
     copied = 0
-    for block in other.index.blocks.values():
+    foreign = foreign_layers(here, other)
+    blocks = [one for one in other.index.blocks.values() if one.layer not in foreign]
+    for block in sorted(blocks, key=lambda block: block.kind != "dictionaries"):
         if not here.index.holds(block):
             path = here.folder / block.path.relative_to(other.folder)
             copy_block(block, path)
             here.index.add(replace(block, path=path))
             copied += 1
     return copied
+
+
+def foreign_layers(here: Blocks, other: Blocks) -> set[str]:
+    """Dictionaries of another store that have other numbers than those of the same name here.
+
+    Whatever is of such a layer means something else there, and stays there.
+    """
+    known = {one.layer: one.path.name for one in here.index.select("dictionaries")}
+    return {
+        one.layer
+        for one in other.index.select("dictionaries")
+        if known.get(one.layer, one.path.name) != one.path.name
+    }
 
 
 def copy_block(block: CacheBlock, path: Path) -> None:

@@ -27,10 +27,11 @@ from .blocks import read_bytes
 from .hdf5 import SCHEMA, Array
 from .opened import encode_sidecar, read_seconds
 from .store_attribution import AttributionStore
+from .store_dictionary import DictionaryStore
 from .store_observation import ObservationStore
 
 
-class Store(AttributionStore, ObservationStore):
+class Store(AttributionStore, ObservationStore, DictionaryStore):
     """The results of one model under one key.
 
     Use `Store.open` in a `with` block to add results, `Store.read` to look at them.
@@ -119,7 +120,10 @@ class Store(AttributionStore, ObservationStore):
     def write_stats(self, stats: LayerStats) -> None:
         """Keep the statistics of one layer, instead of any earlier ones."""
         place, datasets = f"ranking/{escape_name(stats.layer)}", codec.stats_to_datasets(stats)
-        self.replace(self.write(place, datasets, kind="ranking", layer=stats.layer))
+        mark = self.dictionary_mark(stats.layer)
+        facts: dict[str, str | int] = {"kind": "ranking", "layer": stats.layer}
+        facts |= {"fingerprint": mark} if mark else {}
+        self.replace(self.write(place, datasets, b"", **facts))
 
     def has_stats(self, layer: str) -> bool:
         """Return whether the statistics of a layer are there."""

@@ -22,6 +22,7 @@ from ..records.network import CLASSES
 from ..records.units import Rendering, Unit
 from . import addresses, sheets
 from .circuit_views import CircuitView, PatchView, circuit_view
+from .direction_views import direction_view
 from .draw_spectrum import SpectrumSource
 from .draw_units import (
     SHEET_UNITS,
@@ -186,6 +187,7 @@ class Illustrator:
             keep=median(known.keep),
             circuit=self.circuit(layer, channel),
             tuning=layer.tuning.of(channel) if layer.tuning else None,
+            direction=direction_view(layer.dictionary, channel, self.patch),
         )
 
     def neighbours_across(self, layer: LayerAtlas, channel: int) -> tuple[Neighbour, ...]:
@@ -201,10 +203,10 @@ class Illustrator:
         return circuit_view(found, self.atlas.model.class_names, self.patch) if found else None
 
     def patch(self, name: str, channel: int) -> PatchView | None:
-        """Where a unit without a page is excited most; None where it has a page, or no example."""
-        (layer,) = (one for one in self.atlas.layers if one.info.name == name)
-        image = int(layer.stats.example_image[channel, 0])
-        if channel in layer.chosen or image < 0:
+        """Where a unit without a page is excited most; None where it has one, or no example."""
+        layer = next((one for one in self.atlas.layers if one.info.name == name), None)
+        image = int(layer.stats.example_image[channel, 0]) if layer else -1
+        if layer is None or channel in layer.chosen or image < 0:
             return None
         return PatchView(file=self.whole(image).file, box=box_of(layer, channel, 0))
 

@@ -15,6 +15,7 @@ from ..records.tuning import UnitTuning
 from ..records.units import Rendering
 from ..shapes import Shape
 from .circuit_views import CircuitView
+from .direction_views import DirectionView
 from .labels import tags_of
 from .text import shown
 
@@ -38,6 +39,7 @@ class Picture:
         snapshots: the picture after each octave, first to last.
         place: where the unit comes out when the observer is shown it; None where none judges.
         unidentified: whether that is behind the first quarter of the layer.
+        ident_channels: of a direction, its place among channels drawn from its layer; else None.
     """
 
     rendering: Rendering
@@ -46,6 +48,7 @@ class Picture:
     snapshots: tuple[Shot, ...]
     place: Place | None = None
     unidentified: bool = False
+    ident_channels: int | None = None
 
     @property
     def ident(self) -> int | None:
@@ -65,7 +68,9 @@ def judged(picture: Picture, evidence: LayerEvidence | None) -> Picture:
     place = places.get(made.unit.channel)
     if evidence is None or place is None:
         return picture
-    return replace(picture, place=place, unidentified=evidence.unidentified(place))
+    among = evidence.among.get(made.recipe, {}).get(made.unit.channel)
+    unidentified = evidence.unidentified(place)
+    return replace(picture, place=place, unidentified=unidentified, ident_channels=among)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +164,7 @@ class UnitView:
         patch, keep: share of its peaks that these pixels carry, and a tenth of them.
         circuit: what surrounds it; None where that is not shown.
         tuning: what it prefers of synthetic stimuli; None where that is not known.
+        direction: what it is made of, where it is one of a dictionary.
     """
 
     layer: str
@@ -187,6 +193,7 @@ class UnitView:
     keep: float = math.nan
     circuit: CircuitView | None = None
     tuning: UnitTuning | None = None
+    direction: DirectionView | None = None
 
     @property
     def ident_photographs(self) -> int | None:
@@ -260,6 +267,11 @@ class LayerView:
     @property
     def name(self) -> str:
         return self.atlas.info.name
+
+    @property
+    def word(self) -> str:
+        """What its units are."""
+        return "direction" if self.atlas.info.parent else "channel"
 
     def seen(self, input_size: Shape) -> str:
         """What one position of the layer sees of an input of this height and width, in words."""

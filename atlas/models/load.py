@@ -5,8 +5,8 @@ in the cache without loading it; `load_model` builds it.
 """
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from ..config import EMBEDDED_MODEL, Config
 from ..errors import InputError, UsageError
 from ..files.digests import sha256_file
+from ..records.dictionary import Code, Dictionary
 from ..records.network import LayerInfo, ModelInfo, Outputs
 from ..records.samples import USUAL_CROP, CentralCrop
 from ..shapes import Size, pair
 from .behaviour import describe_behaviour
 from .blueprint import DEFAULT_INPUT_SIZE, Blueprint, set_evaluating
+from .directions import rows_of
 from .outputs import NO_CLASSES, choose_outputs
 from .own import first_pass, is_own, own_blueprint, own_network
 from .probes import probe_images
@@ -79,12 +81,14 @@ class Model:
         info, network, layers: what it is, itself, and its table.
         behaviour: of one's own network, see `describe_behaviour`; () where a library's name says
             what is computed.
+        dictionaries: layer of the table that is one → its code.
     """
 
     info: ModelInfo
     network: nn.Module
     layers: tuple[LayerInfo, ...]
     behaviour: tuple[float, ...] = ()
+    dictionaries: Mapping[str, Code] = field(default_factory=dict)
 
 
 def identify(config: Config) -> Identity:
@@ -169,6 +173,12 @@ def load_model(config: Config, network: nn.Module | None = None) -> Model:
         check_digest(config, info.weights_sha256)
     behaviour = describe_behaviour(network, images) if own else ()
     return Model(info=info, network=network, layers=layers, behaviour=behaviour)
+
+
+def with_dictionaries(model: Model, found: Sequence[Dictionary]) -> Model:
+    """The model with dictionaries as further layers."""
+    codes = {one.name: one.code for one in found}
+    return replace(model, layers=rows_of(model.layers, found), dictionaries=codes)
 
 
 def fetch_weights(config: Config, path: Path) -> str:

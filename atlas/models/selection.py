@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ..errors import UsageError, closest
 from ..records.network import LayerInfo
+from .directions import GROUP
 
 GROUPS = ("blocks", "children", "all")
 """Selections of layers that have a name of their own."""
@@ -54,7 +55,7 @@ def select_layers(layers: Sequence[LayerInfo], patterns: Sequence[str]) -> tuple
             f"not one map of activations (N, C, H, W) with several positions; "
             f"see `build_atlas.py layers`"
         )
-    layers = [layer for layer in layers if "all" in layer.groups]
+    layers = [layer for layer in layers if {"all", GROUP} & {*layer.groups}]
     picked = {layer.name for pattern in patterns for layer in matching_layers(layers, pattern)}
     return tuple(layer for layer in layers if layer.name in picked)
 

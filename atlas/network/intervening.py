@@ -90,20 +90,24 @@ class Interventions(Taps):
         """What a module is to put out where it need not be run for that."""
         if not (self.open and self.skips):
             return None
-        return self.given.get(self.layers.get((path, self.calls[path]), ""))
+        names = self.layers.get((path, self.calls[path]), ())
+        return next((self.given[name] for name in names if name in self.given), None)
 
     def see(self, path: str, _module: nn.Module, _inputs: object, output: object) -> object | None:
         """Keep what a layer has put out, and return what is given in its place."""
         if not self.open:
             return None
-        name = self.layers.get((path, self.calls[path]))
+        names = self.layers.get((path, self.calls[path]), ())
         self.calls[path] += 1
-        if name is None or self.error:
+        if self.error:
             return None
+        given: object | None = None
         try:
-            if name in self.wanted and name not in self.outputs:
-                self.outputs[name] = self.seen(name, output)
-            given = changed_tensors(self.given[name], torch.clone) if name in self.given else None
+            for name in names:
+                if name in self.wanted and name not in self.outputs:
+                    self.outputs[name] = self.seen(name, output)
+                if name in self.given:
+                    given = changed_tensors(self.given[name], torch.clone)
         except Exception as error:  # the network must not take it for one of its own
             self.error = error
             raise Stop from None

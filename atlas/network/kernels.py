@@ -64,7 +64,9 @@ class Kernels:
 
 
 def only_convolution(network: Network, layer: str) -> nn.Conv2d | None:
-    """The one convolution of a layer that has as many channels as the layer."""
+    """The one convolution of a layer that has as many channels; of a dictionary none."""
+    if layer in network.encoders:
+        return None
     path, call = module_path(network.network, layer)
     if not path or call:
         return None

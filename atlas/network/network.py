@@ -23,6 +23,7 @@ from ..models.scores import LastStep
 from ..models.trace import changed_tensors, described, only_map
 from ..records.network import CLASSES, LayerInfo
 from ..shapes import Shape, Size, in_proportion, pair
+from .encoding import Encoder
 from .folding import shared_copy
 from .habits import Answers, ask, differing, find_gradients, find_habits, refuses
 from .intervening import Interventions, intervening
@@ -107,13 +108,15 @@ class Network:
         self._wanted: Wanted = ()
         self.rows = {layer.name: layer for layer in model.layers}
         self.order = {layer.name: layer.index for layer in model.layers}
+        self.encoders = {name: Encoder(code, device) for name, code in model.dictionaries.items()}
         self.without_gradient: frozenset[str] = frozenset()
         self.uncompiled = ""
         self._eager: Way | None = None
         self.plain = model.network.to(device)
-        self.way = self._find_way(layers)
+        read = [*dict.fromkeys(map(self.read_by, layers))]
+        self.way = self._find_way(read)
         if compile == "on" and self._wanted:
-            self.way = self._compiled(layers)
+            self.way = self._compiled(read)
         chance = self.way.habits.seeded  # a recording would draw its own
         self.recorder = Recorder(device, "off" if chance else compile)
 
@@ -141,6 +144,15 @@ class Network:
     def fallback(self) -> str:
         """Shortcuts that are left out, in words; "" where none is."""
         return describe_way(self.way, self.plain)
+
+    def read_by(self, layer: str) -> str:
+        """The layer of the network that a layer is made of: of a dictionary the one it reads."""
+        row = self.rows.get(layer)
+        return (row.parent if row else "") or layer
+
+    def lacks_gradient(self, layer: str) -> bool:
+        """Return whether no gradient reaches the image from a layer."""
+        return self.read_by(layer) in self.without_gradient
 
     def _find_way(self, layers: Sequence[str]) -> Way:
         """Find the conditions that the network needs, and the fastest way with equal answers."""
@@ -243,6 +255,8 @@ class Network:
                 raise InputError(f"the network puts out {described(output)}, not class scores")
             classes = row.channels if row else scores.shape[-1:].numel()
             return scores.reshape(-1, classes, 1, 1)  # some squeeze what they put out
+        if name in self.encoders:
+            return self.encoders[name](self.maps(self.read_by(name), output))
         if row is None or row.layout == MAPS:
             return checked(name, output)
         found = only_map(output)
@@ -251,7 +265,14 @@ class Network:
         return to_maps(found, row.layout, (row.height, row.width))
 
     def output_of(self, name: str, output: object, maps: Tensor) -> object:
-        """The inverse of `maps`: an output of a layer with other maps (N, C, H, W) in it."""
+        """The inverse of `maps`: an output of a layer with other maps (N, C, H, W) in it.
+
+        Where the layer is a dictionary, what it leaves out stays as it is.
+        """
+        if name in self.encoders:
+            encoder, parent = self.encoders[name], self.read_by(name)
+            before = self.maps(parent, output)
+            return self.output_of(parent, output, before + encoder.change(maps - encoder(before)))
         row, old = self.rows.get(name), only_map(output)
         assert isinstance(old, Tensor), name
         new = from_maps(maps.to(old.dtype), old, row.layout if row else MAPS)

@@ -1,7 +1,7 @@
 """The one way to look inside a network: hooks that are always removed. Start at `tapped`."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
@@ -61,9 +61,7 @@ class Taps:
 
     def __init__(self, way: Way, reduce: Mapping[str, Reduce], as_maps: AsMaps) -> None:
         self.way, self.reduce, self.as_maps = way, reduce, as_maps
-        self.layers: dict[tuple[str, int], str] = {
-            module_path(way.network, name): name for name in reduce
-        }
+        self.layers = layers_by_call(way.network, reduce)
         self.calls: Counter[str] = Counter()
         self.outputs: dict[str, Tensor] = {}
         self.error: Exception | None = None
@@ -85,12 +83,13 @@ class Taps:
         """Keep what a layer has put out, and end the pass behind the last of them."""
         if not self.open:
             return None
-        name = self.layers.get((path, self.calls[path]))
+        names = self.layers.get((path, self.calls[path]), ())
         self.calls[path] += 1
-        if name is None or self.error or self.reached:
+        if not names or self.error or self.reached:
             return None
         try:
-            self.outputs[name] = self.reduced(name, output)
+            for name in names:
+                self.outputs[name] = self.reduced(name, output)
         except Exception as error:  # the network must not take it for one of its own
             self.error = error
             raise Stop from None
@@ -225,14 +224,24 @@ def check_rows(name: str, maps: Tensor, images: int) -> None:
         )
 
 
+def layers_by_call(network: nn.Module, layers: Iterable[str]) -> dict[tuple[str, int], list[str]]:
+    """(module path, call) → the layers that are made of what it puts out."""
+    found: dict[tuple[str, int], list[str]] = {}
+    for name in layers:
+        found.setdefault(module_path(network, name), []).append(name)
+    return found
+
+
 def module_path(network: nn.Module, layer: str) -> tuple[str, int]:
     """A layer name as (module path, call): `layer1.0.relu:1` is the second call of that module.
 
     The names of modules may hold colons themselves. The class scores are what the network itself,
-    the module without a path, returns.
+    the module without a path, returns; a dictionary, `layer1@nmf32`, reads the module of its layer.
     """
     if layer == CLASSES:
         return "", 0
+    if "@" in layer and not has_module(network, layer):
+        layer = layer.rpartition("@")[0]
     path, _, number = layer.rpartition(":")
     if path and number.isdecimal() and not has_module(network, layer):
         return path, int(number)

@@ -71,14 +71,18 @@ class Judge:
     def place(self, views: NDArray[np.float64], channels: Sequence[int]) -> list[Place]:
         """The place of each unit by its view (U, D)."""
         columns = np.array(channels, np.int64)
-        guesses = standardised(views @ self.photographs.T)  # (U, J)
-        fits = guesses @ self.answers.T / len(self.photographs)  # (U, C)
+        fits = self.fits(views, self.answers)  # (U, C)
         own = np.take_along_axis(fits, columns[:, None], 1)
         ahead = ((fits > own) & self.live).sum(1)
         return [
             Place(ident=1 + int(before), predict=float(fit)) if alive else NOWHERE
             for before, fit, alive in zip(ahead, own[:, 0], self.live[columns], strict=True)
         ]
+
+    def fits(self, views: NDArray[np.float64], answers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(U, R): how well what is predicted from views (U, D) fits standardised answers (R, J)."""
+        guesses = standardised(views @ self.photographs.T)  # (U, J)
+        return np.asarray(guesses @ answers.T / len(self.photographs))
 
 
 def judge_layer(

@@ -43,7 +43,7 @@ def neighbours_across(layers: Sequence[LayerAtlas]) -> dict[Unit, tuple[Counterp
     for other in layers:
         for theirs in blocks(other.stats):
             for layer, own, closest in zip(layers, chosen, best, strict=True):
-                if layer is not other:
+                if source(layer) != source(other):
                     closest.see(seen, correlations(own, theirs))
             seen += len(theirs)
     return {
@@ -54,6 +54,11 @@ def neighbours_across(layers: Sequence[LayerAtlas]) -> dict[Unit, tuple[Counterp
         for layer, closest in zip(layers, best, strict=True)
         for row, channel in enumerate(layer.chosen)
     }
+
+
+def source(layer: LayerAtlas) -> str:
+    """The layer whose activations are looked at: a dictionary says again what its layer says."""
+    return layer.info.parent or layer.info.name
 
 
 def directions(stats: LayerStats, channels: Sequence[int]) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..shapes import Shape, in_proportion
 from .attribution import UnitMasks
 from .circuits import Circuit
+from .dictionary import Dictionary
 from .evidence import LayerEvidence, Observation
 from .lens import Lens
 from .network import CLASSES, LayerInfo, ModelInfo
@@ -55,6 +56,7 @@ class LayerAtlas:
         renderings: those finished; a chosen channel may have several recipes, or none yet. Their
             `image` is (3, 0, 0): pixels are read through `Pictures`.
         tuning: of all its channels; None where the cache does not know it.
+        dictionary: that the layer is; None for a layer of the network.
     """
 
     info: LayerInfo
@@ -68,6 +70,7 @@ class LayerAtlas:
     masks: Mapping[int, UnitMasks] = field(default_factory=dict)
     circuits: Mapping[int, Circuit] = field(default_factory=dict)
     tuning: Tuning | None = None
+    dictionary: Dictionary | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,9 @@ class LayerEvidence:
         photographs: channel → its place by its nine best photographs.
         swapped: recipe → median of place ÷ `live` where each picture is judged as another unit's.
         features: recipe → channel → (D,) what the observer makes of its picture.
+        among: of a dictionary, recipe → direction → its place among `rivals` channels of its layer
+            instead of the other directions; without those that never vary.
+        rivals: their number.
     """
 
     observer: str
@@ -66,6 +69,8 @@ class LayerEvidence:
     features: Mapping[str, Mapping[int, NDArray[np.float32]]] = field(
         default_factory=dict, compare=False, repr=False
     )
+    among: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    rivals: int = 0
 
     @property
     def chance(self) -> float:

@@ -28,14 +28,15 @@ class LayerInfo:
 
     Attributes:
         name: module path as torch prints it, e.g. `blocks.4.2`.
-        index: position in forward order, from 0.
+        index: position in forward order, from 0; of a dictionary that of its layer.
         type: class name of the module.
         channels, height, width: shape of its output at the model's input size.
         receptive_field: side in input pixels that one position sees; 0 where it cannot be derived.
         stride: input pixels between neighbouring positions; 0 where it cannot be derived.
         multiply_adds: multiply-adds of one image from the input up to and including this layer.
         groups: the selections it belongs to, of "blocks", "children", "all"; besides them "readout"
-            for the layer whose spatial means the classifier reads, "classes" for its output alone.
+            for the layer whose spatial means the classifier reads, "classes" for its output alone
+            and "dictionary" for a dictionary alone.
             () for modules whose output is no map: such rows come last, without a shape, and are
             there only to be refused by name.
         layout: of the output in memory: "NCHW" for maps, "NHWC" for maps with channels last,
@@ -45,6 +46,7 @@ class LayerInfo:
             without groups, the output in words.
         places: of the positions: pixels of the input down and across to the middle of the first,
             then down and across to the next; () where they are spread evenly over the input.
+        parent: of a dictionary, the layer whose activations it reads; "" for the network's own.
     """
 
     name: str
@@ -59,6 +61,7 @@ class LayerInfo:
     groups: tuple[str, ...]
     layout: str = "NCHW"
     places: tuple[float, ...] = ()
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,5 +92,9 @@ JUDGING_SHARE = 3
 
 def judging_images(samples: SampleSet) -> NDArray[np.bool_]:
     """(N,) which images only judge: about a third of the files, by their digests."""
-    digests = [int(sample.sha256[:8], 16) for sample in samples.samples]
-    return np.array([digest % JUDGING_SHARE == 0 for digest in digests], np.bool_)
+    return np.array([judges(sample.sha256) for sample in samples.samples], np.bool_)
+
+
+def judges(sha256: str) -> bool:
+    """Return whether the image of a file with this digest only judges."""
+    return int(sha256[:8], 16) % JUDGING_SHARE == 0

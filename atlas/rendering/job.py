@@ -6,7 +6,7 @@ units out of it and counts its attempts. A `Draft` comes back.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import cv2
@@ -56,6 +56,7 @@ class Job(Generic[R]):
     Attributes:
         recipe: how.
         layer, channels: the units.
+        parent: the layer that theirs is a dictionary of; "" where it is none.
         size: longer side of the finished pictures in pixels.
         seed: of the whole atlas.
         weights: SHA-256 of the network's weights, on which seeds depend.
@@ -86,6 +87,7 @@ class Job(Generic[R]):
     nature: Nature
     examples: Mapping[int, bytes | Picture]
     earlier: Mapping[int, Sequence[NDArray[np.uint8]]]
+    parent: str = ""
     snapshots: bool = False
     attempt: int = 0
     loosened: int = 0
@@ -105,18 +107,20 @@ class Job(Generic[R]):
     @property
     def natural(self) -> dict[str, LayerStats]:
         """Statistics of all layers that the recipe reads, in forward order."""
-        counted = {*self.nature.companions, self.layer}
+        counted = {*self.nature.companions, self.layer, self.parent}
         order = [name for name in self.nature.stats if name in counted]
         names = self.recipe.layers_read(self.layer, order)
         return {name: self.nature.stats[name] for name in names}
 
     @property
     def seeds(self) -> list[int]:
-        """One a unit: 63 bits from (weights, unit, recipe, size, seed, attempt), nothing else."""
+        """One a unit: 63 bits from (weights, unit, recipe, size, seed, attempt), nothing else.
+
+        A direction starts as the channel of its number, so that both are the same where they are.
+        """
         parts = [digest(self.recipe), self.size, self.seed, self.attempt]
-        return [
-            int(fingerprint([self.weights, str(unit), *parts])[:16], 16) >> 1 for unit in self.units
-        ]
+        units = [replace(unit, layer=self.parent or self.layer) for unit in self.units]
+        return [int(fingerprint([self.weights, str(unit), *parts])[:16], 16) >> 1 for unit in units]
 
     def generators(self) -> list[torch.Generator]:
         """One a unit, from its seed."""

@@ -54,6 +54,7 @@ def company_objective(
     training: NDArray[np.bool_],
     weight: float,
     device: torch.device = CPU,
+    apart: str = "",
 ) -> Objective:
     """Maximise a unit together with everything that goes with it in nature.
 
@@ -68,6 +69,7 @@ def company_objective(
         training: (N,) which of the natural images may be used; the others judge the picture.
         weight: of the company.
         device: of the activations.
+        apart: a layer whose channels keep the unit no company: a dictionary repeats its layer.
     """
     seen = {name: statistics_of(stats, training).to(device) for name, stats in natural.items()}
     scales = {name: scale_of(statistics) for name, statistics in seen.items()}
@@ -79,10 +81,12 @@ def company_objective(
     def value(statistics: Mapping[str, Tensor]) -> Tensor:
         agreement = []
         for name, scale in scales.items():
-            direction = F.normalize(scale.standardise(statistics[name]), dim=1)
-            agreement.append((direction * targets[name]).sum(1))  # (N, 2)
+            distance = scale.standardise(statistics[name])
+            if name != apart:
+                direction = F.normalize(distance, dim=1)
+                agreement.append((direction * targets[name]).sum(1))  # (N, 2)
             if name == layer:
-                unit = scale.standardise(statistics[name])[rows, columns, 0]
+                unit = distance[rows, columns, 0]
         return unit + weight * torch.stack(agreement).mean((0, 2))
 
     return value

@@ -76,7 +76,8 @@ def make_objective(job: Job[FourierRecipe], network: Network) -> Objective:
         weight = recipe.company_weight * recipe.loosening**job.loosened
         training = job.nature.training
         natural, device = job.natural, network.device
-        return company_objective(job.layer, job.channels, natural, training, weight, device)
+        apart = job.layer if job.parent else ""
+        return company_objective(job.layer, job.channels, natural, training, weight, device, apart)
     if recipe.objective == "facet":
         weight = recipe.diversity * 0.5**job.attempt
         return facet_objective(job.layer, job.channels, job.stats, grams(network, job), weight)

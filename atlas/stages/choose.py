@@ -14,7 +14,9 @@ from .run import Work
 
 def wanted_layers(work: Work, layers: Sequence[LayerInfo]) -> list[LayerInfo]:
     """The layers whose statistics a build needs, in forward order: those shown and some more."""
-    found = {layer.name: layer for layer in (*companions(work), *classifier(work), *layers)}
+    parents = {layer.parent for layer in layers}
+    read = [layer for layer in work.table if layer.name in parents]
+    found = {one.name: one for one in (*companions(work), *classifier(work), *read, *layers)}
     return sorted(found.values(), key=lambda layer: layer.index)
 
 
@@ -26,7 +28,7 @@ def companions(work: Work) -> tuple[LayerInfo, ...]:
     """
     if distinct_images(work) < COMPANY_MINIMUM:
         return ()
-    blocks = [layer for layer in work.store.read_network()[1] if "blocks" in layer.groups]
+    blocks = [layer for layer in work.table if "blocks" in layer.groups]
     if work.reference is not None:
         blocks = [layer for layer in blocks if layer.name in work.reference.stats]
     return tuple(blocks)
@@ -34,7 +36,7 @@ def companions(work: Work) -> tuple[LayerInfo, ...]:
 
 def classifier(work: Work) -> tuple[LayerInfo, ...]:
     """The layer that the classifier reads and its class scores, as far as there are any."""
-    table = work.store.read_network()[1]
+    table = work.table
     return tuple(layer for layer in (readout_layer(table), class_layer(table)) if layer)
 
 
@@ -51,9 +53,11 @@ def natural_samples(work: Work) -> SampleSet:
 
 
 def natural_stats(work: Work, stats: Mapping[str, LayerStats]) -> dict[str, LayerStats]:
-    """The statistics that scores are measured against: of `stats`' layers and of all companions."""
-    names = [*dict.fromkeys([*(layer.name for layer in companions(work)), *stats])]
-    order = {layer.name: layer.index for layer in work.store.read_network()[1]}
+    """The statistics that scores are measured against: of `stats`' layers, of all companions, and
+    of the layers that dictionaries read."""
+    others = [*(one.name for one in companions(work)), *(one.parent for one in work.dictionaries)]
+    names = [*dict.fromkeys([*others, *stats])]
+    order = {layer.name: layer.index for layer in work.table}
     names.sort(key=order.__getitem__)
     if work.reference is not None:  # an older one may not know the class scores
         known = work.reference.stats

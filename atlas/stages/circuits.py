@@ -4,6 +4,7 @@
 block.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -43,10 +44,27 @@ def circuits_marks(work: Work, stats: Mapping[str, LayerStats]) -> dict[str, str
     """
     if work.config.circuits == "off":
         return {}
-    layers = [name for name in stats if name != CLASSES]
+    marks = {}
+    for name in (one for one in stats if one != CLASSES):
+        looked_at = [*looked_at_with(work, name, stats)]
+        parts = ["circuits", CIRCUITS_VERSION, looked_at, examples_mark(stats[name])]
+        dictionary = work.store.dictionary_mark(name)
+        marks[name] = fingerprint([*parts, dictionary] if dictionary else parts)
+    return marks
+
+
+def looked_at_with(
+    work: Work, layer: str, stats: Mapping[str, LayerStats]
+) -> dict[str, LayerStats]:
+    """The layers among which a unit's circuit is sought, in forward order.
+
+    They are those of the network; a dictionary stands in the place of the layer that it reads.
+    """
+    parents = {one.name: one.parent for one in work.dictionaries}
     return {
-        name: fingerprint(["circuits", CIRCUITS_VERSION, layers, examples_mark(stats[name])])
-        for name in layers
+        name: one
+        for name, one in stats.items()
+        if name == layer or not (name == CLASSES or name in parents or name == parents.get(layer))
     }
 
 
@@ -84,16 +102,24 @@ def trace_missing(
     require_free(work.store.folder, units * CIRCUIT_BYTES)
     network = network_for(work, layers)
     cost, failed = sum(len(part.channels) * costs[part.layer.name] for part in todo), 0
-    with ExitStack() as stack:
-        traced = stack.enter_context(work.progress.attribution("circuits", units, cost))
-        trace = find_tracer(work, network, stats, stack)
-        for part in todo:
-            found = trace_part(work, network, part, stats[part.layer.name], trace)
-            if found:
-                work.store.write_circuits(part.layer.name, marks[part.layer.name], found)
-            failed += len(part.channels) - len(found)
-            traced(len(part.channels) * costs[part.layer.name])
+    with work.progress.attribution("circuits", units, cost) as traced:
+        for _, parts in itertools.groupby(sorted(todo, key=dictionary_of), dictionary_of):
+            some = list(parts)
+            looked_at = looked_at_with(work, some[0].layer.name, stats)
+            with ExitStack() as stack:
+                trace = find_tracer(work, network, looked_at, stack)
+                for part in some:
+                    found = trace_part(work, network, part, stats[part.layer.name], trace)
+                    if found:
+                        work.store.write_circuits(part.layer.name, marks[part.layer.name], found)
+                    failed += len(part.channels) - len(found)
+                    traced(len(part.channels) * costs[part.layer.name])
     return failed
+
+
+def dictionary_of(part: Part) -> str:
+    """The dictionary whose directions the units of a part are; "" for channels."""
+    return part.layer.name if part.layer.parent else ""
 
 
 def missing_circuits(

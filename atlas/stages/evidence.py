@@ -8,6 +8,7 @@ from ..cache.selection import Selection
 from ..cache.store import Store
 from ..gallery.recipes import kind_of
 from ..ranking.evidence import Judge, judge_layer
+from ..ranking.rivals import place_among_channels
 from ..records.evidence import LayerEvidence, Observation
 from ..records.samples import SampleSet, judging_images
 from ..records.statistics import LayerStats
@@ -39,12 +40,15 @@ class Evidence:
         known = seen is not None and seen.weights_sha256 == self.selection.observer_sha256
         return seen if known else None
 
-    def of_layer(self, natural: LayerStats, channels: Sequence[int]) -> LayerEvidence | None:
+    def of_layer(
+        self, natural: LayerStats, channels: Sequence[int], parent: LayerStats | None = None
+    ) -> LayerEvidence | None:
         """What it recognises of some units of a layer; None where there is no observer.
 
         Args:
             natural: statistics of the layer over the natural images.
             channels: those that are shown.
+            parent: of a dictionary, statistics of the layer that it reads.
         """
         if self.natural is None or len(natural.activations) != len(self.judging):
             return None
@@ -55,7 +59,11 @@ class Evidence:
             shown = {channel: seen[channel] for channel in channels if channel in seen}
             if shown:
                 pictures[recipe] = shown
-        return judge_layer(Judge(self.natural, self.judging, natural), pictures, channels)
+        judge = Judge(self.natural, self.judging, natural)
+        found = judge_layer(judge, pictures, channels)
+        if parent is None:
+            return found
+        return place_among_channels(found, judge, Judge(self.natural, self.judging, parent))
 
 
 def order_recipes(asked: Sequence[str], evidence: LayerEvidence | None) -> tuple[str, ...]:

@@ -34,10 +34,11 @@ def lens_images(work: Work) -> tuple[int, ...]:
 
 def lens_fingerprint(work: Work, layers: Sequence[LayerInfo]) -> str:
     """Identifies what decides the lenses beside the key."""
+    marks = [work.store.dictionary_mark(layer.name) for layer in layers if layer.parent]
     return fingerprint(
         {
             "lenses": LENSES_VERSION,
-            "layers": [layer.name for layer in maps_of(layers)],
+            "layers": [layer.name for layer in maps_of(layers)] + marks,
             "target": target_mark(work),
             "seed": work.config.seed,
         }

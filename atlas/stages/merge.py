@@ -13,7 +13,7 @@ from typing import Any
 from ..cache.blocks import read_bytes
 from ..cache.folder import key_folders, read_key
 from ..cache.keys import known_key
-from ..cache.merge import merge_store
+from ..cache.merge import foreign_layers, merge_store
 from ..cache.selection import SELECTION, read_selection, selection_path
 from ..cache.store import Store
 from ..errors import CacheError
@@ -30,7 +30,8 @@ class Merged:
         copied: files of results that were copied.
         present: those whose results were there already.
         damaged: a line for each file of the source that is not what it says, and was left alone.
-        left_out: a line for each key folder that belongs to another atlas of the same model.
+        left_out: a line for each key folder that belongs to another atlas of the same model, and
+            for each dictionary that is another one here.
     """
 
     copied: int
@@ -77,6 +78,8 @@ def merge_cache(folder: Path, cache: Path) -> Merged:
             for source in sorted(suited, key=lambda one: not target_of(one, cache).exists())
         ]
         by_folder = {target.folder: target for target in targets}
+        for one in suited:
+            left_out += foreign_lines(by_folder[target_of(one, cache)], one)
         copied = sum(merge_store(by_folder[target_of(one, cache)], one.store) for one in suited)
         for source in suited:
             copy_selection(source, cache)
@@ -162,6 +165,16 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     first, second = ({**key, **key["model"]} for key in (one, other))
     names = sorted(({*first} | {*second}) - {"model"})
     return [name for name in names if first.get(name) != second.get(name)]
+
+
+def foreign_lines(here: Store, source: Source) -> list[str]:
+    """A line for each dictionary of a source that is another one than that of its name here."""
+    return [
+        f"{shown(source.folder)}: all that is of {layer}, another dictionary than the one of this "
+        "name here; machines round differently, so let one of them find it (`rank`) and copy its "
+        "cache to the others first"
+        for layer in sorted(foreign_layers(here, source.store))
+    ]
 
 
 def target_of(source: Source, cache: Path) -> Path:

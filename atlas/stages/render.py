@@ -152,7 +152,9 @@ def open_workers(work: Work, layers: Sequence[LayerInfo], nature: Nature) -> Ite
     sent, expected = replace(config, weights=weights), work.store.read_network()[0].weights_sha256
 
     def build(device: str) -> Callable[[], Renderer]:
-        return functools.partial(load_renderer, sent, device, taps, nature, expected)
+        return functools.partial(
+            load_renderer, sent, device, taps, nature, expected, work.dictionaries
+        )
 
     with open_pool(build, config.device, work.progress.warn) as pool:
         together = tuning.most_together(config.batch, torch.device(pool.device))

@@ -29,6 +29,7 @@ from ..images.imageset import ImageSet
 from ..images.load import find_images
 from ..keywords import IN_MEMORY, call_line
 from ..models.classnames import folder_names, read_class_names
+from ..models.directions import GROUP, rows_of
 from ..models.load import Identity, Model, central_crop, identify, load_model
 from ..models.own import is_own
 from ..models.selection import class_layer, left_out, select_layers
@@ -37,8 +38,10 @@ from ..options import check_shown
 from ..progress import Progress
 from ..ranking.classes import find_classes
 from ..records.atlas import RunInfo
+from ..records.dictionary import Dictionary
 from ..records.network import LayerInfo
 from ..records.samples import USUAL_CROP
+from ..records.wanted import parse_wanted
 from ..rendering.recipes import find_recipes
 
 RANKING_VERSION = 4
@@ -59,6 +62,7 @@ class Work:
         class_names: of the classes; () where they have none.
         model: loads the network when first called; not called where the cache holds everything.
         progress: where the run says how far it is.
+        dictionaries: that are layers of it.
     """
 
     config: Config
@@ -68,6 +72,12 @@ class Work:
     class_names: tuple[str, ...]
     model: Callable[[], Model]
     progress: Progress
+    dictionaries: tuple[Dictionary, ...] = ()
+
+    @property
+    def table(self) -> tuple[LayerInfo, ...]:
+        """The layers of the network, and the dictionaries behind theirs."""
+        return rows_of(self.store.read_network()[1], self.dictionaries)
 
 
 @contextmanager
@@ -278,8 +288,9 @@ def require_layers(reference: Reference, config: Config, store: Store) -> Refere
     """
     model, table = store.read_network()
     check_reference(reference, model)
-    layers = select_layers(table, config.layers)
-    missing = [layer.name for layer in layers if layer.name not in reference.stats]
+    dictionaries = [parse_wanted("--dictionary", text).name for text in config.dictionary]
+    names = [*(layer.name for layer in select_layers(table, config.layers)), *dictionaries]
+    missing = [name for name in names if name not in reference.stats]
     if not missing:
         return reference
     if config.reference == "auto":
@@ -296,8 +307,9 @@ def choose_layers(work: Work) -> tuple[LayerInfo, ...]:
     Raises:
         UsageError: no such layer or no such class.
     """
-    model, table = work.store.read_network()
-    layers, classes = select_layers(table, work.config.layers), class_layer(table)
+    model, table = work.store.read_network()[0], work.table
+    picked, classes = select_layers(table, work.config.layers), class_layer(table)
+    layers = tuple(one for one in table if one in picked or GROUP in one.groups)
     if missing := left_out(table, work.config.layers):
         work.progress.say(missing)
     if classes is None:

@@ -20,6 +20,7 @@ from ..gallery.finish import SiteReport
 from ..gallery.lists import UnitList
 from ..gallery.pages.compare import Other
 from ..gallery.write import write_site
+from ..models.directions import rows_of
 from ..progress import Progress
 from ..ranking.matching import check_comparable
 from ..ranking.ranking import rank_channels
@@ -55,7 +56,9 @@ def open_atlas(path: Path) -> Iterator[tuple[Store, Selection]]:
 
 def gather(store: Store, selection: Selection, failures: Sequence[Rendering]) -> ModelAtlas:
     """Everything the pages show, read from the cache."""
-    model, table = store.read_network()
+    model, plain = store.read_network()
+    dictionaries = store.dictionaries(selection.layers)
+    table = rows_of(plain, dictionaries)
     reference = read_reference(Path(selection.reference)) if selection.reference else None
     samples = store.read_samples()
     evidence = Evidence(store, selection, reference, samples)
@@ -106,7 +109,8 @@ def gather_layers(
         done = [of_recipe[c] for of_recipe in made for c in channels if c in of_recipe]
         failed = [one for one in failures if one.unit.layer == info.name]
         natural = stats if reference is None else reference.stats.get(info.name, stats)
-        judged = evidence.of_layer(natural, channels)
+        read = store.read_stats(info.parent) if info.parent else None
+        judged = evidence.of_layer(natural, channels, read)
         asked = selection.class_recipes if info.name == CLASSES else selection.recipes
         layers.append(
             LayerAtlas(
@@ -121,6 +125,7 @@ def gather_layers(
                 masks=masks_of(store, selection, info.name),
                 circuits=circuits_of(store, selection, info.name),
                 tuning=tuner.read(store, info.name),
+                dictionary=store.dictionary(info.name) if info.parent else None,
             )
         )
     return layers

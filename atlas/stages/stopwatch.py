@@ -91,21 +91,24 @@ class Stopwatch:
         return timed(lambda: mask_unit(self.network, layer, 0, [picture] * EXAMPLES, boxes))
 
     def circuit_seconds(self, layers: Sequence[LayerInfo]) -> dict[str, float]:
-        """Layer → seconds of the circuit of a unit; 0 where the network cannot be run in parts."""
+        """Layer → seconds of the circuit of a unit; 0 where the network cannot be run in parts.
+
+        A direction takes as long as a channel of the layer that its dictionary stands in for.
+        """
         picture = np.full((*self.network.info.shape, self.network.info.planes), 128, np.uint8)
+        plain = {one.name: one for one in self.wanted if not one.parent}
+        timed_layers = [
+            plain[name] for name in dict.fromkeys(one.parent or one.name for one in layers)
+        ]
         try:
-            with tracing(self.network, self.stats) as circuits:
+            with tracing(self.network, {name: self.stats[name] for name in plain}) as circuits:
 
                 def trace(layer: LayerInfo) -> None:
                     scene = circuits.scene(to_tensor([picture]))
                     circuits.of_unit(layer.name, 0, {0: scene})
 
-                return {
-                    name: IMAGES * spent
-                    for name, spent in at_a_few_depths(
-                        layers, lambda layer: timed(lambda: trace(layer))
-                    ).items()
-                }
+                spent = at_a_few_depths(timed_layers, lambda layer: timed(lambda: trace(layer)))
+                return {one.name: IMAGES * spent[one.parent or one.name] for one in layers}
         except InputError:
             return dict.fromkeys([layer.name for layer in layers], 0.0)
 

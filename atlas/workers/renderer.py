@@ -10,9 +10,10 @@ import torch
 
 from ..config import Config
 from ..errors import AtlasError, InputError, one_line
-from ..models.load import load_model
+from ..models.load import load_model, with_dictionaries
 from ..network import tuning
 from ..network.network import Network
+from ..records.dictionary import Dictionary
 from ..records.units import Rendering
 from ..rendering.attempts import render_best
 from ..rendering.job import Job, Nature
@@ -67,7 +68,7 @@ class Renderer:
     def render_guarded(self, blocks: Sequence[UnitBlock]) -> list[tuple[Rendering, ...]]:
         """Render blocks; if that fails, each alone, and then each unit, so that none takes another
         with it."""
-        if blocks[0].layer.name in self.network.without_gradient:
+        if self.network.lacks_gradient(blocks[0].layer.name):
             return [block.failed(NO_GRADIENT) for block in blocks]
         try:
             made = iter(render_best(self.network, self.make_job(merge_blocks(blocks))))
@@ -106,6 +107,7 @@ class Renderer:
         return Job(
             recipe=block.recipe.suited_to(block.layer),
             layer=layer,
+            parent=block.layer.parent,
             channels=block.channels,
             size=config.size,
             seed=config.seed,
@@ -120,9 +122,19 @@ class Renderer:
 
 
 def load_renderer(
-    config: Config, device: str, taps: Sequence[str], nature: Nature, weights_sha256: str
+    config: Config,
+    device: str,
+    taps: Sequence[str],
+    nature: Nature,
+    weights_sha256: str,
+    dictionaries: Sequence[Dictionary] = (),
 ) -> Renderer:
     """Build the renderer once in each process of a cluster.
+
+    Args:
+        config, device, taps, nature: of the renderer.
+        weights_sha256: that the model has to have.
+        dictionaries: that are layers of it.
 
     Raises:
         InputError: the model cannot be loaded there, or has other weights there.
@@ -135,4 +147,5 @@ def load_renderer(
             f"({model.info.weights_sha256[:12]}, not {weights_sha256[:12]}); give every node the "
             "same file"
         )
+    model = with_dictionaries(model, dictionaries)
     return Renderer(config, Network(model, taps, torch.device(device), config.compile), nature)

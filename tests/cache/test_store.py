@@ -411,7 +411,7 @@ def test_merging_copies_what_is_missing(filled, tmp_path):
     with Store.open(tmp_path / "two", "tiny", KEY) as here, Store.read(filled) as there:
         here.write_stats(stats("conv"))
         here.write_network(replace(MODEL, title="Mine"), [])
-        assert merge_store(here, there) == 12  # neither the statistics nor the network it has
+        assert merge_store(here, there) == 13  # neither the statistics nor the network it has
         assert merge_store(here, there) == 0
         assert here.read_network()[0].title == "Mine"
         assert same(here.rendering(Unit(layer="conv", channel=3), FINGERPRINT), rendering(3))

@@ -15,6 +15,7 @@ from ..image_views import ImageView
 from ..views import LayerView, UnitView
 from .circuits import LayerCircuitsData, layer_circuits_data
 from .classes import ClassRow, class_row
+from .directions import DictionaryData, dictionary_data
 from .encode import Address, Double, Integers, Json, Schema, Singles, record
 from .evidence import EvidenceData, evidence_data
 from .images import ImageRow, image_row
@@ -51,6 +52,7 @@ class LayerFile(LayerData, Head):
     units: tuple[UnitData, ...]
     evidence: EvidenceData | None
     circuits: LayerCircuitsData | None
+    dictionary: DictionaryData | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +182,7 @@ def layer_file(atlas: ModelAtlas, layer: LayerView, rows: Sequence[UnitData]) ->
         units=rows,
         evidence=evidence_data(layer.atlas.evidence),
         circuits=layer_circuits_data(layer.atlas.circuits),
+        dictionary=dictionary_data(layer.atlas.dictionary),
     )
 
 

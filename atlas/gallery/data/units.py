@@ -17,6 +17,7 @@ from ...records.tuning import PREFERENCES
 from ...records.units import CHANGES, Start, Status
 from ..views import Example, Picture, StripView, UnitView
 from .circuits import CircuitData
+from .directions import DirectionData, direction_data
 from .encode import SCHEMA, Address, Double, Schema, Single, Singles, record
 
 Count = Annotated[int, Meta(ge=0)]
@@ -78,6 +79,7 @@ class RenderingData:
     predict: Double
     ident: int | None
     unidentified: bool
+    ident_channels: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,6 +227,7 @@ class UnitFile(UnitData, UnitHead):
     spectrum: tuple[StripData, ...]
     circuits: CircuitData | None
     tuning: TuningData | None
+    direction: DirectionData | None
     provenance: ProvenanceData
 
 
@@ -286,6 +289,7 @@ def unit_file(model: str, unit: UnitView, row: UnitData, provenance: ProvenanceD
         spectrum=tuple(map(strip_data, unit.spectrum)),
         circuits=record(CircuitData, unit.circuit) if unit.circuit else None,
         tuning=record(TuningData, unit.tuning) if unit.tuning else None,
+        direction=direction_data(unit.direction),
         provenance=provenance,
     )
 

@@ -14,6 +14,7 @@ from ..recipes import recipe_sentence, recipe_title
 from ..text import plural
 from ..views import LayerView, Picture, UnitView
 from .circuits import agreements
+from .directions import dictionary_panel
 from .frame import PageWriter, ways
 from .unit import write_units
 
@@ -56,6 +57,7 @@ def write_layer(writer: PageWriter, place: int) -> None:
         troubled=troubled(layer),
         unranked=unranked(layer),
         agreements=agreements(layer),
+        dictionary=dictionary_panel(layer, writer.layers),
         charts=[(name, Markup(charts.reach_histogram(layer.reaches_by(name)))) for name in recipes],
     )
     if layer.units:

@@ -14,6 +14,7 @@ from ..recipes import dislikes, recipe_sentence
 from ..tuning_sentences import stimuli_sentence
 from ..views import LayerView, Neighbour, Picture, UnitView
 from .circuits import circuit_panel
+from .directions import direction_panel
 from .embed import write_embed
 from .frame import Known, PageWriter, Way, known_units, ways
 from .panels import Panel, card_of, histogram, natural_images, panel
@@ -58,6 +59,7 @@ def write_unit(writer: PageWriter, layer: LayerView, place: int, known: Known) -
         across=near(unit.neighbours_across, known, layer),
         shares=kept_shares(unit) if unit.channel in layer.atlas.masks else [],
         circuits=circuit_panel(unit.circuit, known),
+        direction=direction_panel(unit, layer, writer.layers, known),
         tuning=tuning_panels(unit.tuning, writer.atlas.model),
         stimuli_sentence=stimuli_sentence(len(writer.atlas.stimuli), writer.atlas.model),
     )
