@@ -28,10 +28,12 @@ from .options import (
     MEAN,
     MODEL,
     MOST_CHANNELS,
+    ON_OFF,
     OUTPUTS,
     RECIPES,
     SHARD,
     SIZE,
+    SOME_LAYERS,
     SPREAD,
     SWITCH,
     Option,
@@ -164,6 +166,16 @@ class Config:
         "auto",
         "show which units feed each unit, which ones it feeds, and which classes it raises and "
         "lowers",
+    )
+    meanings: Literal["on", "off"] = ON_OFF.option(
+        "off",
+        "find out whether the images that excite a unit most fall into groups, and render a "
+        "picture of each",
+    )
+    map: tuple[str, ...] = SOME_LAYERS.option(
+        (),
+        "layers that get an activation atlas: what they make of positions all over the images, "
+        "like ones side by side, as pictures",
     )
     size: int = whole(32, 1024, "PX").option(224, "longer side of a rendering in pixels")
     seed: int = whole(0, 2**63 - 1, "INT").option(0, "seed of the whole atlas")

@@ -254,6 +254,7 @@ DICTIONARIES = Option(
     lists_names=True,
     repeats=True,
 )
+SOME_LAYERS = Option(metavar="LAYER[,LAYER]", parse=parse_names, lists_names=True)
 RECIPES = Option(metavar="NAME[,NAME]", parse=parse_names, check=check_recipes, lists_names=True)
 CLASSES = Option(
     metavar="N|all|LIST",
@@ -327,4 +328,5 @@ def parse_switch(option: str, text: str) -> str:
 
 SWITCH = replace(one_of("auto", "on", "off"), parse=parse_switch, bare="on")
 LIVE = replace(one_of("on", "off"), parse=parse_switch, bare="on")
+ON_OFF = replace(one_of("off", "on"), parse=parse_switch, bare="on")
 OUTPUTS = one_of("auto", "logits", "probabilities", "multilabel", "none")

@@ -32,6 +32,8 @@ from .stages.figure import figure_path, write_figure
 from .stages.forecast import as_text, forecast
 from .stages.live import live_pages
 from .stages.look import look_at_images
+from .stages.map import choose_maps, draw_maps
+from .stages.meanings import find_meanings
 from .stages.merge import merge_cache
 from .stages.observe import find_observer, observe_pictures
 from .stages.rank import rank_layers
@@ -79,6 +81,7 @@ def make_atlas(config: Config, progress: Progress, network: nn.Module | None = N
     with open_work(config, progress, network) as opened, live_pages(config, progress) as live:
         work = add_dictionaries(opened)
         layers = choose_layers(work)
+        choose_maps(work, layers)
         stats = rank_layers(work, layers)
         chosen = choose_units(work, stats)
         recipes = choose_recipes(work)
@@ -88,10 +91,12 @@ def make_atlas(config: Config, progress: Progress, network: nn.Module | None = N
         failures = render_units(work, recipes, layers, stats, chosen, live.advance)
         observe_pictures(work, observer, selection)
         live.advance()
-        left_out = attribute_units(work, layers, stats, chosen)
+        left_out = find_meanings(work, observer, layers, stats, chosen)
+        left_out += attribute_units(work, layers, stats, chosen)
         live.advance()
         left_out += trace_circuits(work, layers, stats, chosen)
         live.advance()
+        left_out += draw_maps(work, layers, stats)
         left_out += look_at_images(work, layers)
         live.stop()
         left_out += write_pages(work.store, selection, failures, config, progress)
@@ -131,8 +136,10 @@ def render(config: Config, progress: Progress) -> int:
         selection = select(work, recipes, layers, stats, chosen, observer)
         failures = render_units(work, recipes, layers, stats, chosen)
         observe_pictures(work, observer, selection)
-        left_out = attribute_units(work, layers, stats, chosen)
+        left_out = find_meanings(work, observer, layers, stats, chosen)
+        left_out += attribute_units(work, layers, stats, chosen)
         left_out += trace_circuits(work, layers, stats, chosen)
+        left_out += draw_maps(work, layers, stats)
         left_out += look_at_images(work, layers)
     return 1 if failures or left_out else 0
 

@@ -15,6 +15,7 @@ from atlas.gallery.data.classes import ClassFile
 from atlas.gallery.data.encode import NUMBER, Address, Double, Single
 from atlas.gallery.data.images import ImageFile
 from atlas.gallery.data.lists import ListsFile
+from atlas.gallery.data.maps import MapFile
 from atlas.gallery.data.models import ComparisonFile, LayerFile, ModelFile, SiteFile
 from atlas.gallery.data.quiz import QuizFile
 from atlas.gallery.data.units import UnitFile
@@ -27,6 +28,7 @@ FILES = {
     "image": ImageFile,
     "layer": LayerFile,
     "lists": ListsFile,
+    "map": MapFile,
     "model": ModelFile,
     "quiz": QuizFile,
     "unit": UnitFile,

@@ -11,6 +11,8 @@ from atlas.records.attribution import UnitMasks
 from atlas.records.circuits import NO_KERNEL, Circuit, Link
 from atlas.records.dictionary import Code, Dictionary
 from atlas.records.lens import FeatureMaps, FoolingImage, Lens, Prediction
+from atlas.records.maps import LayerMap, MapCell
+from atlas.records.meanings import Meanings
 from atlas.records.network import LayerInfo, ModelInfo
 from atlas.records.samples import Sample, SampleSet, SkippedFile
 from atlas.records.statistics import LayerStats, Readout
@@ -129,6 +131,37 @@ def rendering(channel=0, layer="conv", size=8, octaves=2, **changes):
         precision="fp32",
     )
     return replace(made, **changes)
+
+
+MEANINGS = [
+    Meanings(channel=2, images=(3, 0, 1), groups=(0, 1, 0), chance=1 / 999),
+    Meanings(channel=0, images=(2,), groups=(0,), chance=1.0),
+]
+
+
+def map_cell(cell):
+    """A cell of a map of 2 × 3, of which the cells 1 and 4 are empty."""
+    random = np.random.default_rng(cell)
+    agreement = random.normal(size=6).astype(np.float32)
+    agreement[[1, 4]] = np.nan
+    classes = (1, 0)[: cell + 1]
+    return MapCell(
+        cell=cell,
+        count=7 + cell,
+        direction=random.normal(size=4).astype(np.float32),
+        images=tuple(range(cell + 1)),
+        boxes=random.integers(0, 16, (cell + 1, 4), np.int32),
+        classes=classes,
+        contributions=tuple(1 / (one + 3) for one in classes),
+        agreement=agreement,
+        image=random.random((3, 8, 8)).astype(np.float16),
+    )
+
+
+def layer_map(*cells):
+    """A map of which some cells are finished."""
+    made = [map_cell(cell) for cell in cells]
+    return LayerMap(rows=2, columns=3, positions=40, total=4, cells=made, reason="no cläss")
 
 
 READOUT = Readout(
@@ -275,6 +308,8 @@ def fill(opened):
     opened.write_masks("conv", FINGERPRINT, [masks(2), masks(0, examples=3)])
     opened.write_masks("conv", FINGERPRINT, [masks(3, examples=0)])
     opened.write_circuits("conv", FINGERPRINT, [circuit(2), circuit(3, links=0)])
+    opened.write_meanings("conv", FINGERPRINT, MEANINGS)
+    opened.write_map("conv", FINGERPRINT, layer_map(2, 0))
     opened.write_responses(responses(), FINGERPRINT)
     opened.write_dictionary(dictionary(), FINGERPRINT)
 

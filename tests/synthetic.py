@@ -20,6 +20,8 @@ from atlas.records.attribution import NO_MASKS, UnitMasks
 from atlas.records.circuits import NO_KERNEL, Circuit, Kind, Link
 from atlas.records.evidence import NOWHERE, LayerEvidence, Place
 from atlas.records.lens import FeatureMaps, FoolingImage, Lens, Prediction
+from atlas.records.maps import LayerMap, MapCell
+from atlas.records.meanings import Meanings
 from atlas.records.network import CLASSES, LayerInfo, ModelInfo
 from atlas.records.samples import Sample, SampleSet, SkippedFile
 from atlas.records.statistics import LayerStats, Readout
@@ -429,7 +431,7 @@ class SyntheticPictures:
         return {
             (rendering.unit, rendering.recipe): rendering
             for layer in self.layers
-            for rendering in layer.renderings
+            for rendering in (*layer.renderings, *layer.meaning_pictures)
         }
 
     @property
@@ -457,6 +459,11 @@ class SyntheticPictures:
     def sample(self, index: int) -> bytes:
         """The square of a sample image."""
         return square_of(index, self.side)
+
+    def map_picture(self, layer: str, cell: int) -> NDArray[np.float16]:
+        """The picture of a cell of a map."""
+        which = zlib.crc32(f"{layer} cell {cell}".encode()) % self.variety
+        return pixels_of(which, self.atlas.size, 1.5, False)
 
     def masks(self, unit: Unit) -> UnitMasks:
         """The masks of a unit: discs, each somewhere else in its patch."""
@@ -545,6 +552,52 @@ def wired(atlas: ModelAtlas) -> ModelAtlas:
         return replace(layer, circuits=found)
 
     return replace(atlas, layers=tuple(map(of_layer, atlas.layers)))
+
+
+def mapped(atlas: ModelAtlas) -> ModelAtlas:
+    """The atlas with a map of its second layer, 3 × 4, the second cell empty, and with meanings.
+
+    Of every second unit of that layer there are two, the first of them without a picture.
+    """
+    first, layer, *others = atlas.layers
+    classes, images = len(atlas.model.class_names), len(atlas.samples.samples)
+
+    def cell(number: int) -> MapCell:
+        random = generator("cell", number)
+        agreement = random.uniform(-1, 1, 12).astype(np.float32)
+        agreement[1] = nan
+        return MapCell(
+            cell=number,
+            count=5 + number,
+            direction=random.normal(size=layer.stats.channels).astype(np.float32),
+            images=tuple(range(min(9, images))),
+            boxes=np.tile(np.array([[16, 32, 128, 144]], np.int32), (min(9, images), 1)),
+            classes=(number % classes, 0) if classes and number % classes else (),
+            contributions=(0.5, 0.25) if classes and number % classes else (),
+            agreement=agreement,
+            image=np.zeros((3, 0, 0), np.float16),
+        )
+
+    cells = [cell(number) for number in range(12) if number != 1]
+    found = LayerMap(rows=3, columns=4, positions=1234, total=11, cells=cells)
+    half = images // 2
+    meanings = {
+        channel: Meanings(
+            channel=channel,
+            images=tuple(range(images)),
+            groups=tuple(int(at >= half and place % 2 == 0) for at in range(images)),
+            chance=0.004 if place % 2 == 0 else 0.4,
+        )
+        for place, channel in enumerate(layer.chosen)
+    }
+    records = {one.unit.channel: one for one in layer.renderings if one.status == "ok"}
+    made = tuple(
+        replace(records[channel], recipe="company-meaning-2")
+        for channel, one in meanings.items()
+        if one.count > 1 and channel in records
+    )
+    known = replace(layer, map=found, meanings=meanings, meaning_pictures=made)
+    return replace(atlas, layers=(first, known, *others))
 
 
 def links_of(layer: str, channel: int) -> tuple[Link, ...]:

@@ -38,6 +38,8 @@ GOOD: dict[str, tuple[str, object]] = {
     "observer": ("timm/resnet18", "timm/resnet18"),
     "masks": ("off", "off"),
     "circuits": ("off", "off"),
+    "meanings": ("on", "on"),
+    "map": ("blocks.5.3,", ("blocks.5.3",)),
     "reference": ("none", "none"),
     "save_reference": ("out.h5", "out.h5"),
     "size": ("128", 128),

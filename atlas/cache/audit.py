@@ -31,6 +31,8 @@ Kind = Literal[
     "features",
     "masks",
     "circuits",
+    "meanings",
+    "maps",
 ]
 
 PLACES: dict[Kind, re.Pattern[str]] = {
@@ -46,16 +48,18 @@ PLACES: dict[Kind, re.Pattern[str]] = {
     "features": re.compile(r"features/[^/]+/\d+-\d+\.([0-9a-f]{12})\.h5"),
     "masks": re.compile(r"masks/[^/]+/\d+-\d+\.([0-9a-f]{12})\.h5"),
     "circuits": re.compile(r"circuits/[^/]+/\d+-\d+\.([0-9a-f]{12})\.h5"),
+    "meanings": re.compile(r"meanings/[^/]+/\d+-\d+\.([0-9a-f]{12})\.h5"),
+    "maps": re.compile(r"maps/[^/]+/\d+-\d+\.([0-9a-f]{12})\.h5"),
 }
 """Paths of files of each kind, relative to the key folder, with the digest in the name."""
 
 FOLDERS = (
     *("images", "dictionaries", "ranking", "tuning", "renderings", "lenses", "features"),
-    *("masks", "circuits"),
+    *("masks", "circuits", "meanings", "maps"),
 )
 """Folders of results inside a key folder."""
 
-NESTED = ("renderings", "features", "masks", "circuits")
+NESTED = ("renderings", "features", "masks", "circuits", "meanings", "maps")
 """Those with a folder for each layer."""
 
 SIDECAR = re.compile(r"renderings/[^/]+/\d+-\d+\.[0-9a-f]{12}\.json")
@@ -66,6 +70,8 @@ ROWS: dict[Kind, str] = {
     "features": "row",
     "masks": "channel",
     "circuits": "channel",
+    "meanings": "channel",
+    "maps": "cell",
 }
 """The column that says what each row of a block is about."""
 
@@ -79,8 +85,8 @@ class CacheBlock:
         kind: what it holds.
         layer, fingerprint: of whatever is of one layer or made by settings, else "".
         first, last: sample indices or rank positions, else 0.
-        channels: of renderings, masks and circuits, by row; of a block of lenses, the images; of
-            features, the channels or images that they are of.
+        channels: of whatever is of units, by row; of a block of lenses, the images; of features,
+            the channels or images that they are of; of a map, the cells.
     """
 
     path: Path

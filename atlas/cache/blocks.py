@@ -17,6 +17,8 @@ bytes: what differs between runs (seconds, device, versions) is in a sidecar bes
     features/<layer>/<first>-<last>.<sha12>.h5          what an observer sees of pictures or images
     masks/<layer>/<first>-<last>.<sha12>.h5             the pixels that peaks of units depend on
     circuits/<layer>/<first>-<last>.<sha12>.h5          what units feed, and what feeds them
+    meanings/<layer>/<first>-<last>.<sha12>.h5          groups of the images that excite units most
+    maps/<layer>/<first>-<last>.<sha12>.h5              cells of the map of a layer
     lenses/<first>-<last>.<sha12>.h5                    what the network makes of some sample images
     quarantine/                                         what was damaged or foreign
 """

@@ -19,6 +19,7 @@ from ..records.atlas import ModelAtlas, Pictures
 from .export_attribution import masks_bytes
 from .export_contents import Writer, shown_layers, write_atlas
 from .export_hdf5 import new_file, read_back
+from .export_maps import map_bytes
 from .export_tuning import tuning_bytes
 from .hdf5 import open_block
 from .stream import Stream, held_signals
@@ -123,6 +124,9 @@ def predicted_bytes(atlas: ModelAtlas) -> int:
         units = len(layer.chosen) * (3 * math.prod(atlas.shape) + UNIT_BYTES + seen)
         channel = CHANNEL_BYTES + images * MATRIX_BYTES
         needed += masks_bytes(layer)
+        needed += len(layer.meaning_pictures) * (3 * math.prod(atlas.shape) + UNIT_BYTES)
+        needed += len(layer.meanings) * UNIT_BYTES
+        needed += map_bytes(layer.map, 3 * math.prod(atlas.shape))
         needed += tuning_bytes(layer, len(atlas.stimuli))
         needed += len(recipes) * (units + LAYER_BYTES) + layer.stats.channels * channel
     return needed

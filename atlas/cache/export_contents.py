@@ -1,6 +1,5 @@
 """Contents of an export: `write_atlas` writes the records into an open file, group by group."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,8 +12,7 @@ from ..files.names import escape_name, shown
 from ..images.pixels import Pixels, fit, to_pixels
 from ..records.atlas import LayerAtlas, ModelAtlas, Pictures
 from ..records.circuits import Circuit
-from ..records.evidence import NOWHERE
-from ..records.units import CHANGES, Rendering
+from ..records.units import Rendering
 from ..shapes import Shape
 from .codec import lenses_to_datasets
 from .export_attribution import write_masks
@@ -23,10 +21,10 @@ from .export_hdf5 import (
     add_group,
     add_pictures,
     digest_array,
-    encode_visible,
     start_digest,
     visible_text,
 )
+from .export_maps import map_columns
 from .export_matrices import (
     feature_rows,
     image_columns,
@@ -35,7 +33,9 @@ from .export_matrices import (
     matrix_rows,
     natural_columns,
 )
+from .export_meanings import meaning_columns, picture_columns, shown_meanings
 from .export_tuning import stimuli_columns, tuning_columns
+from .export_units import evidence_columns, unit_columns
 from .hdf5 import Array, add_dataset
 from .stream import Stream
 
@@ -43,7 +43,6 @@ SCHEMA = 1
 """Version of the file's format, raised when a name, shape or meaning changes."""
 
 STATISTICS = ("mean", "std", "max", "p99")
-SCORES = ("activation", "reach", "select", "robust", "hf", "confidence")
 
 
 def shown_layers(atlas: ModelAtlas) -> list[tuple[LayerAtlas, tuple[str, ...]]]:
@@ -162,6 +161,8 @@ def write_layer(
     write_examples(writer, f"{path}/examples", layer)
     write_masks(writer, f"{path}/examples", layer, pictures)
     write_circuits(writer, f"{path}/circuits", shown_circuits(layer))
+    write_meanings(writer, f"{path}/meanings", layer, atlas, pictures)
+    write_map(writer, f"{path}/map", layer, atlas, pictures)
     if recipes[1:]:
         writer.group(f"{path}/recipes", {}, ordered=True)
     for recipe in recipes[1:]:
@@ -195,6 +196,46 @@ def write_circuits(writer: Writer, path: str, circuits: Sequence[Circuit]) -> No
         writer.group(group, {})
         for name, array in columns.items():
             writer.column(f"{group}/{name}", array)
+
+
+def write_meanings(
+    writer: Writer, path: str, layer: LayerAtlas, atlas: ModelAtlas, pictures: Pictures
+) -> None:
+    """Write the meanings of the chosen units and the pictures of those that have several."""
+    found, made = shown_meanings(layer), layer.meaning_pictures
+    if not found:
+        return
+    writer.group(path, {})
+    writer.columns(path, meaning_columns(found))
+    writer.group(f"{path}/pictures", {})
+    writer.columns(f"{path}/pictures", picture_columns(made))
+    drawn = (draw_unit(one, pictures, atlas) for one in made)
+    writer.images(f"{path}/pictures/image", len(made), atlas.shape, drawn)
+
+
+def write_map(
+    writer: Writer, path: str, layer: LayerAtlas, atlas: ModelAtlas, pictures: Pictures
+) -> None:
+    """Write the activation atlas of a layer, where it has one."""
+    found = layer.map
+    if found is None:
+        return
+    facts = ("rows", "columns", "positions")
+    writer.group(path, {name: getattr(found, name) for name in facts})
+    writer.columns(path, map_columns(found))
+    drawn = (draw_cell(layer.info.name, one.cell, pictures, atlas) for one in found.cells)
+    writer.images(f"{path}/image", len(found.cells), atlas.shape, drawn)
+
+
+def draw_cell(layer: str, cell: int, pictures: Pictures, atlas: ModelAtlas) -> Pixels:
+    """The 8-bit picture of a cell of a map.
+
+    Raises:
+        CacheError: it cannot be read.
+    """
+    with reading(f"cell {cell} of the map of {shown(layer)}"):
+        image = pictures.map_picture(layer, cell)
+    return fit(to_pixels(image, atlas.shown), *atlas.shape)
 
 
 def padded(ranking: Array, channels: int) -> Array:
@@ -254,37 +295,6 @@ def reading(what: str) -> Iterator[None]:
         raise CacheError(
             f"cannot read {what} ({one_line(error)}); run `build_atlas.py check`"
         ) from error
-
-
-def unit_columns(rows: Sequence[Rendering | None]) -> dict[str, Array]:
-    """Status, scores, seconds and seed of units, (U,) each; None means one not rendered."""
-    columns: dict[str, Array] = {
-        "status": encode_visible(["unrendered" if row is None else row.status for row in rows])
-    }
-    for name in SCORES:
-        values = [math.nan if row is None else getattr(row.scores, name) for row in rows]
-        columns[name] = np.array(values, np.float32)
-    ranks = [(0,) * CHANGES if row is None else row.scores.ranks for row in rows]
-    columns["ranks"] = np.array(ranks, np.int32).reshape(-1, CHANGES)
-    columns["seconds"] = np.array([math.nan if row is None else row.seconds for row in rows], "f4")
-    columns["seed"] = np.array([-1 if row is None else row.seed for row in rows], np.int64)
-    return columns
-
-
-def evidence_columns(layer: LayerAtlas, recipe: str) -> dict[str, Array]:
-    """Return the observer's results for the chosen units, (U,) each; without one, NaN, 0, False."""
-    evidence = layer.evidence
-    places = evidence.pictures.get(recipe, {}) if evidence else {}
-    photographs = evidence.photographs if evidence else {}
-    own = [places.get(channel, NOWHERE) for channel in layer.chosen]
-    nine = [photographs.get(channel, NOWHERE) for channel in layer.chosen]
-    lost = [evidence is not None and evidence.unidentified(place) for place in own]
-    return {
-        "predict": np.array([place.predict for place in own], np.float32),
-        "ident": np.array([place.ident for place in own], np.int32),
-        "ident_photographs": np.array([place.ident for place in nine], np.int32),
-        "unidentified": np.array(lost, np.bool_),
-    }
 
 
 def write_lenses(writer: Writer, images: Sequence[int], pictures: Pictures) -> None:

@@ -40,6 +40,9 @@ class Selection:
         observer, observer_sha256: title and weights of the network that judges the pictures; ""
             where none does.
         masks, circuits: layer → what its masks and its circuits depend on; {} where none are shown.
+        meanings: what the meanings of its units depend on; "" where none are shown.
+        meaning_pictures: recipe → what the pictures of meanings by it depend on.
+        maps: layer → what its map depends on, for those that have one.
         rank, size, seed, compare: the options of these names.
         shown: the channels that pages show, counted from 0; () where they are colours.
         run: the first one that asked for exactly this.
@@ -65,6 +68,9 @@ class Selection:
     shown: tuple[int, ...] = ()
     masks: Mapping[str, str] = field(default_factory=dict)
     circuits: Mapping[str, str] = field(default_factory=dict)
+    meanings: str = ""
+    meaning_pictures: Mapping[str, str] = field(default_factory=dict)
+    maps: Mapping[str, str] = field(default_factory=dict)
     schema: int = SELECTION_SCHEMA
 
 

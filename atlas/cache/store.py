@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..files.digests import canonical_json
 from ..files.names import escape_name
@@ -28,10 +29,11 @@ from .hdf5 import SCHEMA, Array
 from .opened import encode_sidecar, read_seconds
 from .store_attribution import AttributionStore
 from .store_dictionary import DictionaryStore
+from .store_maps import MapStore
 from .store_observation import ObservationStore
 
 
-class Store(AttributionStore, ObservationStore, DictionaryStore):
+class Store(AttributionStore, MapStore, ObservationStore, DictionaryStore):
     """The results of one model under one key.
 
     Use `Store.open` in a `with` block to add results, `Store.read` to look at them.
@@ -261,15 +263,16 @@ class Store(AttributionStore, ObservationStore, DictionaryStore):
         fingerprints: Mapping[str, str],
         lenses: str = "",
         masks: Mapping[str, str] | None = None,
+        maps: Mapping[str, str] | None = None,
     ) -> Pictures:
         """Return the source from which pages read pixels.
 
         Args:
             fingerprints: recipe name → fingerprint of its renderings.
             lenses: fingerprint of the lenses.
-            masks: layer → fingerprint of its masks.
+            masks, maps: layer → fingerprint of its masks, and of its map.
         """
-        return StorePictures(self, dict(fingerprints), lenses, dict(masks or {}))
+        return StorePictures(self, dict(fingerprints), lenses, dict(masks or {}), dict(maps or {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +283,7 @@ class StorePictures:
     fingerprints: Mapping[str, str]
     lenses: str
     marks: Mapping[str, str]
+    maps: Mapping[str, str]
 
     def rendering(self, unit: Unit, recipe: str) -> Rendering:
         """The rendering of a unit with its pixels, as `Store.rendering` finds it."""
@@ -296,3 +300,7 @@ class StorePictures:
     def masks(self, unit: Unit) -> UnitMasks:
         """The pixels that the peaks of a unit depend on, as `Store.unit_masks` finds them."""
         return self.store.unit_masks(unit, self.marks[unit.layer])
+
+    def map_picture(self, layer: str, cell: int) -> NDArray[np.float16]:
+        """The picture of a cell of a layer's map, as `Store.map_picture` finds it."""
+        return self.store.map_picture(layer, self.maps[layer], cell)

@@ -1,17 +1,18 @@
-"""The part of a store that holds what units depend on: masks and circuits."""
+"""The part of a store that holds what is found out about units: masks, circuits, meanings."""
 
 from collections.abc import Sequence
 
 from ..files.names import escape_name
 from ..records.attribution import UnitMasks
 from ..records.circuits import Circuit
+from ..records.meanings import Meanings
 from ..records.units import Unit
-from . import codec_attribution, codec_circuits
+from . import codec_attribution, codec_circuits, codec_meanings
 from .blocks import Blocks
 
 
 class AttributionStore(Blocks):
-    """The masks and circuits of one model under one key."""
+    """The masks, circuits and meanings of one model under one key."""
 
     # --- what peaks depend on
 
@@ -71,4 +72,27 @@ class AttributionStore(Blocks):
             one.channel: one
             for block in self.of_layer("circuits", layer, fingerprint)
             for one in codec_circuits.read_circuits(self.opened.file(block.path))
+        }
+
+    # --- meanings
+
+    def write_meanings(self, layer: str, fingerprint: str, found: Sequence[Meanings]) -> None:
+        """Keep the meanings of some units of a layer.
+
+        Args:
+            layer: of the units.
+            fingerprint: of everything that decides them.
+            found: at least one.
+        """
+        channels = [one.channel for one in found]
+        place = f"meanings/{escape_name(layer)}/{min(channels)}-{max(channels)}"
+        datasets = codec_meanings.meanings_to_datasets(found)
+        self.write(place, datasets, kind="meanings", layer=layer, fingerprint=fingerprint)
+
+    def meanings(self, layer: str, fingerprint: str) -> dict[int, Meanings]:
+        """Channel → its meanings."""
+        return {
+            one.channel: one
+            for block in self.of_layer("meanings", layer, fingerprint)
+            for one in codec_meanings.read_meanings(self.opened.file(block.path))
         }

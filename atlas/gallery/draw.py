@@ -23,6 +23,8 @@ from ..records.units import Rendering, Unit
 from . import addresses, sheets
 from .circuit_views import CircuitView, PatchView, circuit_view
 from .direction_views import direction_view
+from .draw_maps import draw_map, view_map
+from .draw_meanings import MeaningSource
 from .draw_spectrum import SpectrumSource
 from .draw_units import (
     SHEET_UNITS,
@@ -91,11 +93,17 @@ class Illustrator:
         pairs: list[Pair] = []
         alike = {one: place for place, one in enumerate(order_alike(layer.stats, layer.chosen), 1)}
         spectra = SpectrumSource.read(self.atlas, layer, self.whole)
+        groups = MeaningSource(
+            atlas=self.atlas, layer=layer, pictures=self.pictures, whole=self.whole
+        )
         for source, drawing in self.draw_units(layer, recipes, order):
             self.put(folder, drawing.files)
             unit = self.unit_view(layer, source, drawing)
             spectrum = spectra.draw(source.channel)
-            units.append(replace(unit, similar=alike[source.channel], spectrum=spectrum))
+            meanings, drawn = groups.draw(source.channel)
+            self.put(folder, drawn)
+            place = alike[source.channel]
+            units.append(replace(unit, similar=place, spectrum=spectrum, meanings=meanings))
             tiles.append(drawing.tiles)
             dots.append(sheets.dot(drawing.tiles.thumbs.get(order[0])))
             pairs = [*pairs, *drawing.pair][:CARD_PAIRS]
@@ -107,7 +115,12 @@ class Illustrator:
         if grid.size:
             self.put(folder, draw_overview(grid, dots))
         self.put(folder, {"card.jpg": encode(sheets.card(pairs))})
-        view = LayerView(atlas=layer, folder=folder, units=tuple(units), grid=grid.tolist())
+        mapped = view_map(self.atlas, layer, self.whole)
+        for files in draw_map(self.atlas, layer, mapped, self.pictures) if mapped else ():
+            self.put(folder, files)
+        view = LayerView(
+            atlas=layer, folder=folder, units=tuple(units), grid=grid.tolist(), map=mapped
+        )
         return view, pairs[:1]
 
     def put(self, folder: str, files: Files) -> None:

@@ -17,6 +17,8 @@ from ..shapes import Shape
 from .circuit_views import CircuitView
 from .direction_views import DirectionView
 from .labels import tags_of
+from .map_views import MapView
+from .meaning_views import MeaningsView
 from .text import shown
 
 
@@ -165,6 +167,7 @@ class UnitView:
         circuit: what surrounds it; None where that is not shown.
         tuning: what it prefers of synthetic stimuli; None where that is not known.
         direction: what it is made of, where it is one of a dictionary.
+        meanings: groups of the images that excite it most; None where none were looked for.
     """
 
     layer: str
@@ -194,6 +197,7 @@ class UnitView:
     circuit: CircuitView | None = None
     tuning: UnitTuning | None = None
     direction: DirectionView | None = None
+    meanings: MeaningsView | None = None
 
     @property
     def ident_photographs(self) -> int | None:
@@ -257,12 +261,14 @@ class LayerView:
         folder: its folder inside the model's.
         units: those to show, by rank.
         grid: rows of the wall as places in `units`, like ones side by side; -1 where there is none.
+        map: its activation atlas; None where it has none.
     """
 
     atlas: LayerAtlas
     folder: str
     units: tuple[UnitView, ...]
     grid: Sequence[Sequence[int]] = ()
+    map: MapView | None = None
 
     @property
     def name(self) -> str:

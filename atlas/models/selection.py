@@ -40,7 +40,9 @@ def readout_layer(layers: Sequence[LayerInfo]) -> LayerInfo | None:
     return next((layer for layer in layers if "readout" in layer.groups), None)
 
 
-def select_layers(layers: Sequence[LayerInfo], patterns: Sequence[str]) -> tuple[LayerInfo, ...]:
+def select_layers(
+    layers: Sequence[LayerInfo], patterns: Sequence[str], option: str = "--layers"
+) -> tuple[LayerInfo, ...]:
     """Pick rows of a layer table by group, exact name or glob, in forward order.
 
     A word of `GROUPS` always means the group, also where a module is called `blocks`.
@@ -51,16 +53,20 @@ def select_layers(layers: Sequence[LayerInfo], patterns: Sequence[str]) -> tuple
     others = {layer.name: layer for layer in layers if not layer.groups}
     for pattern in others.keys() & set(patterns) - set(GROUPS):
         raise UsageError(
-            f"--layers: {pattern} ({others[pattern].type}) puts out {others[pattern].layout}, "
+            f"{option}: {pattern} ({others[pattern].type}) puts out {others[pattern].layout}, "
             f"not one map of activations (N, C, H, W) with several positions; "
             f"see `build_atlas.py layers`"
         )
     layers = [layer for layer in layers if {"all", GROUP} & {*layer.groups}]
-    picked = {layer.name for pattern in patterns for layer in matching_layers(layers, pattern)}
+    picked = {
+        layer.name for pattern in patterns for layer in matching_layers(layers, pattern, option)
+    }
     return tuple(layer for layer in layers if layer.name in picked)
 
 
-def matching_layers(layers: Sequence[LayerInfo], pattern: str) -> list[LayerInfo]:
+def matching_layers(
+    layers: Sequence[LayerInfo], pattern: str, option: str = "--layers"
+) -> list[LayerInfo]:
     """The rows that one pattern means, never none."""
     if pattern in GROUPS:
         found = [layer for layer in layers if pattern in layer.groups]
@@ -71,6 +77,6 @@ def matching_layers(layers: Sequence[LayerInfo], pattern: str) -> list[LayerInfo
     if not found:
         close = closest(pattern, [*(layer.name for layer in layers), *GROUPS])
         raise UsageError(
-            f"--layers: no layer is called {pattern!r}{close}; see `build_atlas.py layers`"
+            f"{option}: no layer is called {pattern!r}{close}; see `build_atlas.py layers`"
         )
     return found

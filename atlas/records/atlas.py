@@ -13,6 +13,8 @@ from .circuits import Circuit
 from .dictionary import Dictionary
 from .evidence import LayerEvidence, Observation
 from .lens import Lens
+from .maps import LayerMap
+from .meanings import Meanings
 from .network import CLASSES, LayerInfo, ModelInfo
 from .samples import SampleSet
 from .statistics import LayerStats, Readout
@@ -57,6 +59,9 @@ class LayerAtlas:
             `image` is (3, 0, 0): pixels are read through `Pictures`.
         tuning: of all its channels; None where the cache does not know it.
         dictionary: that the layer is; None for a layer of the network.
+        meanings: channel → its meanings, as far as they were asked for.
+        map: its activation atlas, without pixels; None where none was asked for.
+        meaning_pictures: renderings of units that have several, by recipes of their own.
     """
 
     info: LayerInfo
@@ -71,6 +76,9 @@ class LayerAtlas:
     circuits: Mapping[int, Circuit] = field(default_factory=dict)
     tuning: Tuning | None = None
     dictionary: Dictionary | None = None
+    meanings: Mapping[int, Meanings] = field(default_factory=dict)
+    meaning_pictures: tuple[Rendering, ...] = ()
+    map: LayerMap | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,4 +163,8 @@ class Pictures(Protocol):
 
     def masks(self, unit: Unit) -> UnitMasks:
         """The pixels that the peaks of a unit depend on; asked for where `LayerAtlas` has them."""
+        ...
+
+    def map_picture(self, layer: str, cell: int) -> NDArray[np.float16]:
+        """The picture of a cell of a layer's map; asked for where `LayerAtlas` has the map."""
         ...

@@ -6,7 +6,7 @@ units out of it and counts its attempts. A `Draft` comes back.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 import cv2
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..files.digests import fingerprint
 from ..images.tensors import decode_square
+from ..records.maps import Directions
 from ..records.statistics import LayerStats
 from ..records.units import Start, Unit
 from ..shapes import Picture, in_proportion, resize
@@ -67,6 +68,9 @@ class Job(Generic[R]):
             pixels (H, W, C).
         earlier: channel → pictures (H, W, C) uint8 that a facet is to differ from; channels of
             which one has failed are left out.
+        aside: channel → (T,) which of the images of `nature.training` belong to other meanings of
+            the unit than the one that is to be shown.
+        directions: of a layer's map, whose cells are the `channels` then.
         snapshots: keep the picture after each octave.
         attempt: how often the units were tried before, from 0; later ones are steeper in spectrum
             and less diverse.
@@ -88,6 +92,8 @@ class Job(Generic[R]):
     examples: Mapping[int, bytes | Picture]
     earlier: Mapping[int, Sequence[NDArray[np.uint8]]]
     parent: str = ""
+    aside: Mapping[int, NDArray[np.bool_]] = field(default_factory=dict)
+    directions: Directions | None = None
     snapshots: bool = False
     attempt: int = 0
     loosened: int = 0

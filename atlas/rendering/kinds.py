@@ -125,8 +125,8 @@ class FourierRecipe(Recipe):
         shift: largest shift as a share of the side.
         zoom: largest relative change of scale.
         rotation: largest rotation in degrees.
-        objective: "unit", "company" (the unit among its natural neighbours), or "facet" (the unit
-            in a picture unlike earlier ones).
+        objective: "unit", "company" (the unit among its natural neighbours), "meaning" (the same
+            by one group of its images), "facet" (unlike earlier pictures), or "direction".
         company_weight: weight of the company term.
         loosening: factor on it for each attempt at which real images excited the unit more.
         diversity: weight of the likeness to earlier pictures, halved at each further attempt.
@@ -150,7 +150,7 @@ class FourierRecipe(Recipe):
     shift: float = 16 / 224
     zoom: float = 0.1
     rotation: float = 10.0
-    objective: Literal["unit", "company", "facet"] = "unit"
+    objective: Literal["unit", "company", "meaning", "facet", "direction"] = "unit"
     company_weight: float = 0.0
     loosening: float = 0.25
     diversity: float = 0.0
@@ -212,7 +212,7 @@ class FourierRecipe(Recipe):
     @property
     def needs_company(self) -> bool:
         """The company objective reads it."""
-        return self.objective == "company"
+        return self.objective in ("company", "meaning")
 
     @property
     def needs_magnitude(self) -> bool:

@@ -7,6 +7,7 @@ fits every layer of every model.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..images.tensors import CPU
+from ..records.maps import Directions
 from ..records.statistics import LayerStats
 from .pixels import places_of
 
@@ -55,6 +57,7 @@ def company_objective(
     weight: float,
     device: torch.device = CPU,
     apart: str = "",
+    aside: Mapping[int, NDArray[np.bool_]] = MappingProxyType({}),
 ) -> Objective:
     """Maximise a unit together with everything that goes with it in nature.
 
@@ -70,12 +73,17 @@ def company_objective(
         weight: of the company.
         device: of the activations.
         apart: a layer whose channels keep the unit no company: a dictionary repeats its layer.
+        aside: channel → (T,) which of the images that may be used count as if they did not excite
+            the unit more than the average one does.
     """
     seen = {name: statistics_of(stats, training).to(device) for name, stats in natural.items()}
     scales = {name: scale_of(statistics) for name, statistics in seen.items()}
     distances = {name: scales[name].standardise(seen[name]) for name in seen}
     rows, columns = places_of(channels, device)
     answers = distances[layer][:, columns, 0]
+    if aside:
+        others = torch.from_numpy(np.stack([aside[one] for one in channels], 1)).to(device)
+        answers = torch.where(others, answers.clamp(max=0), answers)
     targets = {name: company_of(answers, distances[name]) for name in distances}
 
     def value(statistics: Mapping[str, Tensor]) -> Tensor:
@@ -180,3 +188,39 @@ def gram_matrix(activations: Tensor) -> Tensor:
     """(N, C, H, W) → (N, C, C): mean product of every two channels over the positions."""
     flat = activations.float().flatten(2)
     return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+
+LEAST_COSINE = 0.1
+COSINE_POWER = 4
+"""So that directions that are far off still have a gradient; and how much the angle counts."""
+
+
+def direction_objective(
+    layer: str, cells: Sequence[int], directions: Directions, device: torch.device = CPU
+) -> Objective:
+    """Maximise a direction of a layer in each image, and nothing beside it: a · d · cos(a, d)^4.
+
+    a are the spatial means of all channels, standardised over positions.
+
+    Args:
+        layer: which.
+        cells: one an image.
+        directions: of the cells.
+        device: of the activations.
+
+    Source: Carter et al. 2019, Activation Atlas (dot product and a power of the cosine).
+    """
+    rows = torch.from_numpy(np.stack([directions.rows[cell] for cell in cells])).to(device)
+    mean, spread = (
+        torch.from_numpy(one).to(device) for one in (directions.mean, directions.spread)
+    )
+    scale = Scale(mean, spread)
+
+    def value(means: Mapping[str, Tensor]) -> Tensor:
+        along = scale.standardise(means[layer].float())
+        product = (along * rows).sum(1)
+        cosine = product / along.norm(dim=1).clamp(min=torch.finfo(torch.float32).tiny)
+        found: Tensor = product * cosine.clamp(min=LEAST_COSINE) ** COSINE_POWER
+        return found
+
+    return value

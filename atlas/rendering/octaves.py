@@ -15,6 +15,7 @@ from .kinds import FourierRecipe
 from .objectives import (
     Objective,
     company_objective,
+    direction_objective,
     facet_objective,
     gram_matrix,
     mean_and_deviation,
@@ -65,19 +66,24 @@ def taps(job: Job[FourierRecipe]) -> dict[str, Reduce]:
     """Layers that the objective reads → the reduction of their activations."""
     if job.recipe.objective == "facet":
         return {job.layer: keep}
-    reduce = mean_and_deviation if job.recipe.objective == "company" else spatial_mean
+    reduce = mean_and_deviation if job.recipe.needs_company else spatial_mean
     return dict.fromkeys(job.natural, reduce)
 
 
 def make_objective(job: Job[FourierRecipe], network: Network) -> Objective:
     """The objective of every unit of the job."""
     recipe = job.recipe
-    if recipe.objective == "company":
+    if recipe.needs_company:
         weight = recipe.company_weight * recipe.loosening**job.loosened
         training = job.nature.training
         natural, device = job.natural, network.device
         apart = job.layer if job.parent else ""
-        return company_objective(job.layer, job.channels, natural, training, weight, device, apart)
+        return company_objective(
+            job.layer, job.channels, natural, training, weight, device, apart, job.aside
+        )
+    if recipe.objective == "direction":
+        assert job.directions is not None
+        return direction_objective(job.layer, job.channels, job.directions, network.device)
     if recipe.objective == "facet":
         weight = recipe.diversity * 0.5**job.attempt
         return facet_objective(job.layer, job.channels, job.stats, grams(network, job), weight)

@@ -76,6 +76,17 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
+MAP = FourierRecipe(name="map", octaves=HALF_SCHEDULE, seeds=1, objective="direction")
+"""The recipe of the cells of a layer's map."""
+
+
+def meaning_recipe(number: int) -> Recipe:
+    """The recipe of the picture of one meaning of a unit, counted from 1: a kind of `company`."""
+    company = RECIPES["company"]
+    assert isinstance(company, FourierRecipe)
+    return replace(company, name=f"company-meaning-{number}", objective="meaning")
+
+
 def find_recipes(names: Sequence[str]) -> tuple[Recipe, ...]:
     """Look recipes up by name.
 

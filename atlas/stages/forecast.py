@@ -13,11 +13,15 @@ from ..ranking.spectrum import POOL
 from ..records.network import CLASSES, LayerInfo
 from ..records.statistics import LayerStats
 from ..rendering.kinds import Recipe
+from ..rendering.recipes import MAP
 from ..workers.schedule import UnitBlock
 from .attribution import MASK_BYTES, Part, masks_marks, missing_masks
 from .choose import choose_units, wanted_layers
 from .circuits import CIRCUIT_BYTES, circuits_marks, missing_circuits
 from .look import lens_fingerprint, lens_images
+from .map import expected_cells
+from .meanings import RECIPES as MEANINGS
+from .meanings import expected_pictures
 from .rank import has_samples, unranked_layers
 from .recipes import recipes_for
 from .render import missing_blocks, picture_numbers
@@ -63,6 +67,7 @@ class Forecast:
         masked: units whose masks are missing.
         masks: seconds of these.
         traced, circuits: the same of circuits.
+        split, meanings, cells, maps: pictures of meanings, cells of maps; seconds of these.
         cache_bytes, site_bytes: sizes in the end.
     """
 
@@ -80,16 +85,18 @@ class Forecast:
     circuits: float = 0.0
     stimuli: int = 0
     tuning: float = 0.0
+    split: float = 0.0
+    meanings: float = 0.0
+    cells: int = 0
+    maps: float = 0.0
 
     @property
     def seconds(self) -> float:
         """Of the whole build."""
-        beside = self.ranking + self.tuning + self.masks + self.circuits + self.lenses + self.site
-        return START_SECONDS + sum(row.seconds for row in self.rows) + beside
-
-
-NO_SECONDS: Mapping[tuple[str, str], float] = {}
-"""Seconds of the units of a recipe and layer, where everything is cached."""
+        units = self.masks + self.circuits + self.meanings + sum(one.seconds for one in self.rows)
+        return (
+            START_SECONDS + self.ranking + self.tuning + units + self.maps + self.lenses + self.site
+        )
 
 
 def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo]) -> Forecast:
@@ -110,8 +117,10 @@ def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo])
     untraced = missing_units(
         work, layers, chosen, work.config.circuits, circuits_marks, missing_circuits
     )
-    seconds, ranking, looking, masking, tracing, tuning = NO_SECONDS, 0.0, 0.0, 0.0, 0.0, 0.0
-    if pairs or unranked or unread or lenses or unmasked or untraced or untuned:
+    split, cells = expected_pictures(work, layers, chosen), expected_cells(work, layers)
+    seconds: Mapping[tuple[str, str], float] = {}
+    ranking = looking = masking = tracing = tuning = meanings = mapping = 0.0
+    if cells or pairs or unranked or unread or lenses or unmasked or untraced or untuned or split:
         clock = Stopwatch(work, layers)
         seconds = clock.unit_seconds(list(pairs.values()))
         ranking = clock.ranking_seconds(unranked, images) if unranked or unread else 0.0
@@ -119,6 +128,8 @@ def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo])
         masking = explain_seconds(clock.mask_seconds, unmasked)
         tracing = explain_seconds(clock.circuit_seconds, untraced)
         tuning = clock.tuning_seconds(untuned) if untuned else 0.0
+        meanings = pictures_seconds(clock, MEANINGS[0], split)
+        mapping = pictures_seconds(clock, MAP, cells)
     rows = [row(layer, chosen[layer.name], blocks, recipes, seconds) for layer in layers]
     units = sum(one.units for one in rows)
     pictures = sum(one.renderings + one.cached for one in rows)
@@ -136,6 +147,10 @@ def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo])
         masks=masking,
         traced=sum(untraced.values()),
         circuits=tracing,
+        split=sum(split.values()),
+        meanings=meanings,
+        cells=sum(cells.values()),
+        maps=mapping,
         cache_bytes=cache_bytes(work, layers, units, numbers),
         site_bytes=site_bytes(work, units, pictures, numbers // work.images.bands.channels),
     )
@@ -255,6 +270,12 @@ def explain_seconds(
     return sum(each[layer.name] * count for layer, count in units.items())
 
 
+def pictures_seconds(clock: Stopwatch, recipe: Recipe, counts: Mapping[LayerInfo, float]) -> float:
+    """Seconds of so many pictures of each layer by a recipe of its own."""
+    each = clock.unit_seconds([(recipe, layer) for layer in counts])
+    return sum(each[recipe.name, layer.name] * count for layer, count in counts.items())
+
+
 VIEW, LENS, UNIT_PAGE = 30_000, 1_000_000, 90_000
 """Bytes of a sample image's square, of its lenses, and of a unit's page, data, patches and masks
 (measured on the embedded default)."""
@@ -301,7 +322,7 @@ def as_text(estimate: Forecast) -> str:
         right = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
         lines.append("  ".join([cells[0].ljust(widths[0]), *right]))
     renderings = sum(one.seconds for one in estimate.rows)
-    parts = (
+    parts: tuple[tuple[str, float], ...] = (
         ("start", START_SECONDS),
         (f"ranking over {estimate.images} images", estimate.ranking),
         (f"tuning over {estimate.stimuli} synthetic stimuli", estimate.tuning),
@@ -311,6 +332,11 @@ def as_text(estimate: Forecast) -> str:
         (f"{estimate.lens_images} image pages", estimate.lenses),
         ("site", estimate.site),
     )
+    asked = (
+        (f"about {estimate.split:.0f} pictures of meanings", estimate.meanings),
+        (f"about {estimate.cells} cells of maps", estimate.maps),
+    )
+    parts = (*parts[:-2], *(one for one in asked if one[1]), *parts[-2:])
     lines += [f"{name}: {seconds / 60:.1f} minutes" for name, seconds in parts]
     lines.append(f"in all about {estimate.seconds / 60:.1f} minutes on this machine")
     lines.append(

@@ -228,8 +228,10 @@ def earlier_pictures(
     }
 
 
-def commit(work: Work, block: UnitBlock, rendered: Rendered | LostError) -> list[Rendering]:
-    """Keep the renderings of a block; returns its failures.
+def commit(
+    work: Work, block: UnitBlock, rendered: Rendered | LostError, mark: str = ""
+) -> list[Rendering]:
+    """Keep the renderings of a block, under a fingerprint of their own if given; returns failures.
 
     Raises:
         LostError: no worker survived the block; with --strict.
@@ -243,7 +245,7 @@ def commit(work: Work, block: UnitBlock, rendered: Rendered | LostError) -> list
     failures = [one for one in renderings if one.status == "failed"]
     finished = [one for one in renderings if one.status != "failed"]
     if finished:
-        mark = rendering_fingerprint(work, block.recipe)
+        mark = mark or rendering_fingerprint(work, block.recipe)
         run = replace(run_info(work.config), device=rendered.device)
         work.store.write_renderings(block.first, block.last, mark, finished, run)
     counts = Counter(one.status for one in renderings)

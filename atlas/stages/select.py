@@ -24,6 +24,8 @@ from ..rendering.kinds import Recipe, digest
 from .attribution import masks_marks
 from .circuits import circuits_marks
 from .look import lens_fingerprint, lens_images
+from .map import map_marks
+from .meanings import meanings_mark, picture_marks
 from .recipes import recipes_for, rendering_fingerprint
 from .run import Work, run_info
 
@@ -68,6 +70,7 @@ def selection_of(
         one for layer in layers if layer.name == CLASSES for one in recipes_for(layer, recipes)
     ]
     everywhere = dict.fromkeys([*recipes, *of_classes])
+    meanings = meanings_mark(work, observer)
     return Selection(
         key=work.store.folder.name,
         layers={name: tuple(channels) for name, channels in chosen.items()},
@@ -89,6 +92,9 @@ def selection_of(
         shown=tuple(work.images.bands.shown),
         masks=masks_marks(work, stats),
         circuits=circuits_marks(work, stats),
+        meanings=meanings,
+        meaning_pictures=picture_marks(work, meanings),
+        maps=map_marks(work, layers),
     )
 
 

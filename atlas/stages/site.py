@@ -27,6 +27,8 @@ from ..ranking.ranking import rank_channels
 from ..records.atlas import LayerAtlas, ModelAtlas, Pictures
 from ..records.attribution import UnitMasks
 from ..records.circuits import Circuit
+from ..records.maps import LayerMap
+from ..records.meanings import Meanings
 from ..records.network import CLASSES, LayerInfo
 from ..records.units import Rendering
 from .evidence import Evidence, order_recipes
@@ -126,6 +128,9 @@ def gather_layers(
                 circuits=circuits_of(store, selection, info.name),
                 tuning=tuner.read(store, info.name),
                 dictionary=store.dictionary(info.name) if info.parent else None,
+                meanings=meanings_of(store, selection, info.name),
+                map=map_of(store, selection, info.name),
+                meaning_pictures=meaning_pictures_of(store, selection, info.name),
             )
         )
     return layers
@@ -144,10 +149,30 @@ def circuits_of(store: Store, selection: Selection, layer: str) -> dict[int, Cir
     return {channel: known[channel] for channel in selection.layers[layer] if channel in known}
 
 
+def meanings_of(store: Store, selection: Selection, layer: str) -> dict[int, Meanings]:
+    """Channel → its meanings, of the units that a selection shows."""
+    known = store.meanings(layer, selection.meanings) if selection.meanings else {}
+    return {channel: known[channel] for channel in selection.layers[layer] if channel in known}
+
+
+def meaning_pictures_of(store: Store, selection: Selection, layer: str) -> tuple[Rendering, ...]:
+    """The finished pictures of the meanings of units that a selection shows."""
+    made = [store.finished(mark).get(layer, {}) for mark in selection.meaning_pictures.values()]
+    shown = selection.layers[layer]
+    return tuple(one[channel] for channel in shown for one in made if channel in one)
+
+
+def map_of(store: Store, selection: Selection, layer: str) -> LayerMap | None:
+    """The map of a layer, where a selection shows it and there is anything of it."""
+    mark = selection.maps.get(layer)
+    return store.layer_map(layer, mark) if mark else None
+
+
 def pictures_of(store: Store, selection: Selection) -> Pictures:
     """Return the source from which the pixels of a selection are read."""
     marks = selection.masks
-    return store.pictures(selection.fingerprints, selection.lens_fingerprint, marks)
+    recipes = {**selection.fingerprints, **selection.meaning_pictures}
+    return store.pictures(recipes, selection.lens_fingerprint, marks, selection.maps)
 
 
 # --- comparing -----------------------------------------------------------------------------------

@@ -117,6 +117,7 @@ class Renderer:
             nature=self.nature,
             examples=block.examples,
             earlier=block.earlier,
+            aside=block.aside,
             snapshots=config.snapshots,
         )
 

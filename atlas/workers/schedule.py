@@ -32,7 +32,7 @@ class UnitBlock:
         layer: their layer.
         first, last: ranks of the first and the last of them, from 0.
         channels: those still to be rendered, in order of rank.
-        examples, earlier: what their `Job` needs of them; added when a worker is free.
+        examples, earlier, aside: what their `Job` needs of them; added when a worker is free.
     """
 
     recipe: Recipe
@@ -42,6 +42,7 @@ class UnitBlock:
     channels: tuple[int, ...]
     examples: Mapping[int, bytes | Picture] = field(default_factory=dict)
     earlier: Mapping[int, Sequence[NDArray[np.uint8]]] = field(default_factory=dict)
+    aside: Mapping[int, NDArray[np.bool_]] = field(default_factory=dict)
 
     @property
     def cost(self) -> float:
@@ -80,6 +81,7 @@ def merge_blocks(blocks: Sequence[UnitBlock]) -> UnitBlock:
         channels=tuple(channel for block in blocks for channel in block.channels),
         examples={key: value for block in blocks for key, value in block.examples.items()},
         earlier={key: value for block in blocks for key, value in block.earlier.items()},
+        aside={key: value for block in blocks for key, value in block.aside.items()},
     )
 
 

@@ -19,7 +19,7 @@ for (const layer of layers) {
   layer.down = layer.cells.length / layer.across;
 }
 
-// Layers on shelves, first to last; of all widths of the shelves the one that makes tiles largest.
+// Layers on shelves, of the width that makes tiles largest.
 const shelve = (most, gap) => {
   let x = 0, y = gap;
   wide = high = 0;
@@ -42,7 +42,7 @@ const arrange = () => {
   for (const unit of units) { unit.x = unit.layer.x + unit.column + .5; unit.y = unit.layer.y + unit.row + .5; }
   colour();
 };
-// Colours and search: from afar a pixel a unit, stretched over its band.
+// Colours and search: from afar a pixel a unit.
 const colour = () => {
   const tokens = words(look.find.value), keys = look.querySelectorAll(".key"), chosen = look.colour.selectedIndex - 1;
   const shades = [...(keys[chosen]?.querySelectorAll("i") || [])].map((one) => getComputedStyle(one).color);
@@ -63,7 +63,7 @@ const colour = () => {
     }
     band.map = map.transferToImageBitmap();
   }
-  count.textContent = `${found < units.length ? `${found} of ` : ""}${units.length} units`;
+  count.textContent = `${found < units.length ? `${found} of ` : ""}${units.length} ${count.dataset.of}`;
   draw();
 };
 

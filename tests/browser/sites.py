@@ -21,7 +21,7 @@ from atlas.gallery.write import write_site
 from atlas.records.atlas import LayerAtlas, ModelAtlas
 from atlas.records.samples import SkippedFile
 from tests import tools
-from tests.synthetic import SyntheticPictures, judged, make_atlas, masked, tuned, wired
+from tests.synthetic import SyntheticPictures, judged, make_atlas, mapped, masked, tuned, wired
 
 CHROMIUM = tools.find("a browser")
 ARGUMENTS = [
@@ -106,7 +106,7 @@ def two_models() -> tuple[ModelAtlas, ModelAtlas]:
     second = make_atlas(
         name="second", layers=3, units=3, images=12, size=64, plain=True, lenses=(1,)
     )
-    return wired(tuned(masked(judged(keep_few(first))))), second
+    return mapped(wired(tuned(masked(judged(keep_few(first)))))), second
 
 
 def keep_few(atlas: ModelAtlas) -> ModelAtlas:

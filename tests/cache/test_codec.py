@@ -63,7 +63,7 @@ def test_the_same_results_give_the_same_bytes_in_another_process(filled, tmp_pat
 
 def test_every_block_is_named_by_its_digest_and_checksummed(filled):
     paths = [path for path in block_paths(filled) if path.suffix == ".h5"]
-    assert len(paths) == 13
+    assert len(paths) == 15
     for path in paths:
         assert path.name.split(".")[-2] == sha256_file(path)[:12]
         with h5py.File(path, "r") as file:

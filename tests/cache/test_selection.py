@@ -74,6 +74,9 @@ def test_fields_of_earlier_versions_keep_their_names_and_values(path: Path) -> N
         "observer_sha256": "",
         "masks": {},
         "circuits": {},
+        "meanings": "",
+        "meaning_pictures": {},
+        "maps": {},
     }
 
 

@@ -27,6 +27,7 @@ from tests.store_records import (
     FINGERPRINT,
     KEY,
     LAYER,
+    MEANINGS,
     MODEL,
     READOUT,
     RUN,
@@ -34,7 +35,9 @@ from tests.store_records import (
     circuit,
     damage_flip,
     fill,
+    layer_map,
     lens,
+    map_cell,
     masks,
     rendering,
     reopen,
@@ -71,6 +74,29 @@ def test_circuits_without_any_link_come_back(tmp_path):
     with Store.open(tmp_path, "tiny", KEY) as opened:
         opened.write_circuits("conv", FINGERPRINT, [circuit(0, links=0)])
         assert same(opened.circuits("conv", FINGERPRINT), {0: circuit(0, links=0)})
+
+
+def test_meanings_come_back_bit_for_bit(filled):
+    with Store.read(filled) as opened:
+        assert opened.meanings("conv", FINGERPRINT) == {one.channel: one for one in MEANINGS}
+        assert opened.meanings("conv", "0" * 64) == opened.meanings("head", FINGERPRINT) == {}
+
+
+def test_cells_of_a_map_come_back_bit_for_bit_and_join_those_that_are_there(filled):
+    with reopen(filled) as opened:
+        opened.write_map("conv", FINGERPRINT, layer_map(3))
+        known = opened.layer_map("conv", FINGERPRINT)
+        assert [one.cell for one in known.cells] == [0, 2, 3]
+        assert (known.rows, known.columns, known.positions, known.total) == (2, 3, 40, 4)
+        assert known.reason == "no cläss"
+        assert not known.complete
+        for one in known.cells:
+            assert same(one, replace(map_cell(one.cell), image=one.image))
+            picture = opened.map_picture("conv", FINGERPRINT, one.cell)
+            assert same(picture, map_cell(one.cell).image)
+        assert opened.layer_map("head", FINGERPRINT) is opened.layer_map("conv", "0" * 64) is None
+        with pytest.raises(CacheError, match="cell 5 of the map of conv"):
+            opened.map_picture("conv", FINGERPRINT, 5)
 
 
 def test_responses_come_back_bit_for_bit_and_new_ones_replace_them(filled):
@@ -411,7 +437,7 @@ def test_merging_copies_what_is_missing(filled, tmp_path):
     with Store.open(tmp_path / "two", "tiny", KEY) as here, Store.read(filled) as there:
         here.write_stats(stats("conv"))
         here.write_network(replace(MODEL, title="Mine"), [])
-        assert merge_store(here, there) == 13  # neither the statistics nor the network it has
+        assert merge_store(here, there) == 15  # neither the statistics nor the network it has
         assert merge_store(here, there) == 0
         assert here.read_network()[0].title == "Mine"
         assert same(here.rendering(Unit(layer="conv", channel=3), FINGERPRINT), rendering(3))

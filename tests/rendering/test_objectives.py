@@ -8,10 +8,12 @@ import torch
 from numpy.typing import NDArray
 
 from atlas.ranking.ranking import channel_statistics
+from atlas.records.maps import Directions
 from atlas.records.statistics import LayerStats
 from atlas.rendering.objectives import (
     Objective,
     company_objective,
+    direction_objective,
     facet_objective,
     gram_matrix,
     mean_and_deviation,
@@ -62,6 +64,7 @@ def company_by_loops(
     training: NDArray[np.bool_],
     channel: int,
     image: int,
+    aside: NDArray[np.bool_] | None = None,
 ) -> float:
     """z + 100 · mean cosine of one image, written as docs/rendering.md writes it."""
 
@@ -72,6 +75,10 @@ def company_by_loops(
         return (used - used.mean(0)) / spread, picture
 
     answers = scaled("own", 0)[0][:, channel]
+    if aside is not None:
+        answers = np.array(
+            [min(one, 0) if out else one for one, out in zip(answers, aside, strict=True)]
+        )
     cosines = []
     for name in natural:
         for k in (0, 1):
@@ -107,6 +114,19 @@ def test_company_is_the_unit_and_what_goes_with_it_over_the_images() -> None:
     for image, channel in enumerate((1, 2)):
         expected = company_by_loops(seen, NATURAL, TRAINING, channel, image)
         assert float(got[image]) == pytest.approx(expected, rel=2e-3)
+
+
+def test_images_set_aside_count_as_if_they_did_not_excite_the_unit() -> None:
+    stats = {name: statistics(name, both) for name, both in NATURAL.items()}
+    aside = {one: np.random.default_rng(one).random(TRAINING.sum()) < 0.5 for one in (1, 2)}
+    objective = company_objective("own", [1, 2], stats, TRAINING, 100.0, aside=aside)
+    seen = {"other": natural_of(4, 6)[:2], "own": natural_of(5, 3)[:2]}
+    got = objective({name: torch.tensor(values) for name, values in seen.items()})
+    plain = company([1, 2])({name: torch.tensor(values) for name, values in seen.items()})
+    assert not torch.equal(got, plain)
+    for image, channel in enumerate((1, 2)):
+        expected = company_by_loops(seen, NATURAL, TRAINING, channel, image, aside[channel])
+        assert float(got[image]) == pytest.approx(expected, rel=2e-3, abs=5e-3)  # float16
 
 
 def test_company_does_not_know_the_judging_images() -> None:
@@ -164,3 +184,19 @@ def test_facet_is_valued_less_by_its_likeness_to_earlier_pictures() -> None:
     norm = (2.5**2 + 2 * 0.5**2 + 5**2) ** 0.5
     expected = z(np.array([[1.5, 1.0]], np.float32), natural)[0, 1] - 20 * (1 + 2.5 / norm) / 2
     assert float(value) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_direction_is_its_product_times_the_fourth_power_of_the_cosine() -> None:
+    random = np.random.default_rng(6)
+    means, mean = table(7, 3, 5), random.normal(size=5).astype(np.float32)
+    spread = random.uniform(0.5, 2, 5).astype(np.float32)
+    rows = {
+        cell: row / np.linalg.norm(row) for cell, row in zip((4, 9, 2), table(8, 3, 5), strict=True)
+    }
+    directions = Directions(mean=mean, spread=spread, rows=rows)
+    got = direction_objective("own", [4, 9, 2], directions)({"own": torch.tensor(means)})
+    for image, cell in enumerate((4, 9, 2)):
+        along = (means[image].astype(np.float64) - mean) / spread
+        product = along @ rows[cell]
+        cosine = max(product / np.linalg.norm(along), 0.1)
+        assert float(got[image]) == pytest.approx(product * cosine**4, rel=1e-4)

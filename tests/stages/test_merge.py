@@ -17,7 +17,7 @@ from atlas.records.units import Unit
 from atlas.stages.merge import Merged, differences, find_keys, merge_cache
 from tests.store_records import FINGERPRINT, KEY, RUN, SELECTED, fill, rendering
 
-BLOCKS = 15
+BLOCKS = 17
 """Files of results that `fill` writes."""
 
 

@@ -19,6 +19,7 @@ from .directions import DictionaryData, dictionary_data
 from .encode import Address, Double, Integers, Json, Schema, Singles, record
 from .evidence import EvidenceData, evidence_data
 from .images import ImageRow, image_row
+from .meanings import LayerMeaningsData, layer_meanings_data
 from .units import Count, Head, ProvenanceData, UnitData
 
 
@@ -53,6 +54,7 @@ class LayerFile(LayerData, Head):
     evidence: EvidenceData | None
     circuits: LayerCircuitsData | None
     dictionary: DictionaryData | None
+    meanings: LayerMeaningsData | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +185,7 @@ def layer_file(atlas: ModelAtlas, layer: LayerView, rows: Sequence[UnitData]) ->
         evidence=evidence_data(layer.atlas.evidence),
         circuits=layer_circuits_data(layer.atlas.circuits),
         dictionary=dictionary_data(layer.atlas.dictionary),
+        meanings=layer_meanings_data(layer.atlas.meanings.values()),
     )
 
 

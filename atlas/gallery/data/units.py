@@ -19,6 +19,7 @@ from ..views import Example, Picture, StripView, UnitView
 from .circuits import CircuitData
 from .directions import DirectionData, direction_data
 from .encode import SCHEMA, Address, Double, Schema, Single, Singles, record
+from .meanings import MeaningsData, meanings_data
 
 Count = Annotated[int, Meta(ge=0)]
 Percent = Annotated[int, Meta(ge=0, le=100)]
@@ -226,6 +227,7 @@ class UnitFile(UnitData, UnitHead):
     objectives: dict[str, CurveData]
     spectrum: tuple[StripData, ...]
     circuits: CircuitData | None
+    meanings: MeaningsData | None
     tuning: TuningData | None
     direction: DirectionData | None
     provenance: ProvenanceData
@@ -288,6 +290,7 @@ def unit_file(model: str, unit: UnitView, row: UnitData, provenance: ProvenanceD
         objectives=curves(unit),
         spectrum=tuple(map(strip_data, unit.spectrum)),
         circuits=record(CircuitData, unit.circuit) if unit.circuit else None,
+        meanings=meanings_data(unit.meanings) if unit.meanings else None,
         tuning=record(TuningData, unit.tuning) if unit.tuning else None,
         direction=direction_data(unit.direction),
         provenance=provenance,

@@ -222,6 +222,11 @@ class PageWriter:
         return (("Atlas", f"{up}../index.html"), model, *below)
 
     @property
+    def observer(self) -> str:
+        """Title of the network that judges the pictures, or ""."""
+        return self.atlas.observed.observer if self.atlas.observed else ""
+
+    @property
     def stands_on(self) -> str:
         """The remark of an atlas that stands on few photographs, or ""."""
         samples = self.atlas.samples

@@ -16,6 +16,8 @@ from ..views import LayerView, Picture, UnitView
 from .circuits import agreements
 from .directions import dictionary_panel
 from .frame import PageWriter, ways
+from .map import write_map
+from .meanings import layer_meanings
 from .unit import write_units
 
 SORTS = (
@@ -58,10 +60,12 @@ def write_layer(writer: PageWriter, place: int) -> None:
         unranked=unranked(layer),
         agreements=agreements(layer),
         dictionary=dictionary_panel(layer, writer.layers),
+        meanings=layer_meanings(layer),
         charts=[(name, Markup(charts.reach_histogram(layer.reaches_by(name)))) for name in recipes],
     )
     if layer.units:
         write_excites(writer, place)
+    write_map(writer, place)
     rows = writer.rows[layer.name]
     data = layer_file(writer.atlas, layer, rows)
     writer.tree.put(f"{layer.folder}/layer.json", to_json(data))

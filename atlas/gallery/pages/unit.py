@@ -17,6 +17,7 @@ from .circuits import circuit_panel
 from .directions import direction_panel
 from .embed import write_embed
 from .frame import Known, PageWriter, Way, known_units, ways
+from .meanings import meanings_panel
 from .panels import Panel, card_of, histogram, natural_images, panel
 from .spectrum import spectrum_panel
 from .tuning import tuning_panels
@@ -60,6 +61,7 @@ def write_unit(writer: PageWriter, layer: LayerView, place: int, known: Known) -
         shares=kept_shares(unit) if unit.channel in layer.atlas.masks else [],
         circuits=circuit_panel(unit.circuit, known),
         direction=direction_panel(unit, layer, writer.layers, known),
+        meanings=meanings_panel(unit.meanings, writer.observer),
         tuning=tuning_panels(unit.tuning, writer.atlas.model),
         stimuli_sentence=stimuli_sentence(len(writer.atlas.stimuli), writer.atlas.model),
     )

@@ -1,0 +1,59 @@
+"""The part of a store that holds maps of layers."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..files.names import escape_name
+from ..records.maps import LayerMap, MapCell
+from . import codec_maps
+from .blocks import Blocks
+
+FACTS = ("rows", "columns", "positions", "total")
+
+
+class MapStore(Blocks):
+    """The maps of one model under one key."""
+
+    def write_map(self, layer: str, fingerprint: str, found: LayerMap) -> None:
+        """Keep some cells of the map of a layer.
+
+        Args:
+            layer: which.
+            fingerprint: of everything that decides its map.
+            found: the map, of whose cells only some are there, with pixels; at least one.
+        """
+        cells = [one.cell for one in found.cells]
+        self.write(
+            f"maps/{escape_name(layer)}/{min(cells)}-{max(cells)}",
+            codec_maps.cells_to_datasets(found.cells),
+            kind="maps",
+            layer=layer,
+            fingerprint=fingerprint,
+            reason=found.reason,
+            **{name: getattr(found, name) for name in FACTS},
+        )
+
+    def layer_map(self, layer: str, fingerprint: str) -> LayerMap | None:
+        """The map of a layer without pixels; None where no cell of it is there."""
+        blocks, cells = self.of_layer("maps", layer, fingerprint), dict[int, MapCell]()
+        for block in blocks:
+            cells |= {one.cell: one for one in codec_maps.read_cells(self.opened.file(block.path))}
+        if not blocks:
+            return None
+        facts = self.opened.file(blocks[0].path).attrs
+        return LayerMap(
+            **{name: int(facts[name]) for name in FACTS},
+            reason=str(facts["reason"]),
+            cells=[cells[cell] for cell in sorted(cells)],
+        )
+
+    def map_picture(self, layer: str, fingerprint: str, cell: int) -> NDArray[np.float16]:
+        """(3, H, W) the picture of a cell.
+
+        Raises:
+            CacheError: it was never made.
+        """
+        blocks = self.of_layer("maps", layer, fingerprint)
+        holding = [block for block in blocks if cell in block.channels]
+        block = self.need(holding[-1] if holding else None, f"cell {cell} of the map of {layer}")
+        return codec_maps.read_picture(self.opened.file(block.path), block.channels.index(cell))
