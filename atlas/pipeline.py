@@ -29,7 +29,8 @@ from .stages.choose import choose_units
 from .stages.circuits import trace_circuits
 from .stages.dictionary import add_dictionaries, expect_dictionaries
 from .stages.figure import figure_path, write_figure
-from .stages.forecast import as_text, forecast
+from .stages.forecast import forecast
+from .stages.forecast_text import forecast_text
 from .stages.live import live_pages
 from .stages.look import look_at_images
 from .stages.map import choose_maps, draw_maps
@@ -149,7 +150,7 @@ def plan(config: Config, progress: Progress) -> int:
     with peek_work(config, progress) as opened:
         work = expect_dictionaries(opened)
         layers = choose_layers(work)
-        print(as_text(forecast(work, choose_recipes(work), layers)))
+        print(forecast_text(forecast(work, choose_recipes(work), layers)))
     return 0
 
 

@@ -5,7 +5,7 @@
 always removed, and whatever a layer puts out, what they show is maps (N, C, H, W).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
@@ -21,8 +21,9 @@ from ..models.load import Model
 from ..models.probes import as_planes, probe_images
 from ..models.scores import LastStep
 from ..models.trace import changed_tensors, described, only_map
-from ..records.network import CLASSES, LayerInfo
+from ..records.network import CLASSES
 from ..shapes import Shape, Size, in_proportion, pair
+from .compiling import compile_blocks
 from .encoding import Encoder
 from .folding import shared_copy
 from .habits import Answers, ask, differing, find_gradients, find_habits, refuses
@@ -39,7 +40,7 @@ from .shortcuts import (
     plain_answers,
     spare_copy,
 )
-from .tapping import Reduce, Way, module_path, tapped
+from .tapping import Reduce, Way, checked, tapped
 
 
 class Run(Protocol):
@@ -341,26 +342,3 @@ class Network:
         if images.shape[1] != len(self._mean):
             images = luminance(images)
         return (images - self._mean) / self._std
-
-
-def compile_blocks(network: nn.Module, table: Iterable[LayerInfo], taps: Sequence[str]) -> None:
-    """Let torch.compile take the forward pass of every building block that holds no tap inside.
-
-    Hooks stand outside the compiled code, so that taps of the blocks themselves still work.
-    """
-    inside = [module_path(network, tap)[0] for tap in taps]
-    blocks = {module_path(network, row.name)[0] for row in table if "blocks" in row.groups}
-    for path in blocks:
-        if not any(tap.startswith(f"{path}.") for tap in inside):
-            block = network.get_submodule(path)
-            block.forward = torch.compile(block.forward, dynamic=False)
-
-
-def checked(name: str, output: object) -> Tensor:
-    """The map of a layer, or an InputError that says what it is instead of (N, C, H, W)."""
-    found = only_map(output)
-    if not isinstance(found, Tensor):
-        raise InputError(f"layer {name} puts out a {described(output)}, not one map (N, C, H, W)")
-    if found.dim() != 4:
-        raise InputError(f"layer {name} has shape {described(found)}, not (N, C, H, W)")
-    return found

@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..models.calling import Habits, call
 from ..models.hooks import hooked
 from ..models.scores import LastStep
+from ..models.trace import described, only_map
 from ..records.network import CLASSES
 
 Reduce = Callable[[Tensor], Tensor]
@@ -260,3 +261,13 @@ def has_module(network: nn.Module, path: str) -> bool:
 def module_paths(network: nn.Module, layers: Sequence[str]) -> list[str]:
     """The module paths of layers."""
     return [module_path(network, name)[0] for name in layers]
+
+
+def checked(name: str, output: object) -> Tensor:
+    """The map of a layer, or an InputError that says what it is instead of (N, C, H, W)."""
+    found = only_map(output)
+    if not isinstance(found, Tensor):
+        raise InputError(f"layer {name} puts out a {described(output)}, not one map (N, C, H, W)")
+    if found.dim() != 4:
+        raise InputError(f"layer {name} has shape {described(found)}, not (N, C, H, W)")
+    return found

@@ -1,4 +1,4 @@
-"""Forecast of a build's work and cost, before it starts: `forecast`, then `as_text`.
+"""Forecast of a build's work and cost, before it starts: `forecast`, then `forecast_text`.
 
 What a unit takes is timed on the real network (`stopwatch.py`). Nothing is written but into a
 folder that is removed again.
@@ -6,9 +6,8 @@ folder that is removed again.
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from ..gallery.tree import BUDGET
 from ..ranking.spectrum import POOL
 from ..records.network import CLASSES, LayerInfo
 from ..records.statistics import LayerStats
@@ -110,50 +109,86 @@ def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo])
     chosen = expected_units(work, layers)
     blocks = missing_blocks(work, recipes, layers, chosen)
     pairs = {(one.recipe.name, one.layer.name): (one.recipe, one.layer) for one in blocks}
-    images, unranked = len(work.images.items), unranked_layers(work, layers)
-    untuned = untuned_layers(work, wanted_layers(work, layers))
-    lenses, unread = missing_lenses(work, layers), not has_samples(work)
-    unmasked = missing_units(work, layers, chosen, work.config.masks, masks_marks, missing_masks)
-    untraced = missing_units(
-        work, layers, chosen, work.config.circuits, circuits_marks, missing_circuits
-    )
-    split, cells = expected_pictures(work, layers, chosen), expected_cells(work, layers)
-    seconds: Mapping[tuple[str, str], float] = {}
-    ranking = looking = masking = tracing = tuning = meanings = mapping = 0.0
-    if cells or pairs or unranked or unread or lenses or unmasked or untraced or untuned or split:
-        clock = Stopwatch(work, layers)
-        seconds = clock.unit_seconds(list(pairs.values()))
-        ranking = clock.ranking_seconds(unranked, images) if unranked or unread else 0.0
-        looking = clock.lens_seconds() * lenses
-        masking = explain_seconds(clock.mask_seconds, unmasked)
-        tracing = explain_seconds(clock.circuit_seconds, untraced)
-        tuning = clock.tuning_seconds(untuned) if untuned else 0.0
-        meanings = pictures_seconds(clock, MEANINGS[0], split)
-        mapping = pictures_seconds(clock, MAP, cells)
+    missing = find_missing(work, layers, chosen)
+    seconds, times = time_missing(work, layers, pairs, missing)
     rows = [row(layer, chosen[layer.name], blocks, recipes, seconds) for layer in layers]
     units = sum(one.units for one in rows)
     pictures = sum(one.renderings + one.cached for one in rows)
     numbers = all_numbers(work, recipes, layers, chosen)
     return Forecast(
         rows=tuple(rows),
-        images=images,
-        ranking=ranking,
-        lenses=looking,
-        stimuli=stimuli_count(work) if untuned else 0,
-        tuning=tuning,
-        lens_images=lenses,
+        images=len(work.images.items),
+        stimuli=stimuli_count(work) if missing.untuned else 0,
         site=0.5 + 0.012 * pictures + 0.25 * work.config.lenses,
-        masked=sum(unmasked.values()),
-        masks=masking,
-        traced=sum(untraced.values()),
-        circuits=tracing,
-        split=sum(split.values()),
-        meanings=meanings,
-        cells=sum(cells.values()),
-        maps=mapping,
+        lens_images=missing.lenses,
+        masked=sum(missing.unmasked.values()),
+        traced=sum(missing.untraced.values()),
+        split=sum(missing.split.values()),
+        cells=sum(missing.cells.values()),
         cache_bytes=cache_bytes(work, layers, units, numbers),
         site_bytes=site_bytes(work, units, pictures, numbers // work.images.bands.channels),
+        **times,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """What the cache lacks beside renderings: layers, numbers of images, layer → units or cells."""
+
+    unranked: Sequence[LayerInfo]
+    unread: bool
+    untuned: Sequence[LayerInfo]
+    lenses: int
+    unmasked: Mapping[LayerInfo, int]
+    untraced: Mapping[LayerInfo, int]
+    split: Mapping[LayerInfo, float]
+    cells: Mapping[LayerInfo, int]
+
+    @property
+    def any(self) -> bool:
+        """Return whether it lacks anything."""
+        return any(getattr(self, one.name) for one in fields(self))
+
+
+def find_missing(
+    work: Work, layers: Sequence[LayerInfo], chosen: Mapping[str, tuple[int, ...]]
+) -> Missing:
+    """Find what the cache lacks beside renderings."""
+    masks, circuits = work.config.masks, work.config.circuits
+    return Missing(
+        unranked=unranked_layers(work, layers),
+        unread=not has_samples(work),
+        untuned=untuned_layers(work, wanted_layers(work, layers)),
+        lenses=missing_lenses(work, layers),
+        unmasked=missing_units(work, layers, chosen, masks, masks_marks, missing_masks),
+        untraced=missing_units(work, layers, chosen, circuits, circuits_marks, missing_circuits),
+        split=expected_pictures(work, layers, chosen),
+        cells=expected_cells(work, layers),
+    )
+
+
+def time_missing(
+    work: Work,
+    layers: Sequence[LayerInfo],
+    pairs: Mapping[tuple[str, str], tuple[Recipe, LayerInfo]],
+    missing: Missing,
+) -> tuple[Mapping[tuple[str, str], float], dict[str, float]]:
+    """Return seconds of a unit by recipe and layer, and of each pass beside the renderings."""
+    names = ("ranking", "lenses", "masks", "circuits", "tuning", "meanings", "maps")
+    if not pairs and not missing.any:
+        return {}, dict.fromkeys(names, 0.0)
+    clock, images = Stopwatch(work, layers), len(work.images.items)
+    reads = missing.unranked or missing.unread
+    times = (
+        clock.ranking_seconds(missing.unranked, images) if reads else 0.0,
+        clock.lens_seconds() * missing.lenses,
+        explain_seconds(clock.mask_seconds, missing.unmasked),
+        explain_seconds(clock.circuit_seconds, missing.untraced),
+        clock.tuning_seconds(missing.untuned) if missing.untuned else 0.0,
+        pictures_seconds(clock, MEANINGS[0], missing.split),
+        pictures_seconds(clock, MAP, missing.cells),
+    )
+    return clock.unit_seconds(list(pairs.values())), dict(zip(names, times, strict=True))
 
 
 def all_numbers(
@@ -300,48 +335,3 @@ def site_bytes(work: Work, units: int, pictures: int, pixels: int) -> float:
 
 
 # --- in words -------------------------------------------------------------------------------------
-
-
-def as_text(estimate: Forecast) -> str:
-    """The forecast as a table and a few lines."""
-    head = ("layer", "units", "renderings", "cached", "TFLOP", "minutes")
-    body = [
-        (
-            one.layer,
-            f"{one.units}",
-            f"{one.renderings}",
-            f"{one.cached}",
-            f"{one.flops / 1e12:.1f}",
-            f"{one.seconds / 60:.1f}",
-        )
-        for one in estimate.rows
-    ]
-    widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
-    lines = []
-    for cells in (head, *body):
-        right = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
-        lines.append("  ".join([cells[0].ljust(widths[0]), *right]))
-    renderings = sum(one.seconds for one in estimate.rows)
-    parts: tuple[tuple[str, float], ...] = (
-        ("start", START_SECONDS),
-        (f"ranking over {estimate.images} images", estimate.ranking),
-        (f"tuning over {estimate.stimuli} synthetic stimuli", estimate.tuning),
-        (f"{sum(one.renderings for one in estimate.rows)} renderings", renderings),
-        (f"masks of {estimate.masked} units", estimate.masks),
-        (f"circuits of {estimate.traced} units", estimate.circuits),
-        (f"{estimate.lens_images} image pages", estimate.lenses),
-        ("site", estimate.site),
-    )
-    asked = (
-        (f"about {estimate.split:.0f} pictures of meanings", estimate.meanings),
-        (f"about {estimate.cells} cells of maps", estimate.maps),
-    )
-    parts = (*parts[:-2], *(one for one in asked if one[1]), *parts[-2:])
-    lines += [f"{name}: {seconds / 60:.1f} minutes" for name, seconds in parts]
-    lines.append(f"in all about {estimate.seconds / 60:.1f} minutes on this machine")
-    lines.append(
-        f"cache about {estimate.cache_bytes / 1e6:,.0f} MB, "
-        f"site about {estimate.site_bytes / 1e6:,.0f} MB "
-        f"({estimate.site_bytes / BUDGET:.0%} of the {BUDGET / 1e6:,.0f} MB that may be published)"
-    )
-    return "\n".join(lines)

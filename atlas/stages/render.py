@@ -46,7 +46,8 @@ from ..workers.schedule import (
 from .choose import companions, natural_samples, natural_stats
 from .rank import read_again, seen_pictures
 from .recipes import find_base, recipes_for, rendering_fingerprint
-from .run import Work, run_info
+from .run import Work
+from .run_info import run_info
 
 LEAST_NATURAL_HF = 1e-4
 MAGNITUDE_IMAGES = 256

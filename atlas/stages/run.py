@@ -1,12 +1,8 @@
 """The start and the shared state of a run: check everything, then lock the cache."""
 
 import contextlib
-import datetime
 import functools
-import importlib.metadata
-import platform
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -15,11 +11,10 @@ from typing import Any
 
 from torch import nn
 
-from .. import __version__
 from ..cache.keys import BEHAVIOUR, known_key
 from ..cache.reference import Reference, check_reference, packaged_reference, read_reference
 from ..cache.store import Store
-from ..config import Config, command_line, source_date_epoch
+from ..config import Config
 from ..errors import InputError, UsageError
 from ..files.digests import fingerprint
 from ..files.files import require_writable
@@ -27,7 +22,6 @@ from ..files.names import escape_name
 from ..images.bands import COLOUR, Bands
 from ..images.imageset import ImageSet
 from ..images.load import find_images
-from ..keywords import IN_MEMORY, call_line
 from ..models.classnames import folder_names, read_class_names
 from ..models.directions import GROUP, rows_of
 from ..models.load import Identity, Model, central_crop, identify, load_model
@@ -37,7 +31,6 @@ from ..network import tuning
 from ..options import check_shown
 from ..progress import Progress
 from ..ranking.classes import find_classes
-from ..records.atlas import RunInfo
 from ..records.dictionary import Dictionary
 from ..records.network import LayerInfo
 from ..records.samples import USUAL_CROP
@@ -46,8 +39,6 @@ from ..rendering.recipes import find_recipes
 
 RANKING_VERSION = 4
 """Raised whenever the same images and weights would give other statistics."""
-
-LIBRARIES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "h5py", "jinja2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,28 +326,3 @@ EMBEDDING = (
 def target_words(work: Work) -> tuple[str, ...]:
     """The class that --target names, if it names one."""
     return () if work.config.target == "auto" else (work.config.target,)
-
-
-def run_info(config: Config) -> RunInfo:
-    """Versions, device, command and date of this run."""
-    versions = [("cnn-atlas", __version__), ("python", platform.python_version())]
-    for library in LIBRARIES:
-        try:
-            versions.append((library, importlib.metadata.version(library)))
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return RunInfo(
-        versions=tuple(versions),
-        device=tuning.describe_device(tuning.choose_device(config.device)),
-        command=call_line(config)
-        if config.model.startswith(IN_MEMORY)
-        else command_line(replace(config, shard=(1, 1))),  # shards together are one run
-        created=now(),
-    )
-
-
-def now() -> str:
-    """This moment or SOURCE_DATE_EPOCH, as ISO date and time in UTC."""
-    epoch = source_date_epoch()
-    moment = int(time.time()) if epoch is None else epoch
-    return datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat()

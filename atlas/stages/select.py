@@ -27,7 +27,8 @@ from .look import lens_fingerprint, lens_images
 from .map import map_marks
 from .meanings import meanings_mark, picture_marks
 from .recipes import recipes_for, rendering_fingerprint
-from .run import Work, run_info
+from .run import Work
+from .run_info import run_info
 
 
 def select(

@@ -109,7 +109,6 @@ def gather_layers(
         stats, channels = store.read_stats(info.name), selection.layers[info.name]
         made = [one.get(info.name, {}) for one in finished]
         done = [of_recipe[c] for of_recipe in made for c in channels if c in of_recipe]
-        failed = [one for one in failures if one.unit.layer == info.name]
         natural = stats if reference is None else reference.stats.get(info.name, stats)
         read = store.read_stats(info.parent) if info.parent else None
         judged = evidence.of_layer(natural, channels, read)
@@ -123,7 +122,7 @@ def gather_layers(
                 evidence=judged,
                 ranking=rank_channels(stats, selection.rank),
                 chosen=channels,
-                renderings=(*done, *failed),
+                renderings=(*done, *(one for one in failures if one.unit.layer == info.name)),
                 masks=masks_of(store, selection, info.name),
                 circuits=circuits_of(store, selection, info.name),
                 tuning=tuner.read(store, info.name),

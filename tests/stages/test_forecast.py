@@ -9,7 +9,8 @@ from atlas import pipeline
 from atlas.config import Config
 from atlas.progress import Progress
 from atlas.rendering.recipes import find_recipes
-from atlas.stages.forecast import VIEW, Forecast, Row, as_text, forecast, site_bytes
+from atlas.stages.forecast import VIEW, Forecast, Row, forecast, site_bytes
+from atlas.stages.forecast_text import forecast_text
 from atlas.stages.recipes import choose_recipes
 from atlas.stages.run import choose_layers, peek_work
 
@@ -40,7 +41,7 @@ def forecast_of(config: Config) -> Forecast:
 
 def test_time_is_the_sum_of_its_parts() -> None:
     assert PLAN.seconds == pytest.approx(8 + 12 + 18 + 90 + 30 + 60 + 6 + 24 + 12)
-    text = as_text(PLAN)
+    text = forecast_text(PLAN)
     assert "in all about 4.3 minutes" in text
     assert "masks of 8 units: 0.4 minutes" in text
     assert "circuits of 8 units: 0.2 minutes" in text
@@ -49,7 +50,7 @@ def test_time_is_the_sum_of_its_parts() -> None:
 
 
 def test_table_has_a_row_a_layer_with_its_cost() -> None:
-    rows = [line.split() for line in as_text(PLAN).splitlines()[:3]]
+    rows = [line.split() for line in forecast_text(PLAN).splitlines()[:3]]
     assert rows[0] == ["layer", "units", "renderings", "cached", "TFLOP", "minutes"]
     assert rows[1] == ["conv", "4", "3", "1", "2.5", "1.5"]
 
@@ -75,7 +76,7 @@ def test_everything_is_missing_before_and_nothing_after_a_build(tiny: Tiny) -> N
     assert before.circuits > 0
     assert before.stimuli == 159
     assert before.tuning > 0
-    assert "tuning over 159 synthetic stimuli: 0.0 minutes" in as_text(before)
+    assert "tuning over 159 synthetic stimuli: 0.0 minutes" in forecast_text(before)
     pipeline.build(config, Progress(quiet=True))
     after = forecast_of(config)
     assert all(row.renderings == 0 and row.seconds == 0 for row in after.rows)

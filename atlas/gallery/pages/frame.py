@@ -17,6 +17,7 @@ from .. import addresses, sentences
 from ..class_views import ClassesView
 from ..data.encode import Json
 from ..data.units import ProvenanceData, UnitData
+from ..page import Page
 from ..text import (
     number,
     percent,
@@ -27,7 +28,7 @@ from ..text import (
     shown,
 )
 from ..tree import Tree
-from ..views import LayerView, Page, UnitView
+from ..views import LayerView, UnitView
 
 Item = TypeVar("Item")
 

@@ -21,10 +21,11 @@ from ..data.encode import SCHEMA, Json
 from ..data.search import tagged_units
 from ..links import link_targets
 from ..lists import ListView
+from ..page import Page
 from ..recipes import RECIPES
 from ..text import plural, shown
 from ..tree import Tree, folder_bytes, read_manifest
-from ..views import LayerView, Page, UnitView
+from ..views import LayerView, UnitView
 from .lists import FOLDER as LISTS
 
 CONTACT_LAYERS = 24

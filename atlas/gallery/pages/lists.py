@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from ..data.encode import to_json
 from ..data.lists import lists_file
 from ..lists import ListView, Stop
+from ..page import Page
 from ..text import plural
 from ..tree import Tree
-from ..views import Page
 from .frame import FillTemplate, Trail, ways
 
 FOLDER = "lists"

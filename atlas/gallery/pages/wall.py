@@ -128,12 +128,13 @@ def tile_row(tile: Tile) -> list[object]:
 
     Returns:
         Channel, place on the sheets, places of its colours in `COLOURS` by status, REACH and
-        IDENT, each None where there is none, what people call it, what else is said of it, and its
-        tags where it has any.
+        IDENT, each None where there is none, what people call it and the classes that it raises,
+        which are searched, what else is said of it, and its tags where it has any.
     """
     unit, lead = tile.unit, tile.unit.lead
     value = lead.rendering.scores.reach if lead else math.nan
     ident = lead.ident if lead else None
+    raised = f"raises {', '.join(unit.raises)}" if unit.raises else ""
     notes = (
         f"REACH {reach(value)}" if lead else "",
         f"IDENT {ident}" if ident else "",
@@ -145,7 +146,7 @@ def tile_row(tile: Tile) -> list[object]:
         None if unit.status == "ok" else STATUSES.index(unit.status),
         bisect_right(REACHES, value) if math.isfinite(value) else None,
         bisect_right(IDENTS, ident) if ident else None,
-        shown(unit.called),
+        shown(" · ".join(filter(None, (unit.called, raised)))),
         " · ".join(filter(None, notes)),
         *([",".join(unit.tags)] if unit.tags else []),
     ]

@@ -12,7 +12,7 @@ import pytest
 from atlas.gallery.write import check_site
 from atlas.records.atlas import ModelAtlas
 from tests.gallery.test_write import Parsed, build, small
-from tests.synthetic import judged
+from tests.synthetic import judged, wired
 
 EMPTY = np.array((128, 124, 118))
 
@@ -135,3 +135,14 @@ def test_layers_without_units_are_left_out_and_without_any_there_is_no_wall(tmp_
 def test_a_page_of_10_000_units_would_have_less_than_4_mb(tmp_path: Path) -> None:
     build(tmp_path, small(layers=1, units=150, channels=150, plain=True))
     assert (tmp_path / "synthetic/wall.html").stat().st_size / 150 * 10_000 < 4e6
+
+
+def test_units_are_found_by_the_classes_that_they_raise(tmp_path: Path) -> None:
+    names = tuple(f"class {index}" for index in range(12))
+    atlas = wired(small(units=6, classes=4, class_names=names))
+    data, _ = wall_of(tmp_path, atlas)
+    layer, known = data["layers"][1], atlas.layers[1]
+    for channel, *_, called, _note in (row[:7] for row in rows_of(layer)):
+        links = known.circuits[channel].of("classes")
+        first = next(one for one in links if one.effect > 0)
+        assert f"raises {atlas.model.class_names[first.channel]}" in called
