@@ -160,7 +160,7 @@ class Plain:
         return Work(
             config=self.config,
             images=self.images,
-            reference=reference and require_layers(reference, self.config, store),
+            reference=reference and require_layers(reference, self.config, store, self.progress),
             store=store,
             class_names=self.class_names(store),
             model=self.model,
@@ -271,7 +271,9 @@ def find_reference(config: Config, identity: Identity) -> Reference | None:
     return reference if reference.weights_sha256 == identity.weights_sha256 else None
 
 
-def require_layers(reference: Reference, config: Config, store: Store) -> Reference | None:
+def require_layers(
+    reference: Reference, config: Config, store: Store, progress: Progress
+) -> Reference | None:
     """The reference, if it knows the network and all layers of --layers; "auto" gives way.
 
     Raises:
@@ -285,6 +287,10 @@ def require_layers(reference: Reference, config: Config, store: Store) -> Refere
     if not missing:
         return reference
     if config.reference == "auto":
+        progress.say(
+            f"scores are measured over the sample images: the packaged reference has no layer "
+            f"{missing[0]}"
+        )
         return None
     raise InputError(
         f"{reference.path} has no layer {missing[0]}; make a reference that has with "

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from atlas.errors import InputError
 from atlas.models.observers import HOW_TO_GET, ChosenObserver
 from atlas.progress import Progress
 from atlas.stages import observe
+from atlas.stages.run import open_work, require_layers
 from tests.stages.conftest import IMAGES, Judged
 
 
@@ -262,6 +264,18 @@ def test_auto_gives_way_to_a_reference_of_another_observer(
     build(config)
     assert "not by other_seer" in said(capsys, "no IDENT")
     assert {ident for ident, _ in places(config).values()} == {None}
+
+
+def test_a_packaged_reference_that_lacks_a_layer_gives_way_in_one_line(
+    reference: Path, judged: Judged, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = read_reference(reference)
+    few = replace(known, stats={"relu1": known.stats["relu1"]})
+    config = judged()
+    build(config)
+    with open_work(config, Progress(True)) as work:
+        assert require_layers(few, config, work.store, Progress(False)) is None
+    assert said(capsys, "measured over").endswith("the packaged reference has no layer relu2")
 
 
 def test_a_reference_that_nobody_has_seen_is_said(
