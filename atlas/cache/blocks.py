@@ -189,6 +189,40 @@ class Blocks:
         """The blocks of a kind that are of a layer."""
         return [one for one in self.index.select(kind, fingerprint) if one.layer == layer]
 
+    def write_rows(
+        self,
+        kind: Kind,
+        layer: str,
+        fingerprint: str,
+        rows: Sequence[int],
+        datasets: Mapping[str, Array],
+        /,
+        **facts: str | int,
+    ) -> None:
+        """Commit what belongs to some channels of a layer, or to some cells of its map.
+
+        Args:
+            kind, layer, fingerprint: of the block.
+            rows: the channels or cells, at least one.
+            datasets: of all of them.
+            facts: further attributes.
+        """
+        place = f"{kind}/{escape_name(layer)}/{min(rows)}-{max(rows)}"
+        self.write(place, datasets, b"", kind=kind, layer=layer, fingerprint=fingerprint, **facts)
+
+    def need_row(
+        self, kind: Kind, layer: str, fingerprint: str, row: int, what: str
+    ) -> tuple[CacheBlock, int]:
+        """The last block that holds a channel of a layer, or a cell of its map, and where in it.
+
+        Raises:
+            CacheError: none does; names `what`.
+        """
+        blocks = self.of_layer(kind, layer, fingerprint)
+        holding = [block for block in blocks if row in block.channels]
+        block = self.need(holding[-1] if holding else None, what)
+        return block, block.channels.index(row)
+
     def need(self, found: T | None, what: str) -> T:
         """Return the record that was found, or raise a CacheError that names what is missing."""
         if found is None:

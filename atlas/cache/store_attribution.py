@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from ..files.names import escape_name
 from ..records.attribution import UnitMasks
 from ..records.circuits import Circuit
 from ..records.meanings import Meanings
@@ -25,9 +24,8 @@ class AttributionStore(Blocks):
             found: at least one.
         """
         channels = [one.channel for one in found]
-        place = f"masks/{escape_name(layer)}/{min(channels)}-{max(channels)}"
         datasets = codec_attribution.masks_to_datasets(found)
-        self.write(place, datasets, kind="masks", layer=layer, fingerprint=fingerprint)
+        self.write_rows("masks", layer, fingerprint, channels, datasets)
 
     def masks(self, layer: str, fingerprint: str) -> dict[int, UnitMasks]:
         """Channel → what its peaks depend on, without pixels."""
@@ -42,13 +40,8 @@ class AttributionStore(Blocks):
         Raises:
             CacheError: it was never found out.
         """
-        holding = [
-            block
-            for block in self.of_layer("masks", unit.layer, fingerprint)
-            if unit.channel in block.channels
-        ]
-        block = self.need(holding[-1] if holding else None, f"masks of {unit}")
-        row = block.channels.index(unit.channel)
+        what = f"masks of {unit}"
+        block, row = self.need_row("masks", unit.layer, fingerprint, unit.channel, what)
         return codec_attribution.read_masks(self.opened.file(block.path), row)
 
     # --- circuits
@@ -62,9 +55,8 @@ class AttributionStore(Blocks):
             found: at least one.
         """
         channels = [one.channel for one in found]
-        place = f"circuits/{escape_name(layer)}/{min(channels)}-{max(channels)}"
         datasets = codec_circuits.circuits_to_datasets(found)
-        self.write(place, datasets, kind="circuits", layer=layer, fingerprint=fingerprint)
+        self.write_rows("circuits", layer, fingerprint, channels, datasets)
 
     def circuits(self, layer: str, fingerprint: str) -> dict[int, Circuit]:
         """Channel → what surrounds it."""
@@ -85,9 +77,8 @@ class AttributionStore(Blocks):
             found: at least one.
         """
         channels = [one.channel for one in found]
-        place = f"meanings/{escape_name(layer)}/{min(channels)}-{max(channels)}"
         datasets = codec_meanings.meanings_to_datasets(found)
-        self.write(place, datasets, kind="meanings", layer=layer, fingerprint=fingerprint)
+        self.write_rows("meanings", layer, fingerprint, channels, datasets)
 
     def meanings(self, layer: str, fingerprint: str) -> dict[int, Meanings]:
         """Channel → its meanings."""

@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files.names import escape_name
 from ..records.maps import LayerMap, MapCell
 from . import codec_maps
 from .blocks import Blocks
@@ -23,12 +22,12 @@ class MapStore(Blocks):
             found: the map, of whose cells only some are there, with pixels; at least one.
         """
         cells = [one.cell for one in found.cells]
-        self.write(
-            f"maps/{escape_name(layer)}/{min(cells)}-{max(cells)}",
+        self.write_rows(
+            "maps",
+            layer,
+            fingerprint,
+            cells,
             codec_maps.cells_to_datasets(found.cells),
-            kind="maps",
-            layer=layer,
-            fingerprint=fingerprint,
             reason=found.reason,
             **{name: getattr(found, name) for name in FACTS},
         )
@@ -53,7 +52,6 @@ class MapStore(Blocks):
         Raises:
             CacheError: it was never made.
         """
-        blocks = self.of_layer("maps", layer, fingerprint)
-        holding = [block for block in blocks if cell in block.channels]
-        block = self.need(holding[-1] if holding else None, f"cell {cell} of the map of {layer}")
-        return codec_maps.read_picture(self.opened.file(block.path), block.channels.index(cell))
+        what = f"cell {cell} of the map of {layer}"
+        block, row = self.need_row("maps", layer, fingerprint, cell, what)
+        return codec_maps.read_picture(self.opened.file(block.path), row)

@@ -6,8 +6,6 @@ write, or an option that reaches the gallery otherwise than through the selectio
 `inputs`, or pages would not follow it.
 """
 
-import importlib.metadata
-import platform
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from ..gallery.memory import recall, remember, write_memory
 from ..gallery.pages.frame import TEMPLATES
 from ..gallery.tree import MANIFEST
 from .lists import all_lists
+from .run_info import library_versions
 
 MEMORY = "site.json"
 """Name of the memory, among the notes beside the results that pages are made from."""
@@ -141,12 +140,8 @@ def compared(config: Config, selection: Selection) -> Mapping[str, object]:
 
 def program() -> dict[str, object]:
     """Digests of the program and its templates, and the versions of the libraries that it uses."""
-    versions = {"python": platform.python_version()}
-    for library in LIBRARIES:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            versions[library] = importlib.metadata.version(library)
     files = [digests_of(sorted(filter(is_source, one.rglob("*"))), one) for one in PROGRAM]
-    return {"versions": versions, "files": files}
+    return {"versions": library_versions(LIBRARIES), "files": files}
 
 
 def is_source(path: Path) -> bool:

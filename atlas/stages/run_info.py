@@ -4,6 +4,8 @@ import datetime
 import importlib.metadata
 import platform
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 from .. import __version__
@@ -17,20 +19,23 @@ LIBRARIES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless", 
 
 def run_info(config: Config) -> RunInfo:
     """Versions, device, command and date of this run."""
-    versions = [("cnn-atlas", __version__), ("python", platform.python_version())]
-    for library in LIBRARIES:
-        try:
-            versions.append((library, importlib.metadata.version(library)))
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return RunInfo(
-        versions=tuple(versions),
+        versions=(("cnn-atlas", __version__), *library_versions(LIBRARIES).items()),
         device=tuning.describe_device(tuning.choose_device(config.device)),
         command=call_line(config)
         if config.model.startswith(IN_MEMORY)
         else command_line(replace(config, shard=(1, 1))),  # shards together are one run
         created=now(),
     )
+
+
+def library_versions(libraries: Iterable[str]) -> dict[str, str]:
+    """Version of Python, and of each of the libraries that is installed."""
+    versions = {"python": platform.python_version()}
+    for library in libraries:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[library] = importlib.metadata.version(library)
+    return versions
 
 
 def now() -> str:

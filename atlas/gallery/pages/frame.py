@@ -47,6 +47,11 @@ Known = dict[tuple[str, int], tuple[UnitView, str]]
 """Layer and channel → unit or class with a page, and what its addresses start with."""
 
 
+def embed_json(text: str) -> Markup:
+    """JSON as the content of a script element, where no text can end the element."""
+    return Markup(text.replace("<", "\\u003c"))
+
+
 def load_templates(folders: Sequence[Path], site_url: str) -> FillTemplate:
     """Return the template environment; the user's templates come before our own.
 

@@ -5,8 +5,6 @@ The map is drawn by the script of the wall; without one it is a table of picture
 
 import json
 
-from markupsafe import Markup
-
 from ...images.pixels import THUMBNAIL
 from .. import addresses, sheets
 from ..data.encode import to_json
@@ -14,7 +12,7 @@ from ..data.maps import map_file
 from ..map_views import FOLDER, PAGE, CellView, MapView
 from ..text import plural, shown
 from ..views import LayerView
-from .frame import PageWriter, ways
+from .frame import PageWriter, embed_json, ways
 
 
 def write_map(writer: PageWriter, place: int) -> None:
@@ -38,7 +36,7 @@ def write_map(writer: PageWriter, place: int) -> None:
         ways=ways(mapped, mapped.index(layer), lambda one: (f"../{one.folder}/{PAGE}", one.name)),
         colours=colours if layer.map.tints else (),
         own_best=sum(one.own_place == 1 for one in layer.map.cells),
-        data=Markup(data.replace("<", "\\u003c")),
+        data=embed_json(data),
     )
     file = map_file(writer.atlas.model.name, layer.name, layer.map)
     writer.tree.put(f"{layer.folder}/map.json", to_json(file))

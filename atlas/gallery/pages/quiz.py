@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from .. import addresses
 from ..data.encode import to_json
 from ..data.quiz import QueryData, QuizFile, QuizUnit
 from ..quiz import ask, images_of
-from .frame import PageWriter
+from .frame import PageWriter, embed_json
 
 EXAMPLES = 10
 """Questions that the page itself works out."""
@@ -55,7 +53,7 @@ def write_quiz(writer: PageWriter) -> tuple[int, ...]:
         trail=(("Guess the unit", ""),),
         quiz=quiz,
         worked=worked(quiz),
-        data=Markup(data.decode().replace("<", "\\u003c")),
+        data=embed_json(data.decode()),
         photograph=addresses.sample_image,
     )
     return tuple(images_of(quiz))

@@ -10,14 +10,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from ...images.pixels import THUMBNAIL
 from .. import addresses, sentences, sheets
 from ..data.encode import Json
 from ..text import plural, reach, shown
 from ..views import LayerView, UnitView, tags_in
-from .frame import PageWriter
+from .frame import PageWriter, embed_json
 from .layer import first_picture
 
 PAGE = "wall.html"
@@ -85,7 +83,7 @@ def write_wall(writer: PageWriter) -> bool:
         units=units,
         tags=tags_in(one.layer for one in bands),
         colours=COLOURS if judged else COLOURS[:2],
-        data=Markup(data.replace("<", "\\u003c")),
+        data=embed_json(data),
     )
     return True
 
