@@ -77,6 +77,26 @@ def test_pages_are_there_before_the_first_picture_and_the_last_site_knows_nothin
 
 
 @pytest.mark.usefixtures("at_once")
+def test_pages_to_look_at_have_the_lists_of_the_build(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, found = tmp_path / "mine.toml", []
+    file.write_text('[[list]]\ntitle = "A tour"\nunits = ["relu1:0"]\n')
+    config = tiny(layers=("relu1",), recipe=("pyramid",), live="on", lists=str(file))
+    plain = render.commit
+
+    def commit(*arguments: object) -> object:
+        found.append((config.site / "lists" / "a-tour" / "index.html").is_file())
+        return plain(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(render, "commit", commit)
+    with waiting_for_pages(monkeypatch):
+        build(config)
+    assert found
+    assert all(found)
+
+
+@pytest.mark.usefixtures("at_once")
 def test_stopped_build_leaves_pages_that_say_how_far_it_came(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
