@@ -66,7 +66,7 @@ def require_learn() -> None:
         InputError: scikit-learn is not installed.
     """
     try:
-        import sklearn  # noqa: F401
+        import sklearn  # noqa: F401 - one that is there may still be broken, which only this tells
     except ImportError as error:
         raise InputError(
             f"--dictionary: finding directions needs scikit-learn: {LEARN}; one in a file does not"
