@@ -1,10 +1,11 @@
 """Faster ways through a network, each taken only where it gives what the plain way gives.
 
-Four of them change nothing on most networks: BatchNorm folded into convolutions, a copy that may
-be changed, channels-last memory, and a pass that ends behind the last layer that is looked at. On
-some they do: `view` refuses channels-last tensors, a copy leaves hooks and closures behind, code
-behind the last layer clears what the next image must not see. `choose_way` is the one place that
-decides, by comparing with the plain network on several photographs at several sizes.
+Five of them change nothing on most networks: BatchNorm folded into convolutions, a copy that may
+be changed, activation functions that do not work in place, channels-last memory, and a pass that
+ends behind the last layer that is looked at. On some they do: `view` refuses channels-last tensors,
+a copy leaves hooks and closures behind, code reads what was changed in place, code behind the last
+layer clears what the next image must not see. `choose_way` is the one place that decides, by
+comparing with the plain network on several photographs at several sizes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from .folding import fold_batch_norm, shared_copy
+from .folding import fold_batch_norm, out_of_place, shared_copy
 from .habits import Answers, ask, differing
 from .tapping import AsMaps, Way, module_paths
 
@@ -83,9 +84,13 @@ def faster_ways(plain: Way, layers: Sequence[str], images: Tensor) -> Iterator[W
     taps = module_paths(plain.network, layers)
 
     def fold() -> nn.Module | None:
-        return fold_batch_norm(plain.network, images[:1], taps)
+        folded = fold_batch_norm(plain.network, images[:1], taps)
+        return out_of_place(folded) if folded else None
 
-    for make in (fold, partial(shared_copy, plain.network), lambda: plain.network):
+    def copied() -> nn.Module:
+        return out_of_place(shared_copy(plain.network))
+
+    for make in (fold, copied, partial(shared_copy, plain.network), lambda: plain.network):
         for channels_last, stops in ((True, True), (False, True), (True, False), (False, False)):
             network = attempted(make)
             if network is None:

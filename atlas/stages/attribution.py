@@ -20,6 +20,7 @@ from ..records.network import CLASSES, LayerInfo
 from ..records.statistics import EXAMPLES, LayerStats
 from ..records.units import Unit
 from ..shapes import Picture
+from ..workers.forks import how_many, spread
 from ..workers.schedule import BLOCK_UNITS, shard_blocks
 from .rank import seen_pictures
 from .run import Work
@@ -227,19 +228,49 @@ def explain_part(
         explain: finds it out, from a channel and its dataset examples, best first.
         count: of the dataset examples that it needs.
     """
-    pictures = read_pictures(work, network, stats, part.channels, count)
-    found = []
-    for channel in part.channels:
+
+    def fail(channel: int, reason: str) -> None:
+        unit = Unit(layer=part.layer.name, channel=channel)
+        work.progress.warn(f"{unit}: {what} is not known: {reason}")
+
+    def attempt(channel: int) -> tuple[T | None, str]:
         try:
-            own = pictures or read_pictures(work, network, stats, [channel], count, alone=True)
-            shown = {image: own[image] for image in examples_of(stats, channel, count)}
-            found.append(explain(channel, shown))
+            return explain(channel, shown[channel]), ""
         except Exception as error:  # whatever it is, it is this unit's; the others go on
             if work.config.strict:
                 raise
-            unit = Unit(layer=part.layer.name, channel=channel)
-            work.progress.warn(f"{unit}: {what} is not known: {one_line(error)}")
-    return found
+            return None, one_line(error)
+
+    shown, found = examples_by_unit(work, network, part, stats, count, fail), dict[int, T]()
+    tried = spread(attempt, shown, how_many(network.device), work.progress.warn)
+    for channel, (one, reason) in tried:
+        if one is None:
+            fail(channel, reason)
+        else:
+            found[channel] = one
+    return [found[channel] for channel in part.channels if channel in found]
+
+
+def examples_by_unit(
+    work: Work,
+    network: Network,
+    part: Part,
+    stats: LayerStats,
+    count: int,
+    fail: Callable[[int, str], None],
+) -> dict[int, dict[int, Picture]]:
+    """Channel → its dataset examples by their image; told why those of a unit are not there."""
+    pictures = read_pictures(work, network, stats, part.channels, count)
+    shown = {}
+    for channel in part.channels:
+        try:
+            own = pictures or read_pictures(work, network, stats, [channel], count, alone=True)
+            shown[channel] = {image: own[image] for image in examples_of(stats, channel, count)}
+        except InputError as error:
+            if work.config.strict:
+                raise
+            fail(channel, one_line(error))
+    return shown
 
 
 def examples_of(stats: LayerStats, channel: int, count: int = EXAMPLES) -> list[int]:

@@ -1,6 +1,6 @@
 """The maker of a layer's map: positions on a grid, and pictures of its cells: `Cartographer`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,7 @@ from ..rendering.job import Job, Nature
 from ..rendering.kinds import Recipe
 from ..rendering.recipes import MAP
 from ..shapes import Shape
+from ..workers.forks import how_many, spread
 from ..workers.renderer import Renderer
 from .rank import seen_pictures
 from .render import usable_images
@@ -135,7 +136,7 @@ class Cartographer:
 
     def draw(self, cells: Sequence[int]) -> LayerMap:
         """The map with some of its cells."""
-        images = [image for some in self.rendered(cells) for image in some]
+        images = self.rendered(cells)
         agreement = self.agreements([to_pixels(image) for image in images])
         rows, columns = self.sampled.shape
         return LayerMap(
@@ -150,30 +151,37 @@ class Cartographer:
             ],
         )
 
-    def rendered(self, cells: Sequence[int]) -> Iterator[list[NDArray[np.float16]]]:
-        """The pictures of cells, batch by batch."""
+    def rendered(self, cells: Sequence[int]) -> list[NDArray[np.float16]]:
+        """The pictures of cells, in their order."""
+        batch, _ = self.renderer.settings(self.layer.name, self.work.config.precision)
+        parts = [tuple(some) for some in even_chunks(list(cells), batch)]
+        processes, warn = how_many(self.network.device), self.work.progress.warn
+        made = dict(spread(self.render, parts, processes, warn))
+        return [image for some in parts for image in made[some]]
+
+    def render(self, cells: tuple[int, ...]) -> list[NDArray[np.float16]]:
+        """The pictures of a batch of cells."""
         batch, precision = self.renderer.settings(self.layer.name, self.work.config.precision)
         scale = self.sampled.scale
-        for some in even_chunks(list(cells), batch):
-            job: Job[Recipe] = Job(
-                recipe=MAP,
-                layer=self.layer.name,
-                channels=tuple(some),
-                size=self.work.config.size,
-                seed=self.work.config.seed,
-                weights=self.network.weights_sha256,
-                batch=batch,
-                precision=precision,
-                nature=self.renderer.nature,
-                examples={},
-                earlier={},
-                directions=Directions(
-                    mean=scale.mean,
-                    spread=scale.spread,
-                    rows={cell: self.directions[cell] for cell in some},
-                ),
-            )
-            yield [draft.image.astype(np.float16) for draft in render_finite(self.network, job)]
+        job: Job[Recipe] = Job(
+            recipe=MAP,
+            layer=self.layer.name,
+            channels=cells,
+            size=self.work.config.size,
+            seed=self.work.config.seed,
+            weights=self.network.weights_sha256,
+            batch=batch,
+            precision=precision,
+            nature=self.renderer.nature,
+            examples={},
+            earlier={},
+            directions=Directions(
+                mean=scale.mean,
+                spread=scale.spread,
+                rows={cell: self.directions[cell] for cell in cells},
+            ),
+        )
+        return [draft.image.astype(np.float16) for draft in render_finite(self.network, job)]
 
     @torch.no_grad()
     def agreements(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """The stage images → lenses: what the network makes of the sample images that get a page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..errors import CacheError, InputError, one_line
 from ..files.digests import fingerprint
@@ -14,6 +14,7 @@ from ..ranking.classes import find_classes, varied_samples
 from ..records.lens import Lens
 from ..records.network import CLASSES, LayerInfo
 from ..shapes import Picture, Shape
+from ..workers.forks import how_many, spread
 from .rank import read_again
 from .run import Work, target_words
 
@@ -93,11 +94,7 @@ def look_at_missing(work: Work, layers: Sequence[LayerInfo]) -> int:
     with work.progress.lenses(sum(map(len, todo))) as looked:
         for images in filter(None, todo):
             pictures = read_pictures(work, images, network.info.shape)
-            found = [
-                lens
-                for image, picture in pictures.items()
-                for lens in look_at(work, network, image, picture, names)
-            ]
+            found = look_at_block(work, network, pictures, names)
             if found:
                 work.store.write_lenses(images[0], images[-1], mark, found)
             failed += len(images) - len(found)
@@ -121,10 +118,30 @@ def read_pictures(work: Work, images: Sequence[int], shape: Shape) -> dict[int, 
     return found
 
 
+def look_at_block(
+    work: Work, network: Network, pictures: Mapping[int, Picture], layers: Sequence[str]
+) -> list[Lens]:
+    """Apply all lenses to some images; a warning for each that could not be looked at."""
+
+    def attempt(image: int) -> list[Lens] | str:
+        return look_at(work, network, image, pictures[image], layers)
+
+    tried = dict(spread(attempt, pictures, how_many(network.device), work.progress.warn))
+    found = []
+    for image in pictures:
+        lenses = tried[image]
+        if isinstance(lenses, str):
+            name = work.store.read_samples().samples[image].name
+            work.progress.warn(f"no page of image {shown(name)}: {lenses}")
+        else:
+            found += lenses
+    return found
+
+
 def look_at(
     work: Work, network: Network, image: int, picture: Picture, layers: Sequence[str]
-) -> list[Lens]:
-    """Apply all lenses to one image; where that fails, warn and return []."""
+) -> list[Lens] | str:
+    """Apply all lenses to one image; where that fails, why."""
     scores = class_layer(work.store.read_network()[1])
     classes = scores.channels if scores else 0
     try:
@@ -133,9 +150,7 @@ def look_at(
     except Exception as error:  # whatever it is, it is this image's; the others go on
         if work.config.strict:
             raise
-        name = work.store.read_samples().samples[image].name
-        work.progress.warn(f"no page of image {shown(name)}: {one_line(error)}")
-        return []
+        return one_line(error)
 
 
 def target(work: Work, classes: int) -> int | None:

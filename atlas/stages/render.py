@@ -32,6 +32,8 @@ from ..rendering.job import Nature
 from ..rendering.kinds import Recipe
 from ..rendering.parameterization import mean_magnitude
 from ..shapes import Picture, Shape, in_proportion
+from ..workers.forks import how_many
+from ..workers.local import render_here
 from ..workers.pool import LostError
 from ..workers.ray import open_pool, require_cluster
 from ..workers.renderer import Rendered, Renderer, load_renderer
@@ -147,7 +149,9 @@ def open_workers(work: Work, layers: Sequence[LayerInfo], nature: Nature) -> Ite
         device = tuning.choose_device(config.device)
         renderer = Renderer(config, Network(work.model(), taps, device, config.compile), nature)
         together = tuning.most_together(config.batch, device)
-        yield in_groups(lambda groups: ((one, one.run(renderer)) for one in groups), together)
+        count = 1 if config.compile == "on" else how_many(device)
+        render = functools.partial(render_here, renderer, count, work.progress.warn)
+        yield in_groups(render, together)
         return
     weights = str(Path(config.weights).absolute()) if config.weights else ""
     sent, expected = replace(config, weights=weights), work.store.read_network()[0].weights_sha256

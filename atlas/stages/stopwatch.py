@@ -8,6 +8,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -30,10 +31,13 @@ from ..rendering.kinds import FourierRecipe, Octave, Recipe
 from ..rendering.parameterization import half_spectrum
 from ..rendering.scoring import score_images
 from ..shapes import Picture, Shape
+from ..workers.forks import how_many, spread
 from .choose import wanted_layers
 from .rank import square_shape
 from .run import Work
 from .tune import Tuner
+
+K = TypeVar("K")
 
 DEPTHS = 4
 """Layers at which steps are timed, spread over the multiply-adds."""
@@ -67,11 +71,25 @@ class Stopwatch:
         device = tuning.choose_device(work.config.device)
         names = [layer.name for layer in self.wanted]
         self.network = Network(work.model(), names, device, work.config.compile)
+        self.processes = 1 if work.config.compile == "on" else how_many(device)
+
+    def side_by_side(self, measure: Callable[[], dict[K, float]]) -> dict[K, float]:
+        """What a process of this machine measures while the others do too, over their number."""
+        count = self.processes
+        every = spread(lambda _: measure(), range(count), count, self.work.progress.warn)
+        found = [one for _, one in every]
+        return {key: sum(one[key] for one in found) / count**2 for key in found[0]}
 
     def unit_seconds(
         self, pairs: Sequence[tuple[Recipe, LayerInfo]]
     ) -> dict[tuple[str, str], float]:
         """(recipe, layer) → seconds of a unit, timed at a few depths, between them by cost."""
+        return self.side_by_side(lambda: self.recipe_seconds(pairs))
+
+    def recipe_seconds(
+        self, pairs: Sequence[tuple[Recipe, LayerInfo]]
+    ) -> dict[tuple[str, str], float]:
+        """The same in one process."""
         found: dict[tuple[str, str], float] = {}
         for recipe in dict.fromkeys(recipe for recipe, _ in pairs):
             layers = [layer for one, layer in pairs if one == recipe]
@@ -81,7 +99,7 @@ class Stopwatch:
 
     def mask_seconds(self, layers: Sequence[LayerInfo]) -> dict[str, float]:
         """Layer → seconds of the masks of a unit."""
-        return at_a_few_depths(layers, self.masks)
+        return self.side_by_side(lambda: at_a_few_depths(layers, self.masks))
 
     def masks(self, layer: LayerInfo) -> float:
         """Seconds of the masks of one unit."""
@@ -107,7 +125,9 @@ class Stopwatch:
                     scene = circuits.scene(to_tensor([picture]))
                     circuits.of_unit(layer.name, 0, {0: scene})
 
-                spent = at_a_few_depths(timed_layers, lambda layer: timed(lambda: trace(layer)))
+                spent = self.side_by_side(
+                    lambda: at_a_few_depths(timed_layers, lambda one: timed(lambda: trace(one)))
+                )
                 return {one.name: IMAGES * spent[one.parent or one.name] for one in layers}
         except InputError:
             return dict.fromkeys([layer.name for layer in layers], 0.0)
@@ -197,7 +217,11 @@ class Stopwatch:
         """Seconds of all lenses of one image."""
         layer = self.wanted[-1].name
         size = self.network.info.input_size
-        return LENS_PASSES * time_step(self.network, layer, size, "fp32", 8) / 8
+
+        def lens() -> dict[str, float]:
+            return {layer: LENS_PASSES * time_step(self.network, layer, size, "fp32", 8) / 8}
+
+        return self.side_by_side(lens)[layer]
 
 
 def at_a_few_depths(

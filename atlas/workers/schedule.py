@@ -72,6 +72,18 @@ class BlockGroup:
         """Let a worker render them; it gives one result a block."""
         return worker.render(self.blocks)
 
+    def parts(self, count: int) -> list["BlockGroup"]:
+        """Its units in so many groups or fewer, a share of every block in each."""
+        shares = [even_parts(block, count) for block in self.blocks]
+        grouped = itertools.zip_longest(*shares)
+        return [BlockGroup(blocks=tuple(filter(None, blocks))) for blocks in grouped]
+
+
+def even_parts(block: UnitBlock, count: int) -> list[UnitBlock]:
+    """A block in so many parts or fewer, none of them empty."""
+    parts = np.array_split(np.array(block.channels), min(count, len(block.channels)))
+    return [replace(block, channels=tuple(part.tolist())) for part in parts]
+
 
 def merge_blocks(blocks: Sequence[UnitBlock]) -> UnitBlock:
     """The units of blocks of one layer and recipe as one."""

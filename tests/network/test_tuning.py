@@ -152,5 +152,5 @@ def test_layers_of_few_units_have_batches_of_one_size_on_a_gpu() -> None:
 
 def test_units_are_gathered_up_to_the_largest_batch() -> None:
     assert most_together("auto", torch.device("cuda")) == 256
-    assert most_together("auto", torch.device("cpu")) == 8
+    assert most_together("auto", torch.device("cpu")) == 12
     assert most_together(48, torch.device("cuda")) == 48

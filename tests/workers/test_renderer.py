@@ -15,8 +15,9 @@ from atlas.rendering.job import Draft, Job
 from atlas.rendering.kinds import FourierRecipe, Octave, Recipe
 from atlas.rendering.recipes import RECIPES
 from atlas.workers import renderer as worker
+from atlas.workers.local import joined, render_here
 from atlas.workers.renderer import Rendered, Renderer
-from atlas.workers.schedule import UnitBlock
+from atlas.workers.schedule import BlockGroup, UnitBlock
 from tests.helpers import layer_info, natural_stats, nature_of, network_of, smooth_images
 from tests.helpers import tiny_network as tiny_plain
 
@@ -154,3 +155,41 @@ def test_compiled_blocks_that_fail_on_a_unit_are_given_up_and_the_group_rendered
     assert made(found) == [[2, 0], [3]]
     assert not any(one.status == "failed" for each in found for one in each.renderings)
     assert found[0].notes[0].startswith("--compile on: blocks through torch.compile fail here")
+
+
+# --- processes of this machine -------------------------------------------------------------------
+
+
+def in_processes(
+    rendering: Renderer, groups: Sequence[BlockGroup], count: int
+) -> dict[int, list[Rendered]]:
+    """What becomes of groups in so many processes, of which none may be lost."""
+    return {
+        id(group): made for group, made in render_here(rendering, count, pytest.fail, iter(groups))
+    }
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize(
+    "several", [[[[2, 0], [3], [1]]], [[[2, 0]], [[3, 1]]], [[[2]], [[0]], [[3]], [[1]]]]
+)
+def test_processes_make_the_bytes_of_one_process(
+    rendering: Renderer, several: list[list[list[int]]], count: int
+) -> None:
+    groups = [BlockGroup(blocks=tuple(blocks(*some))) for some in several]
+    one_by_one, side_by_side = (in_processes(rendering, groups, each) for each in (1, count))
+    for group, wanted in zip(groups, several, strict=True):
+        alone, shared = one_by_one[id(group)], side_by_side[id(group)]
+        assert made(shared) == made(alone) == wanted
+        for one, other in zip(alone, shared, strict=True):
+            for picture, same in zip(one.renderings, other.renderings, strict=True):
+                assert picture.image.tobytes() == same.image.tobytes()
+                assert picture.seed == same.seed
+
+
+def test_a_block_in_parts_keeps_its_order_and_what_was_noted(rendering: Renderer) -> None:
+    (group,) = [BlockGroup(blocks=tuple(blocks([3, 1, 0, 2])))]
+    parts = group.parts(3)
+    assert [part.blocks[0].channels for part in parts] == [(3, 1), (0,), (2,)]
+    shares = [Rendered(renderings=(), device="cpu", seconds=n, notes=("a",)) for n in (1.0, 2.0)]
+    assert joined(shares) == Rendered(renderings=(), device="cpu", seconds=3.0, notes=("a",))
