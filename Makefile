@@ -20,7 +20,7 @@ editable = $(install) $(if $(LOCKED),--no-deps --no-build-isolation) --editable
 VARIABLES := MODEL NAME WEIGHTS WEIGHTS_SHA256 IMAGES CROP LAYERS DICTIONARY UNITS RANK RECIPE FACETS CLASSES \
 	LENSES TARGET OUTPUTS CLASS_NAMES COMPARE LISTS REFERENCE OBSERVER MASKS CIRCUITS MEANINGS MAP SHARD ENGINE MEAN STD INPUT_SIZE CHANNELS \
 	SHOW_CHANNELS WHITE OUT \
-	SIZE SEED DEVICE PRECISION BATCH CACHE SITE LIVE SITE_URL CONFIG
+	SIZE SEED DEVICE PRECISION BATCH CACHE SITE SITE_PART LIVE SITE_URL CONFIG
 lower = $(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 OPTIONS = $(foreach name,$(VARIABLES),$(if $($(name)),--$(call lower,$(name)) '$($(name))')) $(ARGS)
 
@@ -125,9 +125,9 @@ bench-peers: $(VENV)/peers ## measure pictures of torch-lucent, dreamlens and th
 bench-gpu: $(VENV)/dev ## measure units a minute, share of the peak and memory on the GPU, by batch size
 	$(BIN)/python -m tests.bench.gpu $(ARGS)
 
-publish: $(VENV)/publish ## check cache and site, then push site/ to the branch gh-pages
+publish: $(VENV)/publish ## check cache and site, then push site/ to the branch gh-pages (of REMOTE)
 	$(BIN)/python build_atlas.py check $(OPTIONS)
-	$(BIN)/ghp-import -n -o -p -f $(or $(SITE),site)
+	$(BIN)/ghp-import -n -o -p -f $(if $(REMOTE),-r $(REMOTE)) $(or $(SITE),site)
 
 clean: ## remove the generated site and tool caches; never the cache of finished work
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -142,13 +142,17 @@ def as_text(value: object) -> str:
     return ",".join(value) if isinstance(value, list) else str(value)
 
 
+RESUMED = ("cache", "site", "site_part", "device", "engine", "lists")
+"""Options that change nothing of what an atlas shows, and that a run which goes on needs."""
+
+
 def resume_line(config: Config, command: str, names: Sequence[str] = ()) -> str:
     """The command that goes on where a run was stopped: the same, in the same folders."""
-    typed, default = command_line(config, command, program()), Config()
-    words = [typed, *map(shlex.quote, names)]
-    for name in ("cache", "site", "device", "engine", "lists"):
-        if getattr(config, name) != getattr(default, name):
-            words.append(f"--{name} {shlex.quote(str(getattr(config, name)))}")
+    words = [command_line(config, command, program()), *map(shlex.quote, names)]
+    for option in OPTIONS:
+        value = getattr(config, option.key)
+        if option.key in RESUMED and value != option.default:
+            words.append(f"--{option.name} {shlex.quote(option.typed(value))}")
     return " ".join(words)
 
 

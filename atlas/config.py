@@ -201,6 +201,11 @@ class Config:
     )
     cache: Path = FOLDER.option(Path("cache"), "folder that keeps finished work")
     site: Path = FOLDER.option(Path("site"), "folder of the generated site")
+    site_part: tuple[int, int] = SHARD.option(
+        (1, 1),
+        "write only the I-th of N sites that show the layers of an atlas in turn and link to each "
+        "other; the name of --site ends in I, those of the others, beside it, in their number",
+    )
     live: str = LIVE.option(
         "on", "let the site be looked at while a build goes on: it is brought up to date meanwhile"
     )
@@ -311,7 +316,7 @@ IN_A_CLONE = "python build_atlas.py"
 
 RUN_ONLY = (
     *("quiet", "verbose", "strict", "cache", "site", "device", "site_url", "lists", "out"),
-    *("engine", "live"),
+    *("engine", "live", "site_part"),
 )
 """Options that change nothing of what an atlas shows."""
 

@@ -18,6 +18,7 @@ IN_MEMORY = "nn.Module:"
 COMMAND_LINE_ONLY = {
     "engine": "workers of a Ray cluster load a network by its name",
     "shard": "the parts are put together by `build_atlas.py merge`",
+    "site_part": "the parts of a site are written by `build_atlas.py site`",
     "out": "it belongs to `build_atlas.py export`",
     "save_reference": "it belongs to `build_atlas.py rank`",
     "config": "give the options of the file as keywords",

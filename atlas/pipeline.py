@@ -20,7 +20,7 @@ from .cache.store import Store
 from .config import Config
 from .errors import CacheError, CheckError, InputError, UsageError
 from .files.names import shown
-from .gallery.write import check_site
+from .gallery.write import check_site, unchecked_links
 from .models.selection import left_out, select_layers
 from .progress import Progress
 from .records.units import Rendering
@@ -37,6 +37,7 @@ from .stages.map import choose_maps, draw_maps
 from .stages.meanings import find_meanings
 from .stages.merge import merge_cache
 from .stages.observe import find_observer, observe_pictures
+from .stages.parts import check_layers, check_part
 from .stages.rank import rank_layers
 from .stages.recipes import choose_recipes
 from .stages.reference import save_reference
@@ -78,10 +79,12 @@ def make_atlas(config: Config, progress: Progress, network: nn.Module | None = N
     """
     check_compare(config)
     check_workers(config)
+    check_part(config)
     read_notes(config)
     with open_work(config, progress, network) as opened, live_pages(config, progress) as live:
         work = add_dictionaries(opened)
         layers = choose_layers(work)
+        check_layers(config, layers)
         choose_maps(work, layers)
         stats = rank_layers(work, layers)
         chosen = choose_units(work, stats)
@@ -147,15 +150,18 @@ def render(config: Config, progress: Progress) -> int:
 
 def plan(config: Config, progress: Progress) -> int:
     """Print what a build would do and cost; changes nothing."""
+    check_part(config)
     with peek_work(config, progress) as opened:
         work = expect_dictionaries(opened)
         layers = choose_layers(work)
+        check_layers(config, layers)
         print(forecast_text(forecast(work, choose_recipes(work), layers)))
     return 0
 
 
 def site(config: Config, progress: Progress) -> int:
     """Only the pages, from what the cache holds of every model that was built."""
+    check_part(config)
     paths = sorted(config.cache.glob(f"*/{SELECTION}"))
     if not paths:
         raise InputError(f"{config.cache} holds no atlas; make one with `build_atlas.py build`")
@@ -252,5 +258,7 @@ def check(config: Config, progress: Progress) -> int:
         print(text)
     if findings:
         raise CheckError(f"{len(findings)} findings; a new build repairs the cache and the site")
+    for text in unchecked_links(config.site):
+        progress.warn(text)
     progress.say("cache and site are sound")
     return 0

@@ -8,11 +8,13 @@ import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import nan
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from atlas.gallery.parts import Part, part_of
 from atlas.ranking.stimuli import make_stimuli
 from atlas.ranking.tuning import analyse
 from atlas.records.atlas import LayerAtlas, ModelAtlas, RunInfo
@@ -713,3 +715,10 @@ def square_of(index: int, side: int) -> bytes:
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])
     assert done
     return data.tobytes()
+
+
+def parted(atlas: ModelAtlas, site: Path, number: int, count: int) -> Part:
+    """The part of an atlas that a site shows."""
+    layers = [*atlas.layers, *([atlas.classes] if atlas.classes else [])]
+    units = {layer.info.name: len(layer.chosen) for layer in layers}
+    return part_of(site, number, count, units)

@@ -114,6 +114,13 @@ def test_way_to_resume_names_the_program_that_was_started(
     assert build_atlas.resume_line(Config(seed=3, site=Path("pages")), "build") == line
 
 
+def test_way_to_resume_names_the_part_of_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["build_atlas.py", "build"])
+    config = Config(site=Path("atlas-2"), site_part=(2, 3), device="cpu")
+    line = "python build_atlas.py build --device cpu --site atlas-2 --site-part 2/3"
+    assert build_atlas.resume_line(config, "build") == line
+
+
 LOST = """
 import os, signal, sys, time, weakref
 import build_atlas

@@ -68,6 +68,7 @@ def test_images_may_be_a_path() -> None:
         ({"weights": "w.pth"}, "weights: the network in memory has its own"),
         ({"engine": "ray"}, "engine is for the command line only: workers of a Ray cluster"),
         ({"shard": (1, 2)}, "shard is for the command line only"),
+        ({"site_part": (1, 2)}, "site_part is for the command line only"),
         ({"out": "atlas.h5"}, "out is for the command line only"),
     ],
 )

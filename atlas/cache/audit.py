@@ -63,7 +63,7 @@ NESTED = ("renderings", "features", "masks", "circuits", "meanings", "maps")
 """Those with a folder for each layer."""
 
 SIDECAR = re.compile(r"renderings/[^/]+/\d+-\d+\.[0-9a-f]{12}\.json")
-NOTE = re.compile(r"[a-z]+\.json")
+NOTE = re.compile(r"[a-z][a-z0-9-]*\.json")
 ROWS: dict[Kind, str] = {
     "renderings": "channel",
     "lenses": "image",

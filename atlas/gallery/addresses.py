@@ -108,9 +108,9 @@ def tile(place: int) -> tuple[int, int, int]:
     return number, column, row
 
 
-def image_page(index: int) -> str:
-    """Page of a sample image, seen from a layer's folder."""
-    return f"../images/{index}.html"
+def image_page(index: int, home: str = "") -> str:
+    """Page of a sample image, seen from a layer's folder; `home` leads to the site that has it."""
+    return f"../{home}{IMAGES}/{index}.html"
 
 
 def sample_image(index: int) -> str:

@@ -40,8 +40,9 @@ from .draw_units import (
     draw_unit,
     shot,
 )
+from .parts import WHOLE, Part
 from .tree import Tree
-from .views import Example, LayerView, Neighbour, Shot, UnitView, judged
+from .views import Example, LayerView, Neighbour, Picture, Shot, UnitView, judged
 
 BATCH = 16
 """Units whose pixels are in memory at a time."""
@@ -62,6 +63,7 @@ class Illustrator:
         squares: decoded sample images.
         across: chosen unit → the channels of other layers that correlate most with it.
         wholes: sample images that pages show, by index; their addresses seen from a layer's folder.
+        part: the site, where several show the model.
     """
 
     atlas: ModelAtlas
@@ -71,6 +73,7 @@ class Illustrator:
     squares: sheets.Squares
     across: Mapping[Unit, tuple[Counterpart, ...]] = field(default_factory=dict)
     wholes: dict[int, Shot] = field(default_factory=dict)
+    part: Part = WHOLE
 
     def draw(self, layer: LayerAtlas, folder: str) -> tuple[LayerView, list[Pair]]:
         """Draw every unit of a layer and take the files into the tree.
@@ -98,7 +101,7 @@ class Illustrator:
         )
         for source, drawing in self.draw_units(layer, recipes, order):
             self.put(folder, drawing.files)
-            unit = self.unit_view(layer, source, drawing)
+            unit = self.drawn_view(layer, source, drawing)
             spectrum = spectra.draw(source.channel)
             meanings, drawn = groups.draw(source.channel)
             self.put(folder, drawn)
@@ -171,9 +174,21 @@ class Illustrator:
         failed = record.status == "failed"
         return record if failed else self.pictures.rendering(record.unit, record.recipe)
 
-    def unit_view(self, layer: LayerAtlas, source: Source, drawing: Drawing) -> UnitView:
+    def drawn_view(self, layer: LayerAtlas, source: Source, drawing: Drawing) -> UnitView:
+        """Return the values that the page of a unit shows that was drawn."""
+        examples = self.examples(layer, source, drawing.patches)
+        return self.unit_view(layer, source.channel, drawing.pictures, examples, drawing.masks)
+
+    def unit_view(
+        self,
+        layer: LayerAtlas,
+        channel: int,
+        pictures: Sequence[Picture],
+        examples: tuple[Example, ...],
+        masks: Shot | None,
+    ) -> UnitView:
         """Return the values that the page of a unit shows."""
-        channel, stats = source.channel, layer.stats
+        stats = layer.stats
         places, known = layer.ranking.tolist(), layer.masks.get(channel, no_masks(channel))
         return UnitView(
             layer=layer.info.name,
@@ -189,13 +204,13 @@ class Illustrator:
             active=float(stats.active[channel]),
             natural_mean=float(layer.natural.mean[channel]),
             natural_max=float(layer.natural.max[channel]),
-            pictures=tuple(judged(one, layer.evidence) for one in drawing.pictures),
+            pictures=tuple(judged(one, layer.evidence) for one in pictures),
             photographs=layer.evidence.photographs.get(channel) if layer.evidence else None,
-            examples=self.examples(layer, source, drawing.patches),
+            examples=examples,
             neighbours=neighbours(layer, channel),
             neighbours_across=self.neighbours_across(layer, channel),
             page=addresses.unit_page(channel),
-            masks=drawing.masks,
+            masks=masks,
             patch=median(known.patch),
             keep=median(known.keep),
             circuit=self.circuit(layer, channel),

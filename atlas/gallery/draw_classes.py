@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from ..ranking.classes import LEAST_EVIDENCE, class_probabilities
 from ..records.atlas import LayerAtlas
+from ..records.network import CLASSES
 from ..records.samples import Sample
 from . import addresses
 from .class_views import ClassesView, ClassImage, ClassView, ContributingChannel
 from .draw import Illustrator
+from .draw_outlines import outline_layer
+from .parts import IMAGES_PART
 from .views import LayerView, UnitView
 
 SHOWN_IMAGES = 6
@@ -23,7 +26,7 @@ SHOWN_IMAGES = 6
 
 
 def draw_classes(illustrator: Illustrator, layers: Sequence[LayerView]) -> ClassesView | None:
-    """Draw the classes; None where there are no classes to show.
+    """Draw the classes, or outline those of another site; None where there are none to show.
 
     Args:
         illustrator: of the model.
@@ -33,7 +36,11 @@ def draw_classes(illustrator: Illustrator, layers: Sequence[LayerView]) -> Class
     if classes is None:
         return None
     probabilities = class_probabilities(classes.stats, illustrator.atlas.model.outputs)
-    drawn, _ = illustrator.draw(with_surest_image(classes, probabilities), addresses.CLASSES)
+    surest, part = with_surest_image(classes, probabilities), illustrator.part
+    folder = part.home_of(CLASSES, illustrator.tree.old.name) + addresses.CLASSES
+    if not part.holds(CLASSES):
+        return outline_classes(outline_layer(illustrator, surest, folder))
+    drawn, _ = illustrator.draw(surest, folder)
     readout = illustrator.atlas.readout
     read = next((layer for layer in layers if readout and layer.name == readout.layer), None)
     voters = {unit.channel: unit for unit in read.units} if read else {}
@@ -43,6 +50,14 @@ def draw_classes(illustrator: Illustrator, layers: Sequence[LayerView]) -> Class
         readout=readout.layer if readout else "",
         readout_folder=read.folder if read else "",
     )
+
+
+def outline_classes(layer: LayerView) -> ClassesView:
+    """The classes of another site: what links to their pages show."""
+    classes = [
+        ClassView(unit=unit, most=(), least=(), voters=(), voting_images=0) for unit in layer.units
+    ]
+    return ClassesView(layer=layer, classes=tuple(classes), readout="", readout_folder="")
 
 
 def with_surest_image(classes: LayerAtlas, probabilities: NDArray[np.float64]) -> LayerAtlas:
@@ -114,15 +129,16 @@ def class_image(
     illustrator: Illustrator, image: int, channel: int, probability: float
 ) -> ClassImage:
     """A sample image for the page of a class."""
-    atlas = illustrator.atlas
+    atlas, part = illustrator.atlas, illustrator.part
     assert atlas.classes
+    home = part.home(IMAGES_PART, illustrator.tree.old.name)
     return ClassImage(
         image=image,
         name=atlas.samples.samples[image].name,
         probability=float(probability),
         score=float(atlas.classes.stats.over_images(channel)[image]),
         whole=illustrator.whole(image),
-        page=addresses.image_page(image) if image in atlas.lenses else "",
+        page=addresses.image_page(image, home) if image in atlas.lenses else "",
     )
 
 

@@ -20,6 +20,7 @@ from .lists import ListView, UnitList, find_places, view_lists
 from .pages import front
 from .pages import lists as listpages
 from .pages.frame import FillTemplate, asset_paths, load_templates
+from .parts import sites_beside
 from .tree import MANIFEST, Tree, check_budget, digits, manifest, reader, remove_temporaries
 
 
@@ -96,16 +97,16 @@ def finish(
     tree.settle()
     site, folder = tree.old.parent, tree.old.name
     others, warnings = front.read_models(site, folder)
-    models = sorted([*others, model], key=lambda model: model["folder"])
+    models = sorted([*others, {**front.ADDED, **model}], key=lambda model: model["folder"])
     searches = [model.get("search") or front.searched(tree) for model in models]
     shelf = Tree(site, listpages.FOLDER, tree.pool)
     try:
         views, doubts = view_lists(lists, find_places(models, searches), reader(tree))
         listpages.write_lists(views, shelf, frame.fill, front.search_example(searches))
         root = root_files(models, (tree, shelf), frame, searches, views)
-        warnings += doubts + check_whole(tree, shelf, root)
+        warnings += doubts + check_whole(tree, shelf, root, sites_beside(models))
         total = front.site_bytes(site, (tree, shelf), root)
-        warnings += check_budget(total)
+        warnings += check_budget(total, max(one["parts"] for one in models))
         written, removed = replace(site, (tree, shelf), root)
     finally:
         shelf.discard()
@@ -147,8 +148,15 @@ def refuse_foreign(site: Path, root: Mapping[str, bytes]) -> None:
             )
 
 
-def check_whole(tree: Tree, shelf: Tree, root: Mapping[str, bytes]) -> list[str]:
+def check_whole(
+    tree: Tree, shelf: Tree, root: Mapping[str, bytes], beside: frozenset[str]
+) -> list[str]:
     """Refuse a site with a link of ours that leads nowhere, or in whose place others' files are.
+
+    Args:
+        tree, shelf: a model's folder and that of the lists.
+        root: files beside them.
+        beside: names of the sites that links may lead to, whether they are there yet or not.
 
     Returns:
         The broken links into the folders of other models, in words.
@@ -159,9 +167,9 @@ def check_whole(tree: Tree, shelf: Tree, root: Mapping[str, bytes]) -> list[str]
     """
     site = tree.old.parent
     refuse_foreign(site, root)
-    tree.check_links(frozenset({*root, *shelf.paths}))
-    shelf.check_links(frozenset({*root, *tree.paths}))
-    return front.check_root_links(root, site, tree, shelf)
+    tree.check_links(frozenset({*root, *shelf.paths}), beside)
+    shelf.check_links(frozenset({*root, *tree.paths}), beside)
+    return front.check_root_links(root, (tree, shelf), beside)
 
 
 def replace(site: Path, trees: Sequence[Tree], root: Mapping[str, bytes]) -> tuple[int, int]:

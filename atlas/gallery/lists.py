@@ -6,7 +6,7 @@ a list may hold units of models that were built at other times.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import AtlasError
@@ -33,12 +33,19 @@ class UnitList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A unit of a site: its model, its layer, and the folder of its page in the site."""
+    """A unit of a site.
+
+    Attributes:
+        model, layer, channel: which.
+        folder: of its page, seen from the site's folder.
+        elsewhere: the part of the atlas, in words, where its page is on another site; "" for this.
+    """
 
     model: Json
     layer: str
     channel: int
     folder: str
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +57,7 @@ class Stop:
         name: of the unit, as its maker wrote it.
         sentence: on it, or "".
         place: where it is; None where no model of the site shows it.
-        unit: its data; {} without a place.
+        unit: its data; {} without a place on this site.
     """
 
     number: int
@@ -81,7 +88,7 @@ class ListView:
 
     @property
     def found(self) -> list[Stop]:
-        """The stops whose unit is on the site."""
+        """The stops whose unit is on the site, or on that of another part."""
         return [stop for stop in self.stops if stop.place]
 
     @property
@@ -95,7 +102,7 @@ Places = Mapping[str, Sequence[Place]]
 
 
 def find_places(models: Sequence[Json], searches: Sequence[Json]) -> Places:
-    """Every unit of a site under both of its names.
+    """Every unit of a site and of the other parts of its models, under both of its names.
 
     Args:
         models: the model.json of each, with its folder.
@@ -103,14 +110,33 @@ def find_places(models: Sequence[Json], searches: Sequence[Json]) -> Places:
     """
     places: dict[str, list[Place]] = {}
     for model, search in zip(models, searches, strict=True):
-        for at, channel, *_ in search["rows"]:
-            layer, folder = search["layers"][at][:2]
-            if folder not in (CLASSES, IMAGES):
-                home = f"{model['folder']}/{folder}"
-                place = Place(model=model, layer=layer, channel=channel, folder=home)
-                for name in (f"{layer}:{channel}", f"{search['name']}/{layer}:{channel}"):
-                    places.setdefault(name, []).append(place)
+        for place in (*places_here(model, search), *places_elsewhere(model)):
+            name = f"{place.layer}:{place.channel}"
+            for known in (name, f"{search['name']}/{name}"):
+                places.setdefault(known, []).append(place)
     return places
+
+
+def places_here(model: Json, search: Json) -> Iterator[Place]:
+    """The units of a model that are on the site."""
+    for at, channel, *_ in search["rows"]:
+        layer, folder = search["layers"][at][:2]
+        if folder not in (CLASSES, IMAGES):
+            home = f"{model['folder']}/{folder}"
+            yield Place(model=model, layer=layer, channel=channel, folder=home)
+
+
+def places_elsewhere(model: Json) -> Iterator[Place]:
+    """The units of a model that are on sites with other parts of it."""
+    for row in model["layers"]:
+        for channel in row.get("shown", ()):
+            yield Place(
+                model=model,
+                layer=shown(row["layer"]),
+                channel=channel,
+                folder=f"{model['folder']}/{row['folder']}",
+                elsewhere=f"part {row['part']}",
+            )
 
 
 def view_lists(
@@ -152,8 +178,9 @@ def find_stop(
 ) -> Stop:
     """A unit of a list with its data, where it is on the site; of several the first one."""
     place = next(iter(places.get(shown(name), ())), None)
+    here = place if place and not place.elsewhere else None
     try:
-        data = json.loads(read(f"{place.folder}/{place.channel}.json")) if place else {}
+        data = json.loads(read(f"{here.folder}/{here.channel}.json")) if here else {}
     except (AtlasError, OSError, ValueError):  # of another model, whose next build mends it
         place, data = None, {}
     return Stop(number=number, name=shown(name), sentence=shown(sentence), place=place, unit=data)

@@ -38,12 +38,12 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 def serve(site: Path, port: int = 8000) -> int:
-    """Serve `site` until Ctrl-C.
+    """Serve `site`, or the folder of several that are its parts, until Ctrl-C.
 
     Raises:
         InputError: there is no site, or no port from `port` to `port` + 20 is free.
     """
-    if not (site / "index.html").exists():
+    if not (site / "index.html").exists() and not any(site.glob("*/atlas.json")):
         raise InputError(f"{site} holds no site; make one with `build_atlas.py build`")
     handler = functools.partial(Handler, directory=str(site))
     for candidate in range(port, port + 20):

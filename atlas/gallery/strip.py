@@ -17,6 +17,7 @@ class Node:
         height, width, channels: of its output.
         href: its page.
         picture, patch: thumbnails of its first unit; "" where there is none.
+        elsewhere: the part of the atlas that shows it, where that is another one; else "".
     """
 
     name: str
@@ -27,6 +28,7 @@ class Node:
     href: str
     picture: str
     patch: str
+    elsewhere: str = ""
 
     @property
     def extent(self) -> str:
@@ -191,4 +193,5 @@ def box(place: Position, middle: float) -> str:
     name = name if len(name) <= 13 else f"{name[:4]}…{name[-8:]}"
     body += label_at(x + SIDE / 2, y + SIDE + 14, "name", name)
     label = f"{node.name}, {node.type}, {node.channels} channels, {node.height} by {node.width}"
+    label += f", in {node.elsewhere}" if node.elsewhere else ""
     return f'<a href="{escape(node.href)}" aria-label="{text(label)}">{body}</a>'

@@ -28,6 +28,7 @@ from ..files.files import (
 )
 from ..files.names import shown
 from .links import link_targets, walk
+from .parts import parts_needed, site_beside
 
 BUDGET = 900_000_000
 """Bytes of a site that are refused: GitHub Pages takes 1 GB."""
@@ -151,11 +152,12 @@ class Tree:
         self.settle()
         return not self.changed and self.before == {*self.sizes, MANIFEST}
 
-    def check_links(self, root: frozenset[str]) -> None:
+    def check_links(self, root: frozenset[str], beside: frozenset[str] = frozenset()) -> None:
         """Refuse a tree with a link that leads nowhere; it may lead to pages of other models.
 
         Args:
             root: files that this build writes beside the models' folders.
+            beside: names of the sites beside this one that links may lead to.
 
         Raises:
             CheckError: names one such link.
@@ -163,7 +165,8 @@ class Tree:
         ours = f"{self.old.name}/"
         for target, page in sorted(self.targets.items()):
             inside = target.startswith(ours) and target.removeprefix(ours) in self.sizes
-            if not inside and target not in root and not self.is_of_another(target):
+            known = inside or target in root or site_beside(target, beside)
+            if not known and not self.is_of_another(target):
                 raise CheckError(
                     f"page {ours}{page} links to {shown(target)}, which is not there; if you use "
                     "templates of your own, correct the link"
@@ -315,21 +318,24 @@ def folder_bytes(folder: Path) -> int:
     return sum((folder / path).lstat().st_size for path in walk(folder))
 
 
-def check_budget(total: int) -> list[str]:
+def check_budget(total: int, parts: int = 1) -> list[str]:
     """Refuse a site that is too large to publish, warn of a heavy one.
 
     Args:
         total: bytes of the whole site.
+        parts: of which it is one.
 
     Raises:
         CheckError: it is over the budget; says what to do.
     """
     size = f"{total / 1e6:,.0f} MB"
     if total > BUDGET:
+        needed = max(parts + 1, parts_needed(total * parts, BUDGET))
         raise CheckError(
             f"the site would have {size} and GitHub Pages takes 1 GB (limit here "
             f"{BUDGET / 1e6:,.0f} MB); use fewer --units, --layers or --recipe, a smaller --size, "
-            "or another --site folder for this model"
+            "or another --site folder for this model, or write it in "
+            f"{needed} parts: --site-part 1/{needed}"
         )
     if total > HEAVY:
         return [f"the site has {size}; above {HEAVY / 1e6:,.0f} MB a deployment may time out"]

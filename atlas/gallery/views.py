@@ -262,6 +262,7 @@ class LayerView:
         units: those to show, by rank.
         grid: rows of the wall as places in `units`, like ones side by side; -1 where there is none.
         map: its activation atlas; None where it has none.
+        elsewhere: the part of the atlas, in words, whose site has its pages; "" for this one.
     """
 
     atlas: LayerAtlas
@@ -269,10 +270,21 @@ class LayerView:
     units: tuple[UnitView, ...]
     grid: Sequence[Sequence[int]] = ()
     map: MapView | None = None
+    elsewhere: str = ""
 
     @property
     def name(self) -> str:
         return self.atlas.info.name
+
+    @property
+    def signpost(self) -> str:
+        """Its name, with the part of the atlas that it is in where that is another one."""
+        return f"{self.name}, {self.elsewhere}" if self.elsewhere else self.name
+
+    @property
+    def anchor(self) -> str:
+        """Its folder without the way to it, as pages mark what they say of it."""
+        return self.folder.rpartition("/")[2]
 
     @property
     def word(self) -> str:

@@ -68,6 +68,7 @@ class Forecast:
         traced, circuits: the same of circuits.
         split, meanings, cells, maps: pictures of meanings, cells of maps; seconds of these.
         cache_bytes, site_bytes: sizes in the end.
+        parts: sites that it is written in.
     """
 
     rows: tuple[Row, ...]
@@ -88,6 +89,7 @@ class Forecast:
     meanings: float = 0.0
     cells: int = 0
     maps: float = 0.0
+    parts: int = 1
 
     @property
     def seconds(self) -> float:
@@ -125,6 +127,7 @@ def forecast(work: Work, recipes: Sequence[Recipe], layers: Sequence[LayerInfo])
         traced=sum(missing.untraced.values()),
         split=sum(missing.split.values()),
         cells=sum(missing.cells.values()),
+        parts=work.config.site_part[1],
         cache_bytes=cache_bytes(work, layers, units, numbers),
         site_bytes=site_bytes(work, units, pictures, numbers // work.images.bands.channels),
         **times,

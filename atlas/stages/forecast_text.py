@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from ..gallery.parts import parts_needed
 from ..gallery.tree import BUDGET
 from .forecast import START_SECONDS, Forecast, Row
 
@@ -16,9 +17,20 @@ def forecast_text(estimate: Forecast) -> str:
             f"cache about {estimate.cache_bytes / 1e6:,.0f} MB, "
             f"site about {estimate.site_bytes / 1e6:,.0f} MB "
             f"({estimate.site_bytes / BUDGET:.0%} of the {BUDGET / 1e6:,.0f} MB that may be "
-            "published)",
+            f"published{parts_words(estimate)})",
         ]
     )
+
+
+def parts_words(estimate: Forecast) -> str:
+    """What is said of the parts of a site: how large each is, and how many it takes."""
+    each, said = estimate.site_bytes / estimate.parts, ""
+    if estimate.parts > 1:
+        said = f"; each of {estimate.parts} parts about {each / 1e6:,.0f} MB"
+    if each > BUDGET:
+        needed = parts_needed(estimate.site_bytes, BUDGET)
+        said += f"; write it in {needed} parts: --site-part 1/{needed}"
+    return said
 
 
 def table_lines(rows: Sequence[Row]) -> Iterator[str]:

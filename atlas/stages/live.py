@@ -96,7 +96,8 @@ class Live:
         here, there = Pipe()
         selection = selection_path(self.config.cache, self.config.atlas_name)
         words = (str(selection), str(self.config.cache), str(self.config.site))
-        arguments = (there.fileno(), *words, self.config.site_url, self.config.lists)
+        options = (self.config.site_url, self.config.lists, self.config.site_part)
+        arguments = (there.fileno(), *words, *options)
         path = list(map(str, sys.path))
         with there:
             self.process = subprocess.Popen(
@@ -152,18 +153,31 @@ def live_pages(config: Config, progress: Progress) -> Iterator[Live]:
 
 
 def serve(
-    pipe_descriptor: int, selection: str, cache: str, site: str, site_url: str, lists: str
+    pipe_descriptor: int,
+    selection: str,
+    cache: str,
+    site: str,
+    site_url: str,
+    lists: str,
+    site_part: tuple[int, int],
 ) -> None:
     """Bring the site up to date whenever asked, until the other end of the pipe is closed.
 
     Args:
         pipe_descriptor: of an inherited pipe.
         selection: path of what the pages are to show.
-        cache, site, site_url, lists: as of the build.
+        cache, site, site_url, lists, site_part: as of the build.
     """
     signal.signal(signal.SIGTERM, leave)
     cv2.setNumThreads(1)
-    config = Config(cache=Path(cache), site=Path(site), site_url=site_url, lists=lists, quiet=True)
+    config = Config(
+        cache=Path(cache),
+        site=Path(site),
+        site_url=site_url,
+        lists=lists,
+        site_part=site_part,
+        quiet=True,
+    )
     with suppress(EOFError, OSError), Connection(pipe_descriptor) as pipe:
         while True:
             pipe.recv_bytes()

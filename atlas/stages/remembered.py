@@ -22,12 +22,19 @@ from ..gallery.finish import SiteReport
 from ..gallery.lists import UnitList
 from ..gallery.memory import recall, remember, write_memory
 from ..gallery.pages.frame import TEMPLATES
+from ..gallery.parts import site_names
 from ..gallery.tree import MANIFEST
 from .lists import all_lists
 from .run_info import library_versions
 
 MEMORY = "site.json"
 """Name of the memory, among the notes beside the results that pages are made from."""
+
+
+def memory_name(number: int, count: int) -> str:
+    """The same of a part of a site: each has a memory of its own."""
+    return MEMORY if count == 1 else f"site-{number}-of-{count}.json"
+
 
 PROGRAM = (Path(__file__).parents[1], TEMPLATES)
 """Folders of the program and of its templates."""
@@ -67,7 +74,7 @@ class Remembered:
             InputError: its selection cannot be read, or a list of people's is broken.
         """
         return cls(
-            path=selection.parent / read_selection(selection).key / MEMORY,
+            path=selection.parent / read_selection(selection).key / memory_name(*config.site_part),
             key=fingerprint(inputs(selection, people, config)),
             folder=selection.parent.name,
             config=config,
@@ -117,8 +124,15 @@ def inputs(path: Path, people: Sequence[Path], config: Config) -> dict[str, obje
         "people": [digests_of(sorted(folder.glob("*.toml")), folder) for folder in people],
         "lists": digest_of(Path(config.lists)) if config.lists else "",
         "site_url": config.site_url,
+        "part": names_of(config),
         "compare": compared(config, selection),
     }
+
+
+def names_of(config: Config) -> Sequence[str]:
+    """The names of the sites of all parts; () where there is only one."""
+    number, count = config.site_part
+    return site_names(config.site, number, count) if count > 1 else ()
 
 
 def compared(config: Config, selection: Selection) -> Mapping[str, object]:

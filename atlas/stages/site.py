@@ -19,6 +19,7 @@ from ..files.names import escape_name, shown
 from ..gallery.finish import SiteReport
 from ..gallery.lists import UnitList
 from ..gallery.pages.compare import Other
+from ..gallery.parts import WHOLE, Part
 from ..gallery.write import write_site
 from ..models.directions import rows_of
 from ..progress import Progress
@@ -34,6 +35,7 @@ from ..records.units import Rendering
 from .evidence import Evidence, order_recipes
 from .labels import LABELS, all_labels, lost_labels
 from .lists import all_lists
+from .parts import find_part
 from .remembered import Remembered
 from .tune import Tuner
 
@@ -56,8 +58,16 @@ def open_atlas(path: Path) -> Iterator[tuple[Store, Selection]]:
         yield store, selection
 
 
-def gather(store: Store, selection: Selection, failures: Sequence[Rendering]) -> ModelAtlas:
-    """Everything the pages show, read from the cache."""
+def gather(
+    store: Store, selection: Selection, failures: Sequence[Rendering], part: Part = WHOLE
+) -> ModelAtlas:
+    """Everything the pages show, read from the cache.
+
+    Args:
+        store, selection: of the atlas.
+        failures: renderings that are not in the cache.
+        part: the site, where several show the model.
+    """
     model, plain = store.read_network()
     dictionaries = store.dictionaries(selection.layers)
     table = rows_of(plain, dictionaries)
@@ -65,7 +75,11 @@ def gather(store: Store, selection: Selection, failures: Sequence[Rendering]) ->
     samples = store.read_samples()
     evidence = Evidence(store, selection, reference, samples)
     tuner = Tuner(model)
-    found = gather_layers(store, selection, table, reference, evidence, tuner, failures)
+    outlines = gather_layers(store, selection, table, reference, evidence, failures)
+    found = [
+        explain(store, selection, tuner, one) if part.holds(one.info.name) else forget(one)
+        for one in outlines
+    ]
     return ModelAtlas(
         model=replace(model, class_names=selection.class_names or model.class_names),
         samples=samples,
@@ -98,10 +112,9 @@ def gather_layers(
     table: Sequence[LayerInfo],
     reference: Reference | None,
     evidence: Evidence,
-    tuner: Tuner,
     failures: Sequence[Rendering],
 ) -> list[LayerAtlas]:
-    """The layers that the pages show, in forward order."""
+    """The layers that the pages show, in forward order, as pages of others show them."""
     finished = [store.finished(mark) for mark in selection.fingerprints.values()]
     by_name = {layer.name: layer for layer in table}
     layers = []
@@ -123,16 +136,31 @@ def gather_layers(
                 ranking=rank_channels(stats, selection.rank),
                 chosen=channels,
                 renderings=(*done, *(one for one in failures if one.unit.layer == info.name)),
-                masks=masks_of(store, selection, info.name),
-                circuits=circuits_of(store, selection, info.name),
-                tuning=tuner.read(store, info.name),
-                dictionary=store.dictionary(info.name) if info.parent else None,
-                meanings=meanings_of(store, selection, info.name),
-                map=map_of(store, selection, info.name),
-                meaning_pictures=meaning_pictures_of(store, selection, info.name),
             )
         )
     return layers
+
+
+def explain(store: Store, selection: Selection, tuner: Tuner, layer: LayerAtlas) -> LayerAtlas:
+    """A layer with what only its own pages show."""
+    name = layer.info.name
+    return replace(
+        layer,
+        masks=masks_of(store, selection, name),
+        circuits=circuits_of(store, selection, name),
+        tuning=tuner.read(store, name),
+        dictionary=store.dictionary(name) if layer.info.parent else None,
+        meanings=meanings_of(store, selection, name),
+        map=map_of(store, selection, name),
+        meaning_pictures=meaning_pictures_of(store, selection, name),
+    )
+
+
+def forget(layer: LayerAtlas) -> LayerAtlas:
+    """A layer of another site without what the observer saw of each picture, 5 kB a unit."""
+    if layer.evidence is None:
+        return layer
+    return replace(layer, evidence=replace(layer.evidence, features={}))
 
 
 def masks_of(store: Store, selection: Selection, layer: str) -> dict[int, UnitMasks]:
@@ -232,7 +260,8 @@ def write_model_pages(
         What was done, and how many kinds of pages it lacks.
     """
     config = remembered.config
-    whole, cache = gather(store, selection, failures), store.folder.parent.parent
+    part, cache = find_part(config, store, selection), store.folder.parent.parent
+    whole = gather(store, selection, failures, part)
     labels = all_labels(LABEL_FOLDERS)
     for name in lost_labels(config.site / escape_name(whole.model.name), whole.model.name, labels):
         progress.warn(f"the label of {name} is gone: it is in no {LABELS} here or by the program")
@@ -253,6 +282,7 @@ def write_model_pages(
                 templates=[],
                 other=other,
                 lists=remembered.lists,
+                part=part,
             )
 
         report, lacks = write_what_can_be(whole, write, config, progress)

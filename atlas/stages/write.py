@@ -119,8 +119,9 @@ def compares_with(path: Path, folder: Path) -> bool:
 
 
 def is_stale(site: Path, page: str) -> bool:
-    """Return whether a page of the site is missing, or one of its links leads nowhere."""
+    """Return whether a page of the site is missing, or a link from it into the site is broken."""
     if not (site / page).is_file():
         return True
     targets = link_targets(page, (site / page).read_text("utf-8", "replace"))
-    return not all((site / target).is_file() for target in targets)
+    inside = [target for target in targets if not target.startswith("../")]
+    return not all((site / target).is_file() for target in inside)

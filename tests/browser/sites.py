@@ -16,6 +16,7 @@ import pytest
 
 from atlas.gallery.lists import UnitList
 from atlas.gallery.pages.compare import Other
+from atlas.gallery.parts import WHOLE, Part
 from atlas.gallery.serve import PREFIX, Handler, Server
 from atlas.gallery.write import write_site
 from atlas.records.atlas import LayerAtlas, ModelAtlas
@@ -130,6 +131,7 @@ def build(
     variety: int = 10**9,
     compare: ModelAtlas | None = None,
     lists: bool = False,
+    part: Part = WHOLE,
 ) -> None:
     """Bring a site up to date with a model.
 
@@ -139,6 +141,7 @@ def build(
         side, variety: of its pictures.
         compare: another model to compare it with.
         lists: whether the site has lists.
+        part: of the model, where the site shows one.
     """
     octaves = 2 if atlas.model.name == FIRST else 0
     pictures = SyntheticPictures(atlas, octaves=octaves, side=side, variety=variety)
@@ -152,6 +155,7 @@ def build(
         templates=(),
         other=other,
         lists=LISTS if lists else (),
+        part=part,
     )
 
 

@@ -32,3 +32,15 @@ def test_any_other_error_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_folder_without_a_site_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no site"):
         serve(tmp_path)
+
+
+def test_the_folder_of_the_parts_of_a_site_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(self: Server) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "atlas-1").mkdir()
+    (tmp_path / "atlas-1" / "atlas.json").write_text("{}")
+    monkeypatch.setattr(Server, "serve_forever", stop)
+    assert serve(tmp_path) == 0

@@ -12,6 +12,7 @@ from ...records.network import Outputs
 from ...records.samples import CentralCrop, SkippedFile
 from ..class_views import ClassesView
 from ..image_views import ImageView
+from ..parts import WHOLE, Part
 from ..views import LayerView, UnitView
 from .circuits import LayerCircuitsData, layer_circuits_data
 from .classes import ClassRow, class_row
@@ -20,6 +21,7 @@ from .encode import Address, Double, Integers, Json, Schema, Singles, record
 from .evidence import EvidenceData, evidence_data
 from .images import ImageRow, image_row
 from .meanings import LayerMeaningsData, layer_meanings_data
+from .parts import PartData, part_rows
 from .units import Count, Head, ProvenanceData, UnitData
 
 
@@ -59,10 +61,17 @@ class LayerFile(LayerData, Head):
 
 @dataclass(frozen=True, kw_only=True)
 class LayerRow(LayerData):
-    """A layer in the file of its model."""
+    """A layer in the file of its model.
+
+    Attributes:
+        part: of several sites the one that shows it.
+        shown: channels of its units, where that is another site than this one.
+    """
 
     n_units: int
     n_rendered: int
+    part: int | UnsetType = UNSET
+    shown: tuple[int, ...] | UnsetType = UNSET
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +97,8 @@ class ModelFile(Head):
         input_shape: height and width where the input is no square; input_size is the longer one.
         channels: of the input, where they are no colours.
         show_channels: those that pages show, counted from 1, where they are no colours.
+        part, parts: which of how many sites this one is, where several show the model.
+        sites: all of them; numbers, layers and classes of this file are those of all together.
     """
 
     title: str
@@ -113,6 +124,9 @@ class ModelFile(Head):
     n_classes: Count
     classes: tuple[ClassRow, ...]
     lenses: tuple[ImageRow, ...]
+    part: int | UnsetType = UNSET
+    parts: int | UnsetType = UNSET
+    sites: tuple[PartData, ...] | UnsetType = UNSET
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +167,8 @@ class ModelRow:
     created: str
     data: Address
     units: Address
+    part: int | UnsetType = UNSET
+    parts: int | UnsetType = UNSET
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,10 +205,18 @@ def layer_file(atlas: ModelAtlas, layer: LayerView, rows: Sequence[UnitData]) ->
     )
 
 
-def layer_row(layer: LayerView) -> LayerRow:
+def layer_row(layer: LayerView, part: Part) -> LayerRow:
     """A layer for model.json."""
     numbers = {"n_units": len(layer.units), "n_rendered": layer.rendered}
-    return record(LayerRow, layer, layer.atlas.info, layer=layer.name, **numbers)
+    return record(
+        LayerRow,
+        layer,
+        layer.atlas.info,
+        layer=layer.name,
+        part=part.number_of(layer.name) if part.shares else UNSET,
+        shown=UNSET if part.holds(layer.name) else layer.atlas.chosen,
+        **numbers,
+    )
 
 
 def teaser_data(layer: LayerView, unit: UnitView) -> TeaserData:
@@ -222,6 +246,7 @@ def model_file(
     classes: ClassesView | None,
     images: Sequence[ImageView],
     provenance: ProvenanceData,
+    part: Part = WHOLE,
 ) -> ModelFile:
     """model.json: the model, its layers, and what the home page shows of it.
 
@@ -233,9 +258,10 @@ def model_file(
         classes: None where there are no class pages.
         images: those with pages.
         provenance: of the model.
+        part: the site, where several show the model.
     """
     model, natural = atlas.model, atlas.natural
-    rows, classed = [layer_row(layer) for layer in layers], classes.classes if classes else ()
+    rows, classed = [layer_row(one, part) for one in layers], classes.classes if classes else ()
     return record(
         ModelFile,
         model,
@@ -255,6 +281,9 @@ def model_file(
         n_classes=len(classed),
         classes=[class_row(classes, one) for one in classed] if classes else (),
         lenses=[image_row(image) for image in images],
+        part=part.number if part.shares else UNSET,
+        parts=len(part.shares) or UNSET,
+        sites=part_rows(part) or UNSET,
     )
 
 
@@ -303,5 +332,6 @@ def model_row(model: Json) -> ModelRow:
         "n_layers": len(model["layers"]),
         "data": f"{model['folder']}/model.json",
         "units": f"{model['folder']}/units.csv",
+        **({} if model["sites"] else {"part": UNSET, "parts": UNSET}),
     }
     return record(ModelRow, **{**model["provenance"], **model, **own})

@@ -30,7 +30,7 @@ SORTS = (
 
 def write_classes(writer: PageWriter) -> None:
     """Write the page of all classes, and the page and the data of each."""
-    classes = writer.classes
+    classes = writer.own_classes
     if classes is None:
         return
     write_grid(writer, classes)

@@ -6,7 +6,7 @@ in the same site; what does not is left out, and comes when that atlas is built 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from statistics import NormalDist, median
 
@@ -87,11 +87,12 @@ def write_comparison(writer: PageWriter, other: Other, labels: Mapping[Unit, str
     Raises:
         InputError: the two are not over the same images, or over too few.
     """
-    matches = match_units(writer.atlas, other.atlas)
+    own = [layer.atlas for layer in writer.own]
+    matches = match_units(replace(writer.atlas, layers=tuple(own)), other.atlas)
     folder = escape_name(other.atlas.model.name)
     theirs = their_sides(writer, other.atlas, labels)
     ours = {
-        (unit.layer, unit.channel): (layer, unit) for layer in writer.layers for unit in layer.units
+        (unit.layer, unit.channel): (layer, unit) for layer in writer.own for unit in layer.units
     }
     cards = [
         card(match, *ours[match.unit.layer, match.unit.channel], theirs)

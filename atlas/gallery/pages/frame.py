@@ -16,8 +16,10 @@ from ...records.atlas import ModelAtlas
 from .. import addresses, sentences
 from ..class_views import ClassesView
 from ..data.encode import Json
+from ..data.parts import PartData
 from ..data.units import ProvenanceData, UnitData
 from ..page import Page
+from ..parts import IMAGES_PART, Part
 from ..text import (
     number,
     percent,
@@ -160,12 +162,14 @@ class PageWriter:
         folder: its folder in the site.
         tree: where pages go.
         fill: turns a page and its values into markup.
-        layers: in forward order.
+        layers: in forward order, those of other sites among them.
         classes: those with a page; None where there are none.
-        rows: `unit_data` of each unit of each layer.
+        rows: `unit_data` of each unit of each layer of this site.
         images_sentence: the sentence on the images behind the numbers.
         provenance: what they were made from and with, as data and as markup.
         largest: file → side of the largest crop of it among the sample images.
+        part: the site, where several show the model.
+        sites: all of these.
     """
 
     atlas: ModelAtlas
@@ -179,6 +183,8 @@ class PageWriter:
     provenance: ProvenanceData
     provenance_markup: Markup
     largest: Mapping[str, int]
+    part: Part
+    sites: Sequence[PartData]
 
     def put(
         self,
@@ -218,6 +224,10 @@ class PageWriter:
             "photo": partial(photo, largest=self.largest),
             "images_sentence": self.images_sentence,
             "provenance": self.provenance_markup,
+            "part": self.part.number,
+            "sites": self.sites,
+            "image_pages": self.image_pages,
+            "model_folder": f"{self.folder}/",
         }
         self.tree.put_page(file, self.fill(kind, {**frame, **values}))
 
@@ -226,6 +236,21 @@ class PageWriter:
         up = "../" * file.count("/")
         model = (self.title, f"{up}index.html" if below else "")
         return (("Atlas", f"{up}../index.html"), model, *below)
+
+    @property
+    def own(self) -> tuple[LayerView, ...]:
+        """The layers whose pages are on this site."""
+        return tuple(layer for layer in self.layers if not layer.elsewhere)
+
+    @property
+    def own_classes(self) -> ClassesView | None:
+        """The classes, where their pages are on this site."""
+        return self.classes if self.classes and not self.classes.layer.elsewhere else None
+
+    @property
+    def image_pages(self) -> str:
+        """Folder of the pages of images, seen from the model's."""
+        return self.part.home(IMAGES_PART, self.folder) + addresses.IMAGES
 
     @property
     def observer(self) -> str:
@@ -247,7 +272,7 @@ class PageWriter:
     @property
     def example(self) -> str:
         """Something that a search in this atlas finds: a unit of a middle layer, or ""."""
-        shown = [layer for layer in self.layers if layer.units]
+        shown = [layer for layer in self.own if layer.units]
         middle = shown[len(shown) // 2] if shown else None
         return f"{middle.name} {middle.units[0].channel}" if middle else ""
 

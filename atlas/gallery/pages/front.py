@@ -22,6 +22,7 @@ from ..data.search import tagged_units
 from ..links import link_targets
 from ..lists import ListView
 from ..page import Page
+from ..parts import site_beside
 from ..recipes import RECIPES
 from ..text import plural, shown
 from ..tree import Tree, folder_bytes, read_manifest
@@ -69,7 +70,10 @@ NEEDED = (
 )
 """Fields of a model.json that the root pages read."""
 
-ADDED: Json = {"credits": [], "classes": [], "n_classes": 0, "outputs": "logits"}
+ADDED: Json = {
+    **{"credits": [], "classes": [], "n_classes": 0, "outputs": "logits"},
+    **{"part": 1, "parts": 1, "sites": []},
+}
 """Further fields that they read, with the values for a site written before these fields existed."""
 
 
@@ -262,17 +266,25 @@ def sitemap(site: Path, models: Sequence[Json], trees: Sequence[Tree], site_url:
     ).encode()
 
 
-def check_root_links(root: Mapping[str, bytes], site: Path, tree: Tree, shelf: Tree) -> list[str]:
+def check_root_links(
+    root: Mapping[str, bytes], trees: Sequence[Tree], beside: frozenset[str]
+) -> list[str]:
     """Links of the root pages that lead to no file, in words.
 
     They can only lead into the folder of another model that lost a file.
+
+    Args:
+        root: files beside the folders of the trees.
+        trees: that are being built.
+        beside: names of the sites beside this one that links may lead to.
     """
-    ours = {*root, *tree.paths, *shelf.paths}
+    site, ours = trees[0].old.parent, {*root, *(path for tree in trees for path in tree.paths)}
     missing = []
     for path, data in root.items():
         if path.endswith(".html"):
             for target in sorted(link_targets(path, data.decode())):
-                if target not in ours and not (site / target).is_file():
+                known = target in ours or site_beside(target, beside)
+                if not known and not (site / target).is_file():
                     missing.append(
                         f"{path} links to {shown(target)}, which is not there; build that model "
                         "again or remove its folder"

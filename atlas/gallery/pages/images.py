@@ -37,8 +37,8 @@ def write_images(writer: PageWriter, pictures: Pictures) -> tuple[ImageView, ...
         return ()
     put(writer, {file: encode_exactly(heatmaps.bar(end)) for file, end in SCALES.items()})
     classes, images = writer.classes, []
-    known = classes.classes if classes else ()
-    pages = {one.index: f"../{addresses.CLASSES}/{one.page}" for one in known}
+    known = [(one, classes.folder) for one in classes.classes] if classes else []
+    pages = {one.index: f"../{folder}/{one.page}" for one, folder in known}
     for place, index in enumerate(indices):
         sample = sheets.decode(pictures.sample(index), f"sample image {index}")
         lens, pool = pictures.lens(index), writer.tree.pool

@@ -48,7 +48,7 @@ def write_layer(writer: PageWriter, place: int) -> None:
         trail=((layer.name, ""),),
         card=f"{layer.folder}/card.jpg",
         layer=layer,
-        ways=ways(writer.layers, place, lambda one: (f"../{one.folder}/index.html", one.name)),
+        ways=ways(writer.layers, place, lambda one: (f"../{one.folder}/index.html", one.signpost)),
         sorts=[*orders(SORTS, layer), *(TUNED if layer.atlas.tuning else ())],
         shown_recipes=[recipe_row(name, writer.atlas.recipes) for name in recipes],
         first_picture=first_picture(recipes[0]),
@@ -96,7 +96,7 @@ def write_excites(writer: PageWriter, place: int) -> None:
         ways=ways(
             others,
             others.index(layer),
-            lambda one: (f"../{one.folder}/{addresses.EXCITES}", one.name),
+            lambda one: (f"../{one.folder}/{addresses.EXCITES}", one.signpost),
         ),
         first_picture=first_picture(recipes[0]),
         suffix=addresses.recipe_suffix(recipes[0], writer.atlas.recipes),

@@ -47,6 +47,7 @@ def write_map(writer: PageWriter, place: int) -> None:
 def write_cell(writer: PageWriter, layer: LayerView, found: MapView, cell: CellView) -> None:
     """Write the page of a cell of a map."""
     classes = writer.classes.layer.units if writer.classes else ()
+    folder = writer.classes.folder if writer.classes else ""
     name = f"Cell {cell.cell}"
     writer.put(
         "cell",
@@ -62,7 +63,7 @@ def write_cell(writer: PageWriter, layer: LayerView, found: MapView, cell: CellV
         name=name,
         ways=ways(found.cells, cell.place, lambda one: (f"{one.cell}.html", f"cell {one.cell}")),
         around=around(found, cell),
-        class_pages={one.channel: f"../../classes/{one.page}" for one in classes},
+        class_pages={one.channel: f"../../{folder}/{one.page}" for one in classes},
     )
 
 

@@ -103,6 +103,7 @@ def node(layer: LayerView) -> Node:
         width=info.width,
         channels=info.channels,
         href=f"{layer.folder}/index.html",
+        elsewhere=layer.elsewhere,
         picture=f"{layer.folder}/{first.thumb.file}" if first and first.thumb else "",
         patch=f"{layer.folder}/{first.examples[0].patch.file}" if first and first.examples else "",
     )

@@ -40,7 +40,7 @@ def write_quiz(writer: PageWriter) -> tuple[int, ...]:
     Returns:
         The sample images that it shows; () where there is no quiz.
     """
-    quiz = ask(writer.atlas, writer.layers)
+    quiz = ask(writer.atlas, writer.own)
     if not quiz.units:
         return ()
     data = to_json(quiz)

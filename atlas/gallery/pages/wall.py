@@ -66,7 +66,7 @@ class Band:
 
 def write_wall(writer: PageWriter) -> bool:
     """Write the wall of a model, where there is a unit to put on it; whether there is."""
-    bands = [band(writer, layer) for layer in writer.layers if layer.units]
+    bands = [band(writer, layer) for layer in writer.own if layer.units]
     if not bands:
         return False
     units = sum(len(one.tiles) for one in bands)

@@ -464,6 +464,19 @@ def test_a_page_whose_other_is_built_later_gets_its_links_then(pair: Pair) -> No
     assert sound(two)
 
 
+def test_a_part_of_a_site_is_not_made_again_because_the_other_part_is_missing(
+    pair: Pair, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = (replace(each, site=each.site / "atlas-1", site_part=(1, 2)) for each in pair)
+    run(one)
+    run(two)
+    assert "../../../atlas-2/" in (two.site / TWO).read_text()
+    capsys.readouterr()
+    assert pipeline.build(one, Progress(quiet=False)) == 0
+    assert "are written again" not in capsys.readouterr().err
+    assert sound(two)
+
+
 def test_a_page_that_was_cut_off_from_its_links_is_mended_by_the_next_build(pair: Pair) -> None:
     one, two = pair
     page_file = two.site / TWO
