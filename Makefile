@@ -25,7 +25,7 @@ lower = $(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 OPTIONS = $(foreach name,$(VARIABLES),$(if $($(name)),--$(call lower,$(name)) '$($(name))')) $(ARGS)
 
 .PHONY: help setup atlas plan layers figure site serve test test-fast test-browser check schemas bench \
-	bench-precision bench-quality bench-site bench-wall bench-scale bench-gpu bench-peers publish clean distclean
+	bench-precision bench-quality bench-site bench-wall bench-scale bench-million bench-gpu bench-peers publish clean distclean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -112,6 +112,9 @@ bench-wall: $(VENV)/dev ## measure the wall of 10,000 units in a browser: first 
 
 bench-scale: $(VENV)/dev ## measure two Ray processes against one, and memory over 100 to 2,000 units
 	$(BIN)/python -m tests.bench.scale $(ARGS)
+
+bench-million: $(VENV)/dev ## measure what the driver of 200 workers does with a million units
+	$(BIN)/python -m tests.bench.million $(ARGS)
 
 # What the peers of the benchmark need beside what is there; a folder of its own, seen by it alone.
 $(VENV)/peers: pyproject.toml | $(VENV)/dev

@@ -18,7 +18,7 @@ from .cache.folder import key_folders
 from .cache.selection import SELECTION, Selection, selection_path
 from .cache.store import Store
 from .config import Config
-from .errors import CacheError, CheckError, InputError, UsageError
+from .errors import CheckError, InputError, UsageError
 from .files.names import shown
 from .gallery.write import check_site, unchecked_links
 from .models.selection import left_out, select_layers
@@ -35,7 +35,7 @@ from .stages.live import live_pages
 from .stages.look import look_at_images
 from .stages.map import choose_maps, draw_maps
 from .stages.meanings import find_meanings
-from .stages.merge import merge_cache
+from .stages.merge import merge_all
 from .stages.observe import find_observer, observe_pictures
 from .stages.parts import check_layers, check_part
 from .stages.rank import rank_layers
@@ -211,20 +211,7 @@ def figure(config: Config, progress: Progress, names: Sequence[str]) -> int:
 
 def merge(config: Config, progress: Progress, folders: Sequence[str]) -> int:
     """Copy what other caches hold and this one does not."""
-    damaged = 0
-    for folder in folders:
-        merged = merge_cache(Path(folder), config.cache)
-        for line in merged.left_out:
-            progress.warn(f"left out: {line}")
-        for line in merged.damaged:
-            progress.warn(f"damaged, not copied: {line}")
-        progress.say(f"{folder}: copied {merged.copied} blocks ({merged.present} already there)")
-        damaged += len(merged.damaged)
-    if damaged:
-        raise CacheError(
-            f"{damaged} damaged files were not copied, all others were; `build` does their work "
-            "again"
-        )
+    merge_all([*map(Path, folders)], config.cache, progress)
     return 0
 
 

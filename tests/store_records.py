@@ -6,6 +6,7 @@ import numpy as np
 
 from atlas.cache.selection import Selection
 from atlas.cache.store import Store
+from atlas.errors import CacheError
 from atlas.records.atlas import RunInfo
 from atlas.records.attribution import UnitMasks
 from atlas.records.circuits import NO_KERNEL, Circuit, Link
@@ -18,6 +19,7 @@ from atlas.records.samples import Sample, SampleSet, SkippedFile
 from atlas.records.statistics import LayerStats, Readout
 from atlas.records.tuning import Responses
 from atlas.records.units import Rendering, Scores, Unit
+from atlas.stages.merge import merge_caches
 
 KEY = {"schema": 1, "model": "tiny", "seed": 0}
 FINGERPRINT = "f" * 64
@@ -329,6 +331,14 @@ def block_paths(folder):
 
 def reopen(folder):
     return Store.open(folder.parents[1], "tiny", KEY)
+
+
+def merge_one(folder, cache):
+    """Merge one folder into a cache; returns what came of it, or raises why it was refused."""
+    (merged,) = merge_caches([folder], cache)
+    if isinstance(merged, CacheError):
+        raise merged
+    return merged
 
 
 def damage_flip(path):

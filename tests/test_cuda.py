@@ -208,9 +208,9 @@ def test_blocks_that_are_optimised_together_are_committed_one_by_one(
     commits: list[tuple[int, int]] = []
     commit = stage.commit
 
-    def counted(work: Any, block: Any, rendered: Any) -> Any:
+    def counted(work: Any, block: Any, rendered: Any, mark: str) -> Any:
         commits.append((block.first, len(rendered.renderings)))
-        return commit(work, block, rendered)
+        return commit(work, block, rendered, mark)
 
     monkeypatch.setattr(stage, "commit", counted)
     together = tiny(device="cuda", layers=("relu1",), units=4)

@@ -180,14 +180,15 @@ class Blocks:
     def replace(self, block: CacheBlock) -> None:
         """Know of a block, and delete the earlier ones in its place."""
         self.index.add(block)
-        for path in self.index.outdated(block):
-            self.opened.close(path)
-            remove(path)
-            del self.index.blocks[path]
+        for earlier in self.index.outdated(block):
+            self.opened.close(earlier.path)
+            remove(earlier.path)
+            self.index.forget(earlier)
 
     def of_layer(self, kind: Kind, layer: str, fingerprint: str) -> list[CacheBlock]:
         """The blocks of a kind that are of a layer."""
-        return [one for one in self.index.select(kind, fingerprint) if one.layer == layer]
+        known = self.index.of_layer(kind, layer)
+        return [one for one in known if one.fingerprint == fingerprint]
 
     def write_rows(
         self,
@@ -242,11 +243,3 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise cannot("remove", path, error) from error
-
-
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a file, or a CacheError that says why not."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise cannot("read", path, error) from error

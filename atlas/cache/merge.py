@@ -5,10 +5,10 @@ from pathlib import Path
 
 from ..errors import CacheError
 from ..files.digests import sha256_bytes
-from ..files.files import atomic_write, make_folder
+from ..files.files import atomic_write, make_folder, read_bytes
 from ..files.names import shown
 from .audit import CacheBlock
-from .blocks import Blocks, read_bytes
+from .blocks import Blocks
 
 
 def merge_store(here: Blocks, other: Blocks) -> int:

@@ -3,11 +3,11 @@
 How blocks are committed and kept is in `blocks`, their bytes are made in `codec` and `hdf5`.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, cast
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,6 @@ from ..records.tuning import Responses
 from ..records.units import Rendering, Unit
 from . import codec
 from .audit import CacheBlock
-from .blocks import read_bytes
 from .hdf5 import SCHEMA, Array
 from .opened import encode_sidecar, read_seconds
 from .store_attribution import AttributionStore
@@ -52,9 +51,7 @@ class Store(AttributionStore, MapStore, ObservationStore, DictionaryStore):
         Raises:
             CacheError: they were never written.
         """
-        value = self._read_json("network")
-        layers = tuple(map(codec.layer_from_json, value["layers"]))
-        return codec.model_from_json(value["model"]), layers
+        return self.opened.network(self._find_json("network"))
 
     def write_samples(self, samples: SampleSet) -> None:
         """Keep the list of sample images, instead of any earlier one."""
@@ -66,7 +63,7 @@ class Store(AttributionStore, MapStore, ObservationStore, DictionaryStore):
         Raises:
             CacheError: it was never written.
         """
-        return codec.samples_from_json(self._read_json("samples")["set"])
+        return self.opened.samples(self._find_json("samples"))
 
     def has(self, kind: Literal["network", "samples"]) -> bool:
         """Return whether the layer table or the list of sample images is there."""
@@ -76,9 +73,8 @@ class Store(AttributionStore, MapStore, ObservationStore, DictionaryStore):
         data = canonical_json({"schema": SCHEMA, "kind": kind, **value}).encode()
         self.replace(CacheBlock(path=self.commit(kind, ".json", data), kind=kind))
 
-    def _read_json(self, kind: Literal["network", "samples"]) -> dict[str, Any]:
-        block = self.need(self.index.find(kind), kind)
-        return cast(dict[str, Any], json.loads(read_bytes(block.path)))
+    def _find_json(self, kind: Literal["network", "samples"]) -> Path:
+        return self.need(self.index.find(kind), kind).path
 
     # --- squares of the sample images
 
@@ -110,9 +106,7 @@ class Store(AttributionStore, MapStore, ObservationStore, DictionaryStore):
             CacheError: it was never written.
         """
         block = self.need(self._find_square(index), f"square of sample image {index}")
-        row, file = index - block.first, self.opened.file(block.path)
-        start = int(file["end"][row - 1]) if row else 0
-        return cast(bytes, file["jpeg"][start : int(file["end"][row])].tobytes())
+        return self.opened.square(block.path, index - block.first)
 
     def _find_square(self, index: int) -> CacheBlock | None:
         return self.index.find("images", lambda block: block.first <= index <= block.last)
@@ -147,7 +141,7 @@ class Store(AttributionStore, MapStore, ObservationStore, DictionaryStore):
         return codec.stats_from_datasets(layer, {name: file[name][...] for name in file})
 
     def _find_stats(self, layer: str) -> CacheBlock | None:
-        return self.index.find("ranking", lambda block: block.layer == layer)
+        return self.index.last_of("ranking", layer)
 
     def write_readout(self, readout: Readout) -> None:
         """Keep which channels raise which class, instead of anything earlier."""
@@ -186,7 +180,7 @@ class Store(AttributionStore, MapStore, ObservationStore, DictionaryStore):
 
     def responses(self, layer: str, fingerprint: str) -> Responses | None:
         """The answers of one layer to these stimuli; None where it was never asked."""
-        known = [one for one in self.index.select("tuning", fingerprint) if one.layer == layer]
+        known = self.of_layer("tuning", layer, fingerprint)
         if not known:
             return None
         file = self.opened.file(known[-1].path)
@@ -236,6 +230,13 @@ class Store(AttributionStore, MapStore, ObservationStore, DictionaryStore):
                 spent = seconds.get(channel, math.nan)
                 rendering = codec.rendering_from_columns(block.layer, columns, row, spent)
                 found.setdefault(block.layer, {})[channel] = rendering
+        return found
+
+    def finished_channels(self, fingerprint: str) -> dict[str, set[int]]:
+        """Layer → channels whose rendering is there; no block is opened for that."""
+        found: dict[str, set[int]] = {}
+        for block in self.index.select("renderings", fingerprint):
+            found.setdefault(block.layer, set()).update(block.channels)
         return found
 
     def has_rendering(self, unit: Unit, fingerprint: str) -> bool:

@@ -61,7 +61,7 @@ class DictionaryStore(Blocks):
 
     def dictionary_block(self, name: str) -> CacheBlock | None:
         """Where a dictionary is."""
-        return self.index.find("dictionaries", lambda block: block.layer == name)
+        return self.index.last_of("dictionaries", name)
 
     def dictionary_mark(self, name: str) -> str:
         """Identifies the numbers of a dictionary by the digest of its bytes; "" for none."""
@@ -70,7 +70,7 @@ class DictionaryStore(Blocks):
 
     def fits_dictionary(self, name: str) -> bool:
         """Return whether the statistics of a dictionary, where there are any, are those of it."""
-        ranked = self.index.find("ranking", lambda block: block.layer == name)
+        ranked = self.index.last_of("ranking", name)
         return ranked is None or ranked.fingerprint == self.dictionary_mark(name)
 
     def forget_layer(self, name: str) -> int:

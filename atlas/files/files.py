@@ -151,6 +151,14 @@ def write_if_changed(path: Path, data: bytes) -> bool:
     return True
 
 
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file, or a CacheError that says why not."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise cannot("read", path, error) from error
+
+
 def has_content(path: Path, data: bytes) -> bool:
     """Return whether a regular file, and no link to one, holds exactly `data`."""
     try:

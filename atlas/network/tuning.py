@@ -4,6 +4,7 @@ No clock and no free memory is asked, so that the same command chooses the same 
 rules rest on was measured: docs/rendering.md, «Precision and batch».
 """
 
+import functools
 import platform
 from dataclasses import replace
 from pathlib import Path
@@ -133,6 +134,7 @@ def describe_device(device: torch.device) -> str:
     return device.type
 
 
+@functools.cache
 def processor_name() -> str:
     """The processor's name as the system gives it."""
     try:

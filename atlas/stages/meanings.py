@@ -231,11 +231,11 @@ def missing_meanings(
     ours = shard_blocks(shown, costs, work.config.shard)
 
     def blocks(recipe: Recipe, number: int) -> Iterator[UnitBlock]:
-        finished = work.store.finished(marks[recipe.name])
+        finished = work.store.finished_channels(marks[recipe.name])
         for layer in layers:
             known = work.store.meanings(layer.name, mark)
             wanted = {one.channel for one in known.values() if one.count > max(1, number)}
-            done = {*finished.get(layer.name, {}), *set(chosen[layer.name]) - wanted}
+            done = {*finished.get(layer.name, ()), *set(chosen[layer.name]) - wanted}
             yield from plan_blocks(recipe, layer, chosen[layer.name], sorted(done), ours)
 
     return [block for number, recipe in enumerate(RECIPES) for block in blocks(recipe, number)]
@@ -246,7 +246,7 @@ def with_aside(
 ) -> UnitBlock:
     """A block with what rendering it takes: where to start from, and the images of other groups."""
     known = work.store.meanings(block.layer.name, mark)
-    number = RECIPES.index(block.recipe)
+    number, starts = RECIPES.index(block.recipe), np.flatnonzero(sight.usable)
 
     def others(channel: int) -> NDArray[np.bool_]:
         one = known[channel]
@@ -254,7 +254,7 @@ def with_aside(
 
     return replace(
         block,
-        examples=start_images(work, stats[block.layer.name], block.channels),
+        examples=start_images(work, stats[block.layer.name], block.channels, starts),
         aside={channel: others(channel) for channel in block.channels},
     )
 

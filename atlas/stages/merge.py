@@ -1,16 +1,15 @@
 """Another cache folder → this cache: verified blocks are copied, nothing is computed.
 
 Shards that worked apart come together by this. Everything is read, verified and locked before the
-first file is written; then every file comes whole or not at all. Start at `merge_cache`.
+first file is written; then every file comes whole or not at all. Start at `merge_all`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..cache.blocks import read_bytes
 from ..cache.folder import key_folders, read_key
 from ..cache.keys import known_key
 from ..cache.merge import foreign_layers, merge_store
@@ -18,8 +17,9 @@ from ..cache.selection import SELECTION, read_selection, selection_path
 from ..cache.store import Store
 from ..errors import CacheError
 from ..files.digests import fingerprint
-from ..files.files import atomic_write, require_free, require_writable
+from ..files.files import atomic_write, read_bytes, require_free, require_writable
 from ..files.names import escape_name, shown, unescape_name
+from ..progress import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,34 +53,104 @@ class Source:
         return self.store.folder
 
 
-def merge_cache(folder: Path, cache: Path) -> Merged:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """The key folders that are merged into: each is verified once, whatever comes into it.
+
+    Attributes:
+        cache: where they are.
+        stack: closes them.
+        opened: those that are open, by folder.
+    """
+
+    cache: Path
+    stack: ExitStack
+    opened: dict[Path, Store] = field(default_factory=dict)
+
+    def open(self, source: Source) -> Store:
+        """The one to which the results of a source belong, locked.
+
+        Raises:
+            CacheError: a run holds the lock, or a newer version wrote it.
+        """
+        folder = target_of(source, self.cache)
+        if folder not in self.opened:
+            store = Store.open(self.cache, source.model, key_of(source, self.cache))
+            self.opened[folder] = self.stack.enter_context(store)
+        return self.opened[folder]
+
+
+def merge_all(folders: Sequence[Path], cache: Path, progress: Progress) -> None:
+    """Merge other caches into this one and say what came of each.
+
+    Raises:
+        CacheError: folders were not merged, or damaged files not copied; all others were.
+    """
+    damaged = refused = 0
+    for folder, merged in zip(folders, merge_caches(folders, cache), strict=True):
+        if isinstance(merged, CacheError):
+            if len(folders) == 1:
+                raise merged
+            progress.warn(f"not merged: {merged}")
+            refused += 1
+            continue
+        for line in merged.left_out:
+            progress.warn(f"left out: {line}")
+        for line in merged.damaged:
+            progress.warn(f"damaged, not copied: {line}")
+        progress.say(f"{folder}: copied {merged.copied} blocks ({merged.present} already there)")
+        damaged += len(merged.damaged)
+    if refused:
+        raise CacheError(f"{refused} of {len(folders)} folders were not merged, all others were")
+    if damaged:
+        raise CacheError(
+            f"{damaged} damaged files were not copied, all others were; `build` does their work "
+            "again"
+        )
+
+
+def merge_caches(folders: Iterable[Path], cache: Path) -> Iterator[Merged | CacheError]:
+    """Copy what other caches hold and this one does not, one after the other.
+
+    Args:
+        folders: other caches, folders of models in them, or key folders.
+        cache: where to.
+
+    Yields:
+        what came of each folder, or why it was not merged; the next ones are all the same.
+    """
+    with ExitStack() as stack:
+        targets = Targets(cache=cache, stack=stack)
+        for folder in folders:
+            try:
+                merged: Merged | CacheError = merge_cache(folder, targets)
+            except CacheError as error:
+                merged = error
+            yield merged
+
+
+def merge_cache(folder: Path, targets: Targets) -> Merged:
     """Copy what another cache holds and this one does not.
 
     Results that are here already stay as they are, also where the bytes of the other ones differ.
-
-    Args:
-        folder: another cache, the folder of a model in it, or a key folder.
-        cache: where to.
 
     Raises:
         CacheError: the folder holds no results, or those of another atlas of a model that is here
             (the message says what differs); a newer version wrote it; a run holds the lock; no
             room. Nothing has been copied then.
     """
+    cache = targets.cache
     with ExitStack() as stack:
         sources = [open_source(path, stack) for path in find_keys(folder, cache)]
         suited, left_out = suited_sources(sources, cache)
         size = sum(path.stat().st_size for one in suited for path in one.store.index.blocks)
         require_writable(cache)
         require_free(cache, size)
-        targets = [
-            stack.enter_context(Store.open(cache, source.model, key_of(source, cache)))
-            for source in sorted(suited, key=lambda one: not target_of(one, cache).exists())
-        ]
-        by_folder = {target.folder: target for target in targets}
+        for one in sorted(suited, key=lambda one: not target_of(one, cache).exists()):
+            targets.open(one)
         for one in suited:
-            left_out += foreign_lines(by_folder[target_of(one, cache)], one)
-        copied = sum(merge_store(by_folder[target_of(one, cache)], one.store) for one in suited)
+            left_out += foreign_lines(targets.open(one), one)
+        copied = sum(merge_store(targets.open(one), one.store) for one in suited)
         for source in suited:
             copy_selection(source, cache)
     return Merged(

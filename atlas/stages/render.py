@@ -89,10 +89,15 @@ def render_units(
     units = sum(len(block.channels) for block in todo)
     if work.config.units == "all":
         work.progress.say(f"--units all: {units} renderings; `build_atlas.py plan` says how long")
-    numbers = sum(len(block.channels) * picture_numbers(work, block.recipe) for block in todo)
-    require_free(work.store.folder, 2 * numbers)
+    # What all blocks share is found out once: there may be tens of thousands of them.
+    used = dict.fromkeys(block.recipe for block in todo)
+    numbers = {recipe: picture_numbers(work, recipe) for recipe in used}
+    require_free(
+        work.store.folder, 2 * sum(len(block.channels) * numbers[block.recipe] for block in todo)
+    )
+    marks = {recipe: rendering_fingerprint(work, recipe) for recipe in used}
     nature = gather_nature(work, recipes, stats)
-    prepare = functools.partial(with_pictures, work, recipes, stats)
+    prepare = functools.partial(with_pictures, work, recipes, stats, usable_images(work))
     failures: list[Rendering] = []
     told: set[str] = set()
     with (
@@ -101,7 +106,7 @@ def render_units(
     ):
         for _, wave in itertools.groupby(todo, key=lambda block: block.recipe.wave):
             for block, rendered in render(map(prepare, wave)):
-                failures += commit(work, block, rendered)
+                failures += commit(work, block, rendered, marks[block.recipe])
                 told |= tell(work, rendered, told)
                 done()
     return failures
@@ -126,9 +131,9 @@ def missing_blocks(
     pairs = [(recipe, layer) for layer in layers for recipe in recipes_for(layer, recipes)]
     missing: list[UnitBlock] = []
     for recipe in dict.fromkeys(recipe for recipe, _ in pairs):
-        finished = work.store.finished(rendering_fingerprint(work, recipe))
+        finished = work.store.finished_channels(rendering_fingerprint(work, recipe))
         for layer in (layer for one, layer in pairs if one == recipe):
-            done = list(finished.get(layer.name, {}))
+            done = finished.get(layer.name, set())
             missing += plan_blocks(recipe, layer, chosen[layer.name], done, ours)
     return sorted(missing, key=lambda block: block.recipe.wave)
 
@@ -183,19 +188,22 @@ def in_groups(
 
 
 def with_pictures(
-    work: Work, recipes: Sequence[Recipe], stats: Mapping[str, LayerStats], block: UnitBlock
+    work: Work,
+    recipes: Sequence[Recipe],
+    stats: Mapping[str, LayerStats],
+    usable: NDArray[np.int64],
+    block: UnitBlock,
 ) -> UnitBlock:
     """A block with the pictures of the cache that rendering it takes."""
     earlier = earlier_pictures(work, recipes, block) if block.recipe.wave else {}
-    examples = best_images(work, stats[block.layer.name], block.channels)
+    examples = best_images(work, stats[block.layer.name], block.channels, usable)
     return replace(block, examples=examples, earlier=earlier)
 
 
 def best_images(
-    work: Work, stats: LayerStats, channels: Sequence[int]
+    work: Work, stats: LayerStats, channels: Sequence[int], usable: NDArray[np.int64]
 ) -> dict[int, bytes | Picture]:
-    """Channel → the sample image that excites it most, of those that do not judge."""
-    usable = usable_images(work)
+    """Channel → the sample image that excites it most, of those of `usable_images`."""
     best = {
         channel: int(usable[np.argmax(stats.over_images(channel)[usable])]) for channel in channels
     }
@@ -234,9 +242,9 @@ def earlier_pictures(
 
 
 def commit(
-    work: Work, block: UnitBlock, rendered: Rendered | LostError, mark: str = ""
+    work: Work, block: UnitBlock, rendered: Rendered | LostError, mark: str
 ) -> list[Rendering]:
-    """Keep the renderings of a block, under a fingerprint of their own if given; returns failures.
+    """Keep the renderings of a block under a fingerprint; returns those that failed.
 
     Raises:
         LostError: no worker survived the block; with --strict.
@@ -250,7 +258,6 @@ def commit(
     failures = [one for one in renderings if one.status == "failed"]
     finished = [one for one in renderings if one.status != "failed"]
     if finished:
-        mark = mark or rendering_fingerprint(work, block.recipe)
         run = replace(run_info(work.config), device=rendered.device)
         work.store.write_renderings(block.first, block.last, mark, finished, run)
     counts = Counter(one.status for one in renderings)

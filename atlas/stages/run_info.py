@@ -1,10 +1,10 @@
 """Versions, device, command and date of a run, as pages show them."""
 
 import datetime
+import functools
 import importlib.metadata
 import platform
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -29,7 +29,8 @@ def run_info(config: Config) -> RunInfo:
     )
 
 
-def library_versions(libraries: Iterable[str]) -> dict[str, str]:
+@functools.cache
+def library_versions(libraries: tuple[str, ...]) -> dict[str, str]:
     """Version of Python, and of each of the libraries that is installed."""
     versions = {"python": platform.python_version()}
     for library in libraries:

@@ -160,7 +160,11 @@ class Pool:
         while self.hand_out(left):
             results = [self.collect(process, left) for process in self.wait()]
             self.hand_out(left)  # before the results are used, so that no process waits for that
-            yield from (result for result in results if result is not None)
+            while results:  # none is held longer than needed: of a GPU each may be 80 MB
+                result = results.pop(0)
+                if result is not None:
+                    yield result
+                del result
 
     def hand_out(self, left: TaskQueue[T]) -> bool:
         """Give tasks to idle processes; returns whether anything is still to come."""

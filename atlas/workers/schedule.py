@@ -4,7 +4,7 @@
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -120,7 +120,7 @@ def plan_blocks(
     recipe: Recipe,
     layer: LayerInfo,
     chosen: Sequence[int],
-    finished: Sequence[int],
+    finished: Collection[int],
     ours: Set[tuple[str, int]] | None = None,
 ) -> Iterator[UnitBlock]:
     """Cut the chosen channels (in order of rank) into blocks, leaving out what is finished.

@@ -17,7 +17,7 @@ from atlas.cache import blocks
 from atlas.cache.audit import check
 from atlas.cache.folder import key_folders
 from atlas.cache.merge import merge_store
-from atlas.cache.opened import OPEN_FILES
+from atlas.cache.opened import OPEN_FILES, OpenBlocks
 from atlas.cache.store import Store
 from atlas.errors import CacheError
 from atlas.files.digests import sha256_bytes
@@ -198,6 +198,36 @@ def test_what_is_not_there_is_named(filled):
         ]:
             with pytest.raises(CacheError, match=what):
                 read()
+
+
+def test_a_square_that_many_units_start_from_is_read_once(filled, monkeypatch):
+    opened_files, file = [], OpenBlocks.file
+
+    def noted(self, path):
+        opened_files.append(path.name)
+        return file(self, path)
+
+    monkeypatch.setattr(OpenBlocks, "file", noted)
+    with Store.read(filled) as opened:
+        squares = [opened.sample(2) for _ in range(5)]
+        assert squares == [b"jpeg 2"] * 5
+        assert len(opened_files) == 1
+        assert opened.sample(0) == b"jpeg 0"
+        assert len(opened_files) == 2
+
+
+def test_a_square_that_was_replaced_is_read_again(filled):
+    with reopen(filled) as opened:
+        assert opened.sample(3) == b"jpeg 3"
+        opened.write_squares(3, [b"another"])
+        assert opened.sample(3) == b"another"
+
+
+def test_finished_channels_are_known_without_opening_a_block(filled, monkeypatch):
+    monkeypatch.setattr(OpenBlocks, "file", None)
+    with Store.read(filled) as opened:
+        assert opened.finished_channels(FINGERPRINT) == {"conv": {2, 0, 3}}
+        assert opened.finished_channels("0" * 64) == {}
 
 
 def test_a_later_network_takes_the_place_of_an_earlier_one(filled):

@@ -21,8 +21,8 @@ from atlas.rendering.kinds import Octave
 from atlas.rendering.recipes import RECIPES
 from atlas.stages import choose, recipes
 from atlas.stages import dictionary as stage
-from atlas.stages.merge import merge_cache
 from atlas.stages.site import open_atlas
+from tests.store_records import merge_one
 
 Tiny = Callable[..., Config]
 NAME = "relu1@same"
@@ -187,7 +187,7 @@ def test_shards_and_merge_end_in_the_bytes_of_one_run(
         build(part)
     merged = replace(whole, cache=tmp_path / "merged")
     for part in parts:
-        assert not merge_cache(part.cache, merged.cache).left_out
+        assert not merge_one(part.cache, merged.cache).left_out
     build(merged)
     assert files(merged, "nothing") == files(whole, "nothing")
 
@@ -202,7 +202,7 @@ def test_merge_leaves_out_what_belongs_to_another_dictionary(
     save(same, encoder=2 * np.eye(4, dtype=np.float32))
     build(other)
     before = files(config, "nothing")
-    (line,) = merge_cache(other.cache, config.cache).left_out
+    (line,) = merge_one(other.cache, config.cache).left_out
     assert "all that is of relu1@same, another dictionary" in line
     assert files(config, "nothing") == before
 

@@ -17,7 +17,7 @@ from atlas.records.samples import judging_images
 from atlas.records.statistics import LayerStats
 from atlas.stages import rank as measuring
 from atlas.stages.evidence import order_recipes
-from atlas.stages.render import best_images
+from atlas.stages.render import best_images, usable_images
 from atlas.stages.run import choose_layers, open_work
 from tests.stages.conftest import Judged
 
@@ -85,7 +85,7 @@ def test_the_image_to_start_from_is_the_best_that_does_not_judge(
     judges = judges_of(config)
     with open_work(config, Progress(True)) as work:
         (stats,) = (work.store.read_stats(one.name) for one in choose_layers(work)[:1])
-        found = best_images(work, stats, range(4))
+        found = best_images(work, stats, range(4), usable_images(work))
         views = [work.store.sample(index) for index in range(len(judges))]
     others = np.flatnonzero(~judges)
     best = [int(others[np.argmax(stats.activations[others, channel])]) for channel in range(4)]

@@ -8,14 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from atlas.cache.audit import check
+from atlas import pipeline
+from atlas.cache import blocks
+from atlas.cache.audit import check, inspect
 from atlas.cache.selection import write_selection
 from atlas.cache.store import Store
+from atlas.config import Config
 from atlas.errors import CacheError
 from atlas.files.digests import fingerprint
+from atlas.progress import Progress
 from atlas.records.units import Unit
-from atlas.stages.merge import Merged, differences, find_keys, merge_cache
-from tests.store_records import FINGERPRINT, KEY, RUN, SELECTED, fill, rendering
+from atlas.stages.merge import Merged, differences, find_keys, merge_caches
+from tests.store_records import FINGERPRINT, KEY, RUN, SELECTED, fill, merge_one, rendering
 
 BLOCKS = 17
 """Files of results that `fill` writes."""
@@ -57,17 +61,56 @@ def here(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("up", [0, 1, 2], ids=["key", "model", "cache"])
 def test_an_empty_cache_becomes_a_copy(there: Path, here: Path, up: int) -> None:
-    merged = merge_cache([there, *there.parents][up], here)
+    merged = merge_one([there, *there.parents][up], here)
     assert merged == Merged(copied=BLOCKS, present=0, damaged=(), left_out=())
     assert files(here) == files(there.parents[1])
     assert check(here / "tiny" / there.name) == []
 
 
 def test_merging_again_copies_nothing(there: Path, here: Path) -> None:
-    merge_cache(there, here)
+    merge_one(there, here)
     before = files(here)
-    assert merge_cache(there, here) == Merged(copied=0, present=BLOCKS, damaged=(), left_out=())
+    assert merge_one(there, here) == Merged(copied=0, present=BLOCKS, damaged=(), left_out=())
     assert files(here) == before
+
+
+def test_a_cache_is_verified_once_however_many_are_merged_into_it(
+    there: Path, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = cache_of(here)
+    others = [there, cache_of(tmp_path / "more"), cache_of(tmp_path / "most")]
+    verified: list[Path] = []
+
+    def noted(folder: Path) -> object:
+        verified.append(folder)
+        return inspect(folder)
+
+    monkeypatch.setattr(blocks, "inspect", noted)
+    same = Merged(copied=0, present=BLOCKS, damaged=(), left_out=())
+    assert list(merge_caches(others, here)) == [same] * 3
+    assert sorted(verified) == sorted([*others, target])
+
+
+def test_what_one_folder_brought_is_there_for_the_next(there: Path, here: Path) -> None:
+    whole = Merged(copied=BLOCKS, present=0, damaged=(), left_out=())
+    assert list(merge_caches([there, there], here)) == [
+        whole,
+        replace(whole, copied=0, present=BLOCKS),
+    ]
+    with Store.open(here, "tiny", KEY):
+        pass  # no lock is left behind
+
+
+def test_a_folder_that_is_refused_keeps_no_other_from_being_merged(
+    there: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing, config = str(here.parent / "nothing"), Config(cache=here)
+    with pytest.raises(CacheError, match="1 of 2 folders were not merged, all others were"):
+        pipeline.merge(config, Progress(quiet=True), [nothing, str(there)])
+    assert f"not merged: {nothing} holds no results to merge" in capsys.readouterr().err
+    assert files(here) == files(there.parents[1])
+    with pytest.raises(CacheError, match="holds no results to merge"):
+        pipeline.merge(config, Progress(quiet=True), [nothing])
 
 
 def test_renderings_of_other_ranks_come_together(there: Path, here: Path) -> None:
@@ -76,7 +119,7 @@ def test_renderings_of_other_ranks_come_together(there: Path, here: Path) -> Non
         mine.write_renderings(4, 4, FINGERPRINT, [rendering(1)], RUN)
     with Store.open(there.parents[1], "tiny", KEY) as theirs:
         theirs.write_renderings(5, 5, FINGERPRINT, [rendering(5)], RUN)
-    merged = merge_cache(there, here)
+    merged = merge_one(there, here)
     assert (merged.copied, merged.present) == (1, BLOCKS)
     with Store.read(mine.folder) as both:
         assert {0, 1, 2, 3, 5} == both.finished(FINGERPRINT)["conv"].keys()
@@ -87,7 +130,7 @@ def test_what_is_here_stays_where_the_same_work_has_other_bytes(there: Path, her
     with Store.open(here, "tiny", KEY) as mine:
         mine.write_renderings(0, 9, FINGERPRINT, [rendering(3), rendering(1)], RUN)
     before = files(here)
-    merge_cache(there, here)
+    merge_one(there, here)
     assert before.items() <= files(here).items()
     with Store.read(mine.folder) as both:
         assert both.rendering(Unit(layer="conv", channel=3), FINGERPRINT).seed == rendering(3).seed
@@ -104,7 +147,7 @@ def test_a_damaged_block_is_named_and_all_others_are_copied(
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    merged = merge_cache(there, here)
+    merged = merge_one(there, here)
     assert merged.copied == BLOCKS - 1
     (line,) = merged.damaged
     assert path.name in line
@@ -118,7 +161,7 @@ def test_leftovers_and_quarantine_are_not_copied(there: Path, here: Path) -> Non
     (there / "quarantine").mkdir()
     (there / "quarantine" / "old").write_text("x")
     (there / "renderings" / "conv" / ".tmp-1").write_text("x")
-    merge_cache(there, here)
+    merge_one(there, here)
     assert files(here) == clean
 
 
@@ -129,7 +172,7 @@ def refused(source: Path, cache: Path, match: str) -> None:
     """Merging is an error of one line and changes nothing."""
     before = files(cache) if cache.exists() else {}
     with pytest.raises(CacheError, match=match) as caught:
-        merge_cache(source, cache)
+        merge_one(source, cache)
     assert "\n" not in str(caught.value)
     assert (files(cache) if cache.exists() else {}) == before
 
@@ -150,7 +193,7 @@ def test_of_several_atlases_of_a_model_only_the_one_that_is_here_is_merged(
     with Store.open(here, "tiny", one) as mine:
         pass
     show(mine.folder)
-    merged = merge_cache(tmp_path / "there", here)
+    merged = merge_one(tmp_path / "there", here)
     assert merged.copied == BLOCKS
     (line,) = merged.left_out
     assert "other images" in line

@@ -1,5 +1,7 @@
 """The stage ranking → renderings: shards, what goes to a worker, and what fails there."""
 
+import importlib.metadata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 from atlas import pipeline
+from atlas.cache import opened
 from atlas.config import Config
 from atlas.network.network import Network
 from atlas.progress import Progress
@@ -16,12 +19,17 @@ from atlas.rendering.job import Job
 from atlas.rendering.kinds import FourierRecipe, Octave, Recipe
 from atlas.rendering.recipes import RECIPES
 from atlas.stages import look as looking
-from atlas.stages.merge import merge_cache
+from atlas.stages import render
+from atlas.stages.choose import choose_units
+from atlas.stages.rank import rank_layers
+from atlas.stages.recipes import choose_recipes
+from atlas.stages.run import choose_layers, open_work
 from atlas.workers import renderer, schedule
 from atlas.workers.pool import LostError
 from atlas.workers.renderer import Renderer
 from atlas.workers.schedule import UnitBlock
 from tests.helpers import layer_info, nature_of, network_of, tiny_network
+from tests.store_records import merge_one
 
 Tiny = Callable[..., Config]
 
@@ -72,7 +80,7 @@ def test_three_shards_merged_are_the_single_run_byte_for_byte(tiny: Tiny, tmp_pa
         assert sum(map(len, each)) == len(files(whole.cache, f"*/*/{kind}"))  # none done twice
     merged = tiny(**settings, cache=tmp_path / "merged", site=tmp_path / "merged-site")
     for part in parts:
-        merge_cache(part.cache, merged.cache)
+        merge_one(part.cache, merged.cache)
     assert files(merged.cache, "*.h5") == files(whole.cache, "*.h5")
     assert pipeline.site(merged, Progress(quiet=True)) == 0
     assert files(merged.site) == files(whole.site)
@@ -103,6 +111,61 @@ def test_a_shard_without_blocks_is_done(tiny: Tiny) -> None:
     config = tiny(layers=("relu1",), units=2, shard=(2, 2))
     assert build(config) == 0
     assert not list(config.cache.rglob("renderings/*/*.h5"))
+
+
+# --- what grows with the blocks -------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_what_all_blocks_share_is_found_out_once(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(units: int) -> Counter[str]:
+        """How often a run of so many units asks what does not depend on the block."""
+        counts: Counter[str] = Counter()
+
+        def counted(name: str, real: Callable[..., object]) -> Callable[..., object]:
+            def ask(*arguments: object) -> object:
+                counts[name] += 1
+                return real(*arguments)
+
+            return ask
+
+        places = [
+            *((render, name) for name in ("rendering_fingerprint", "usable_images")),
+            *((render, "picture_numbers"), (opened.json, "loads"), (importlib.metadata, "version")),
+        ]
+        folder = tmp_path / str(units)
+        config = tiny(layers=("relu1",), units=units, cache=folder / "c", site=folder / "s")
+        pipeline.rank(config, Progress(quiet=True))
+        with monkeypatch.context() as patch:
+            for module, name in places:
+                patch.setattr(module, name, counted(name, getattr(module, name)))
+            assert pipeline.render(config, Progress(quiet=True)) == 0
+        assert len(files(config.cache, "*/*/renderings/relu1/*.h5")) == units // 2
+        return counts
+
+    assert asked(2) == asked(4)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_what_is_missing_is_known_without_opening_a_block(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(layers=("relu1", "relu2"), units=4)
+    build(config)
+    with open_work(config, Progress(quiet=True)) as work:
+        layers = choose_layers(work)
+        chosen = choose_units(work, rank_layers(work, layers))
+        recipes = choose_recipes(work)
+        monkeypatch.setattr(opened.OpenBlocks, "file", None)
+        assert render.missing_blocks(work, recipes, layers, chosen) == []
+        more = {name: (*channels, 5) for name, channels in chosen.items()}
+        missing = render.missing_blocks(work, recipes, layers, more)
+    assert {(block.layer.name, block.channels) for block in missing} == {
+        ("relu1", (5,)),
+        ("relu2", (5,)),
+    }
 
 
 # --- blocks ---------------------------------------------------------------------------------------

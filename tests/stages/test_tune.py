@@ -25,10 +25,10 @@ from atlas.ranking import activations
 from atlas.ranking.stimuli import draw, make_stimuli
 from atlas.records.tuning import PREFERENCES
 from atlas.stages import rank
-from atlas.stages.merge import merge_cache
 from atlas.stages.tune import Tuner
 from tests.helpers import tiny_network
 from tests.schemas import problems
+from tests.store_records import merge_one
 
 Tiny = Callable[..., Config]
 
@@ -253,7 +253,7 @@ def test_shards_that_come_together_hold_the_same_tuning(tiny: Tiny, tmp_path: Pa
     for part in (1, 2):
         assert ranked(tiny(cache=tmp_path / f"shard {part}", shard=(part, 2))) == 0
     first, second = tiny(cache=tmp_path / "shard 1"), tiny(cache=tmp_path / "shard 2")
-    merge_cache(second.cache, first.cache)
+    merge_one(second.cache, first.cache)
     of_tuning = [
         {name: data for name, data in results(one).items() if name.startswith("tuning/")}
         for one in (whole, first)
@@ -262,7 +262,7 @@ def test_shards_that_come_together_hold_the_same_tuning(tiny: Tiny, tmp_path: Pa
     assert len(of_tuning[0]) == 2
     for path in (key_folder(first) / "tuning").iterdir():
         path.unlink()
-    assert merge_cache(second.cache, first.cache).copied == 2
+    assert merge_one(second.cache, first.cache).copied == 2
     assert check(key_folder(first)) == []
 
 
