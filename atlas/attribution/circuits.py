@@ -76,7 +76,7 @@ class Circuits:
 
     def scene(self, image: Tensor) -> Scene:
         """What every layer makes of an image (1, C, H, W) in [0, 1]."""
-        return self.run.record(self.network.normalise(image))
+        return self.run.record(self.network.normalise(image.to(self.network.device)))
 
     def of_unit(self, layer: str, channel: int, scenes: Mapping[int, Scene]) -> Circuit:
         """The circuit of a unit.

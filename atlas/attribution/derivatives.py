@@ -32,8 +32,9 @@ class Derivatives:
         self.run = run
         self.stepping: set[str] = set()
         with warnings.catch_warnings(), forward.dual_level():
-            # The first one loads what torch itself calls deprecated.
+            # The first one loads what torch itself calls deprecated, each version in its own way.
             warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
             forward.make_dual(torch.zeros(1), torch.zeros(1))
 
     @torch.no_grad()

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from .forks import spread
 from .renderer import Rendered, Renderer
@@ -19,8 +20,8 @@ def render_here(
     A process has as many threads in either case, so that no picture depends on it.
     """
 
-    def render(group: BlockGroup) -> list[Rendered]:
-        return list(group.run(renderer))
+    def render(group: BlockGroup) -> Any:
+        return group.run(renderer)
 
     def render_all(some: Iterable[BlockGroup]) -> Iterator[Done]:
         return spread(render, some, processes, warn)

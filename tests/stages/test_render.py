@@ -189,7 +189,7 @@ def test_recipes_that_repeat_others_are_rendered_in_fp32(
     block = UnitBlock(recipe=recipe, layer=layer, first=0, last=1, channels=(3, 1))
     job = Renderer(tiny(precision=asked, seed=5), network, nature).make_job(block)
     assert (job.recipe, job.layer, job.channels) == (recipe, "relu1", (3, 1))
-    assert (job.size, job.seed, job.batch, job.precision) == (32, 5, 8, used)
+    assert (job.size, job.seed, job.batch, job.precision) == (32, 5, 12, used)
     assert job.weights == network.weights_sha256
 
 
