@@ -6,6 +6,7 @@ examples alone, so that nothing of a unit depends on which others share its bloc
 
 import hashlib
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from ..records.network import CLASSES, LayerInfo
 from ..records.statistics import EXAMPLES, LayerStats
 from ..records.units import Unit
 from ..shapes import Picture
-from ..workers.forks import how_many, spread
+from ..workers.forks import Spread, forked, how_many
 from ..workers.schedule import BLOCK_UNITS, shard_blocks
 from .rank import seen_pictures
 from .run import Work
@@ -188,24 +189,45 @@ def attribute_missing(
     network = Network(work.model(), taps, tuning.choose_device(work.config.device))
     failed = 0
     cost = sum(len(part.channels) * costs[part.layer.name] for part in todo)
-    with work.progress.attribution("masks", units, cost) as explained:
+
+    def explain(layer: LayerInfo, channel: int, shown: Mapping[int, Picture]) -> UnitMasks:
+        boxes = stats[layer.name].example_box[channel, : len(shown)]
+        return mask_unit(network, layer, channel, list(shown.values()), boxes)
+
+    with (
+        explaining(work, network, explain) as explained,
+        work.progress.attribution("masks", units, cost) as done,
+    ):
         for part in todo:
-            found = attribute_part(work, network, part, stats[part.layer.name])
+            what = "what it depends on"
+            found = explain_part(work, network, part, stats[part.layer.name], what, explained)
             if found:
                 work.store.write_masks(part.layer.name, marks[part.layer.name], found)
             failed += len(part.channels) - len(found)
-            explained(len(part.channels) * costs[part.layer.name])
+            done(len(part.channels) * costs[part.layer.name])
     return failed
 
 
-def attribute_part(work: Work, network: Network, part: Part, stats: LayerStats) -> list[UnitMasks]:
-    """The masks of a few units; those of units that fail are left out, with a warning."""
+Task = tuple[LayerInfo, int, Mapping[int, Picture]]
+"""A unit, and its dataset examples by their image, best first."""
 
-    def explain(channel: int, shown: Mapping[int, Picture]) -> UnitMasks:
-        boxes = stats.example_box[channel, : len(shown)]
-        return mask_unit(network, part.layer, channel, list(shown.values()), boxes)
 
-    return explain_part(work, network, part, stats, "what it depends on", explain)
+@contextmanager
+def explaining(
+    work: Work, network: Network, explain: Callable[[LayerInfo, int, Mapping[int, Picture]], T]
+) -> Iterator[Spread[Task, tuple[T | None, str]]]:
+    """Find something out about units, several side by side; why not, where that fails."""
+
+    def attempt(task: Task) -> tuple[T | None, str]:
+        try:
+            return explain(*task), ""
+        except Exception as error:  # whatever it is, it is this unit's; the others go on
+            if work.config.strict:
+                raise
+            return None, one_line(error)
+
+    with forked(attempt, how_many(network.device), work.progress.warn) as explained:
+        yield explained
 
 
 def explain_part(
@@ -214,7 +236,7 @@ def explain_part(
     part: Part,
     stats: LayerStats,
     what: str,
-    explain: Callable[[int, Mapping[int, Picture]], T],
+    explained: Spread[Task, tuple[T | None, str]],
     count: int = EXAMPLES,
 ) -> list[T]:
     """What is found out about a few units; those that fail are left out, with a warning.
@@ -225,7 +247,7 @@ def explain_part(
         part: the units.
         stats: of their layer.
         what: is found out, in words.
-        explain: finds it out, from a channel and its dataset examples, best first.
+        explained: finds it out.
         count: of the dataset examples that it needs.
     """
 
@@ -233,17 +255,9 @@ def explain_part(
         unit = Unit(layer=part.layer.name, channel=channel)
         work.progress.warn(f"{unit}: {what} is not known: {reason}")
 
-    def attempt(channel: int) -> tuple[T | None, str]:
-        try:
-            return explain(channel, shown[channel]), ""
-        except Exception as error:  # whatever it is, it is this unit's; the others go on
-            if work.config.strict:
-                raise
-            return None, one_line(error)
-
     shown, found = examples_by_unit(work, network, part, stats, count, fail), dict[int, T]()
-    tried = spread(attempt, shown, how_many(network.device), work.progress.warn)
-    for channel, (one, reason) in tried:
+    tasks = ((part.layer, channel, examples) for channel, examples in shown.items())
+    for (_, channel, _), (one, reason) in explained(tasks):
         if one is None:
             fail(channel, reason)
         else:

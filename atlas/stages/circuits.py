@@ -21,7 +21,14 @@ from ..records.circuits import KINDS, Circuit
 from ..records.network import CLASSES, LayerInfo
 from ..records.statistics import LayerStats
 from ..shapes import Picture
-from .attribution import Part, examples_mark, explain_part, guarded, missing_parts
+from .attribution import (
+    Part,
+    examples_mark,
+    explain_part,
+    explaining,
+    guarded,
+    missing_parts,
+)
 from .run import Work
 
 CIRCUITS_VERSION = 1
@@ -33,7 +40,7 @@ CIRCUIT_BYTES = 10_000
 TAIL_PASSES = 5
 """Forward passes of what is behind a layer, for one image: derivatives of it take four."""
 
-Trace = Callable[[str, int, Mapping[int, Picture]], Circuit]
+Trace = Callable[[LayerInfo, int, Mapping[int, Picture]], Circuit]
 """Layer, channel and its best images by index → its circuit."""
 
 
@@ -108,12 +115,16 @@ def trace_missing(
             looked_at = looked_at_with(work, some[0].layer.name, stats)
             with ExitStack() as stack:
                 trace = find_tracer(work, network, looked_at, stack)
+                explained = stack.enter_context(explaining(work, network, trace))
                 for part in some:
-                    found = trace_part(work, network, part, stats[part.layer.name], trace)
+                    name = part.layer.name
+                    found = explain_part(
+                        work, network, part, stats[name], "its circuit", explained, IMAGES
+                    )
                     if found:
-                        work.store.write_circuits(part.layer.name, marks[part.layer.name], found)
+                        work.store.write_circuits(name, marks[name], found)
                     failed += len(part.channels) - len(found)
-                    traced(len(part.channels) * costs[part.layer.name])
+                    traced(len(part.channels) * costs[name])
     return failed
 
 
@@ -131,17 +142,6 @@ def missing_circuits(
     """The units of this shard whose circuits the cache does not hold, a few at a time."""
     costs = unit_costs(work, layers)
     return missing_parts(work, layers, marks, chosen, costs, work.store.circuits)
-
-
-def trace_part(
-    work: Work, network: Network, part: Part, stats: LayerStats, trace: Trace
-) -> list[Circuit]:
-    """The circuits of a few units; those of units that fail are left out, with a warning."""
-
-    def explain(channel: int, shown: Mapping[int, Picture]) -> Circuit:
-        return trace(part.layer.name, channel, shown)
-
-    return explain_part(work, network, part, stats, "its circuit", explain, IMAGES)
 
 
 def network_for(work: Work, layers: Sequence[LayerInfo]) -> Network:
@@ -170,9 +170,9 @@ def find_tracer(
             reasons=dict.fromkeys(KINDS, reason),
         )
 
-    def trace(layer: str, channel: int, shown: Mapping[int, Picture]) -> Circuit:
+    def trace(layer: LayerInfo, channel: int, shown: Mapping[int, Picture]) -> Circuit:
         scenes = {image: circuits.scene(to_tensor([one])) for image, one in shown.items()}
-        return circuits.of_unit(layer, channel, scenes)
+        return circuits.of_unit(layer.name, channel, scenes)
 
     return trace
 

@@ -14,7 +14,7 @@ from ..ranking.classes import find_classes, varied_samples
 from ..records.lens import Lens
 from ..records.network import CLASSES, LayerInfo
 from ..shapes import Picture, Shape
-from ..workers.forks import how_many, spread
+from ..workers.forks import forked, how_many
 from .rank import read_again
 from .run import Work, target_words
 
@@ -91,10 +91,18 @@ def look_at_missing(work: Work, layers: Sequence[LayerInfo]) -> int:
     taps = [*names, scores.name] if scores else names
     network = Network(work.model(), taps, tuning.choose_device(work.config.device))
     failed = 0
-    with work.progress.lenses(sum(map(len, todo))) as looked:
+
+    def attempt(task: tuple[int, Picture]) -> list[Lens] | str:
+        return look_at(work, network, *task, names)
+
+    with (
+        forked(attempt, how_many(network.device), work.progress.warn) as tried,
+        work.progress.lenses(sum(map(len, todo))) as looked,
+    ):
         for images in filter(None, todo):
             pictures = read_pictures(work, images, network.info.shape)
-            found = look_at_block(work, network, pictures, names)
+            seen = {image: lenses for (image, _), lenses in tried(pictures.items())}
+            found = found_in(work, {image: seen[image] for image in pictures})
             if found:
                 work.store.write_lenses(images[0], images[-1], mark, found)
             failed += len(images) - len(found)
@@ -118,18 +126,10 @@ def read_pictures(work: Work, images: Sequence[int], shape: Shape) -> dict[int, 
     return found
 
 
-def look_at_block(
-    work: Work, network: Network, pictures: Mapping[int, Picture], layers: Sequence[str]
-) -> list[Lens]:
-    """Apply all lenses to some images; a warning for each that could not be looked at."""
-
-    def attempt(image: int) -> list[Lens] | str:
-        return look_at(work, network, image, pictures[image], layers)
-
-    tried = dict(spread(attempt, pictures, how_many(network.device), work.progress.warn))
+def found_in(work: Work, tried: Mapping[int, list[Lens] | str]) -> list[Lens]:
+    """The lenses of images, in their order; a warning for each that could not be looked at."""
     found = []
-    for image in pictures:
-        lenses = tried[image]
+    for image, lenses in tried.items():
         if isinstance(lenses, str):
             name = work.store.read_samples().samples[image].name
             work.progress.warn(f"no page of image {shown(name)}: {lenses}")

@@ -1,4 +1,4 @@
-"""Processes of this machine that do tasks side by side: `spread`.
+"""Processes of this machine that do tasks side by side: `spread`, `forked`.
 
 Each is a fork, so it has the network and whatever else an action needs without a copy, and computes
 with threads of its own. That is a quarter faster than one process whose threads share every single
@@ -7,6 +7,7 @@ Linux only: elsewhere a fork may not use what its parent has opened.
 """
 
 import ctypes
+import functools
 import itertools
 import multiprocessing
 import os
@@ -14,6 +15,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -91,48 +93,46 @@ class Fork(Generic[T]):
     tasks: list[T]
 
 
+Spread = Callable[[Iterable[T]], Iterator[tuple[T, R]]]
+"""Does tasks; yields (task, result) as they are done, in any order."""
+
+
 def spread(
     action: Callable[[T], R],
     tasks: Iterable[T],
     processes: int,
     warn: Callable[[str], None],
 ) -> Iterator[tuple[T, R]]:
-    """Do an action for every task; yields (task, result) as they are done, in any order.
+    """Do an action for every task; see `forked`."""
+    with forked(action, processes, warn) as do:
+        yield from do(tasks)
+
+
+@contextmanager
+def forked(
+    action: Callable[[T], R], processes: int, warn: Callable[[str], None]
+) -> Iterator[Spread[T, R]]:
+    """Processes that do an action for tasks, as often as they are given some.
 
     With one process it is this one, and in order. A task whose process is lost is done here.
 
     Args:
         action: needs nothing of this process but what is in memory now, and changes none of it.
-        tasks: plain values; each is made when a process is free for it.
         processes: how many.
         warn: told what was lost.
 
-    Raises:
-        Exception: what the action raised.
+    Yields:
+        A function from tasks, each of which is made when a process is free for it, to results. It
+        raises what the action raised.
     """
     if processes == 1:
-        yield from ((task, action(task)) for task in tasks)
+        yield lambda tasks: ((task, action(task)) for task in tasks)
         return
-    left, forks = iter(tasks), list[Fork[T]]()
+    forks = list[Fork[T]]()
     try:
         for _ in range(processes):
             forks.append(start(action, threads_each(processes)))
-        while busy := [fork for fork in forks if hand_out(fork, left)]:
-            for fork in answered(busy):
-                (task,) = fork.tasks
-                try:
-                    done, result = fork.line.recv()
-                except (EOFError, OSError):
-                    forks.remove(fork)
-                    warn("a process was lost (killed for memory?); its work is done here again")
-                    yield task, here(action, task, processes)
-                    continue
-                if not done:
-                    raise result
-                fork.tasks.clear()
-                hand_out(fork, left)  # before the result is used, so that it does not wait
-                yield task, result
-        yield from ((task, here(action, task, processes)) for task in left)  # all were lost
+        yield functools.partial(do_all, forks, functools.partial(here, action, processes), warn)
     finally:
         for fork in forks:
             fork.process.kill()
@@ -140,7 +140,33 @@ def spread(
             fork.line.close()
 
 
-def here(action: Callable[[T], R], task: T, processes: int) -> R:
+def do_all(
+    forks: list[Fork[T]],
+    alone: Callable[[T], R],
+    warn: Callable[[str], None],
+    tasks: Iterable[T],
+) -> Iterator[tuple[T, R]]:
+    """Let processes do tasks; what is lost with one of them is done alone."""
+    left = iter(tasks)
+    while busy := [fork for fork in forks if hand_out(fork, left)]:
+        for fork in answered(busy):
+            (task,) = fork.tasks
+            try:
+                done, result = fork.line.recv()
+            except (EOFError, OSError):
+                forks.remove(fork)
+                warn("a process was lost (killed for memory?); its work is done here again")
+                yield task, alone(task)
+                continue
+            if not done:
+                raise result
+            fork.tasks.clear()
+            hand_out(fork, left)  # before the result is used, so that it does not wait
+            yield task, result
+    yield from ((task, alone(task)) for task in left)  # where all were lost
+
+
+def here(action: Callable[[T], R], processes: int, task: T) -> R:
     """Do a task in this process, with the threads that one of so many has."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads_each(processes))
