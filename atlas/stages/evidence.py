@@ -53,8 +53,9 @@ class Evidence:
         if self.natural is None or len(natural.activations) != len(self.judging):
             return None
         pictures = {}
-        for recipe, mark in self.selection.fingerprints.items():
-            own = pictures_mark(self.selection.observer_sha256, mark)
+        chosen = self.selection  # whose mappings are sorted once they have been in a file
+        for recipe in dict.fromkeys([*chosen.recipes, *chosen.class_recipes]):
+            own = pictures_mark(chosen.observer_sha256, chosen.fingerprints[recipe])
             seen = self.store.features(natural.layer, own)
             shown = {channel: seen[channel] for channel in channels if channel in seen}
             if shown:

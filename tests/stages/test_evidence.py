@@ -143,3 +143,17 @@ def test_what_a_unit_dislikes_and_further_pictures_never_lead() -> None:
     places |= {"octaves-negative": (1,), "octaves-facet-1": (1,)}
     expected = ("company", "octaves", "octaves-negative", "octaves-facet-1")
     assert order_recipes(asked, evidence(places)) == expected
+
+
+@pytest.mark.usefixtures("company")
+def test_data_made_again_from_the_cache_are_those_of_the_build(
+    judged: Judged, tmp_path: Path
+) -> None:
+    config = judged(recipe=("octaves", "company"))
+    assert pipeline.build(config, Progress(True)) == 0
+    again = replace(config, site=tmp_path / "again")
+    assert pipeline.site(again, Progress(True)) == 0
+    made = {path.relative_to(config.site): path for path in config.site.rglob("*.json")}
+    assert any(path.name == "layer.json" for path in made)
+    for name, path in made.items():
+        assert (again.site / name).read_bytes() == path.read_bytes(), name

@@ -18,8 +18,8 @@ from atlas.progress import Progress
 from atlas.rendering.job import Job
 from atlas.rendering.kinds import FourierRecipe, Octave, Recipe
 from atlas.rendering.recipes import RECIPES
+from atlas.stages import attribution, render
 from atlas.stages import look as looking
-from atlas.stages import render
 from atlas.stages.choose import choose_units
 from atlas.stages.rank import rank_layers
 from atlas.stages.recipes import choose_recipes
@@ -58,6 +58,26 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(looking, "BLOCK_IMAGES", 2)
     monkeypatch.setattr("time.perf_counter", lambda: 0.0)  # seconds are shown on the pages
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+
+
+# --- processes of this machine -------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_processes_side_by_side_leave_every_byte_of_one(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"units": 3, "classes": 2, "lenses": 5, "facets": 1, "precision": "fp32"}
+    atlases = []
+    for count in (1, 2):
+        for module in (render, attribution, looking):
+            monkeypatch.setattr(module, "how_many", lambda _, count=count: count)
+        config = tiny(**settings, cache=tmp_path / f"{count}", site=tmp_path / f"{count}-site")
+        assert build(config) == 0
+        atlases.append((files(config.cache, "*.h5"), files(config.site)))
+    one, two = atlases
+    assert one[0].keys() == two[0].keys()  # the digest of its bytes is in each name
+    assert one[1] == two[1]
 
 
 # --- shards --------------------------------------------------------------------------------------
