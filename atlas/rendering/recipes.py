@@ -15,13 +15,6 @@ HALF_SCHEDULE = (
     Octave(share=1.0, steps=16),
 )
 
-QUICK_SCHEDULE = (
-    Octave(share=0.25, steps=48),
-    Octave(share=0.5, steps=32),
-    Octave(share=1.0, steps=12),
-)
-"""Fewer steps at twice the rate: three quarters of the time, and no worse (docs/rendering.md)."""
-
 COMPANY_SCHEDULE = (Octave(share=0.5, steps=40), Octave(share=1.0, steps=24))
 """Steps at full size make a picture recognisable, and a higher rate makes few of them do
 (docs/rendering.md)."""
@@ -39,7 +32,7 @@ PYRAMID = PixelRecipe(
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        FourierRecipe(name="octaves", octaves=QUICK_SCHEDULE, learning_rate=0.1),
+        FourierRecipe(name="octaves", octaves=HALF_SCHEDULE),
         FourierRecipe(
             name="company",
             octaves=COMPANY_SCHEDULE,

@@ -71,7 +71,7 @@ def test_one_step_is_adam_on_the_gradient_of_the_standardised_channel() -> None:
     parameters = (0.01 * torch.randn(3, 16, 9, 2, generator=generator)).requires_grad_()
     scale = spectrum_scale(16, recipe.exponent)
     mix = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0, -0.05], [0.27, -0.09, 0.03]]) / 0.461952
-    adam = torch.optim.Adam([parameters], lr=0.1)
+    adam = torch.optim.Adam([parameters], lr=0.05)
 
     def image() -> Tensor:
         spectrum = torch.view_as_complex(parameters) * scale
