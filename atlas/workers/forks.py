@@ -51,9 +51,12 @@ def how_many(device: torch.device) -> int:
     """Processes that work side by side on this machine; 1 where none is forked.
 
     As many as torch has threads, which OMP_NUM_THREADS sets, and as there is memory for. Where
-    torch sees an accelerator, its backward pass has threads that do not survive a fork.
+    torch sees an accelerator, its backward pass has threads that do not survive a fork; a worker
+    of somebody's pool may have no children.
     """
     if sys.platform != "linux" or device.type != "cpu" or torch.accelerator.is_available():
+        return 1
+    if multiprocessing.current_process().daemon:
         return 1
     return max(1, min(torch.get_num_threads(), MOST, memory() // ROOM))
 
@@ -211,10 +214,10 @@ def start(action: Callable[[T], Any], threads: int) -> Fork[T]:
 def serve(
     action: Callable[[Any], object], line: Connection, other: Connection, threads: int, parent: int
 ) -> None:
-    """Do tasks until the parent is gone; signals are its to answer."""
+    """Do tasks until the parent is gone; Ctrl-C, which all of a terminal get, is its to answer."""
     other.close()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return

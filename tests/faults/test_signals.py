@@ -19,10 +19,10 @@ LIMIT = 10.0
 """Seconds that a run may take to stop."""
 
 
-def start(config: Config, size: int) -> subprocess.Popen[str]:
-    """A build whose renderings take a while."""
+def start(config: Config, size: int, threads: int = 1) -> subprocess.Popen[str]:
+    """A build whose renderings take a while, in as many processes as threads."""
     words = [*options(config), "--size", size, "--units", 4, "--precision", "fp32"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, *map(str, words)]
     return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
 
@@ -47,14 +47,16 @@ def stop(process: subprocess.Popen[str], signals: list[signal.Signals]) -> tuple
 
 
 @pytest.mark.parametrize(
-    ("signals", "pattern", "code"),
+    ("signals", "pattern", "code", "threads"),
     [
-        ([signal.SIGTERM], "ranking/*.h5", 143),
-        ([signal.SIGTERM], "renderings/*/*.h5", 143),
-        ([signal.SIGTERM], "key.json", 143),
-        ([signal.SIGINT], "renderings/*/*.h5", 130),
-        ([signal.SIGINT, signal.SIGINT], "renderings/*/*.h5", 130),
-        ([signal.SIGTERM, signal.SIGTERM], "ranking/*.h5", 143),
+        ([signal.SIGTERM], "ranking/*.h5", 143, 1),
+        ([signal.SIGTERM], "renderings/*/*.h5", 143, 1),
+        ([signal.SIGTERM], "renderings/*/*.h5", 143, 2),
+        ([signal.SIGTERM], "key.json", 143, 1),
+        ([signal.SIGINT], "renderings/*/*.h5", 130, 1),
+        ([signal.SIGINT], "renderings/*/*.h5", 130, 2),
+        ([signal.SIGINT, signal.SIGINT], "renderings/*/*.h5", 130, 1),
+        ([signal.SIGTERM, signal.SIGTERM], "ranking/*.h5", 143, 1),
     ],
 )
 def test_a_signal_stops_a_build_and_the_next_one_completes_it(
@@ -62,10 +64,11 @@ def test_a_signal_stops_a_build_and_the_next_one_completes_it(
     signals: list[signal.Signals],
     pattern: str,
     code: int,
+    threads: int,
     score: Callable[..., None],
 ) -> None:
     config = tiny()
-    process = start(config, 224)
+    process = start(config, 224, threads)
     wait_for(process, pattern, config.cache)
     kept = {path: path.read_bytes() for path in config.cache.rglob("*.h5")}
     seconds, said = stop(process, signals)

@@ -1,10 +1,12 @@
 """Processes of this machine that do tasks side by side."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -175,6 +177,31 @@ def test_none_is_forked_for_a_gpu_beside_one_or_on_another_system(
     assert how_many(CPU) == 4
     monkeypatch.setattr(sys, "platform", "darwin")
     assert how_many(CPU) == 1
+
+
+def in_a_pool(_: int) -> int:
+    """What a worker of somebody's pool makes of it."""
+    torch.set_num_threads(2)
+    return how_many(CPU)
+
+
+def test_a_worker_of_a_pool_has_no_processes() -> None:
+    context = multiprocessing.get_context("fork")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        with context.Pool(1) as pool:
+            assert pool.map(in_a_pool, [0]) == [1]
+
+
+def test_a_process_that_is_left_behind_ends_at_sigterm() -> None:
+    """As multiprocessing asks for when Python ends; an ignored one would keep it from ending."""
+    fork = forks.start(lambda _: None, 1)
+    fork.line.send(0)
+    assert fork.line.recv() == (True, None)
+    fork.process.terminate()
+    fork.process.join(30)
+    assert fork.process.exitcode == -signal.SIGTERM
+    fork.line.close()
 
 
 def test_a_container_has_the_memory_that_it_is_given(
