@@ -114,7 +114,7 @@ class _MeanAndDeviation(torch.autograd.Function):
     """Reads the maps once on the way there and once on the way back, and keeps no copy of them.
 
     By single operations a layer keeps its maps in float32, and its gradient is put together from
-    three tensors of that size: for the layers of `company` as much as a third of a step.
+    several tensors of that size, which takes twice as long (docs/rendering.md).
     """
 
     @staticmethod

@@ -280,7 +280,7 @@ def examples_by_unit(
         try:
             own = pictures or read_pictures(work, network, stats, [channel], count, alone=True)
             shown[channel] = {image: own[image] for image in examples_of(stats, channel, count)}
-        except InputError as error:
+        except Exception as error:  # whatever it is, it is this unit's; the others go on
             if work.config.strict:
                 raise
             fail(channel, one_line(error))

@@ -32,7 +32,8 @@ from ..rendering.job import Job, Nature
 from ..rendering.kinds import Recipe
 from ..rendering.recipes import MAP
 from ..shapes import Shape
-from ..workers.forks import how_many, spread
+from ..workers.forks import spread
+from ..workers.local import how_many_render
 from ..workers.renderer import Renderer
 from .rank import seen_pictures
 from .render import usable_images
@@ -155,8 +156,8 @@ class Cartographer:
         """The pictures of cells, in their order."""
         batch, _ = self.renderer.settings(self.layer.name, self.work.config.precision)
         parts = [tuple(some) for some in even_chunks(list(cells), batch)]
-        processes, warn = how_many(self.network.device), self.work.progress.warn
-        made = dict(spread(self.render, parts, processes, warn))
+        processes = how_many_render(self.work.config, self.network.device)
+        made = dict(spread(self.render, parts, processes, self.work.progress.warn))
         return [image for some in parts for image in made[some]]
 
     def render(self, cells: tuple[int, ...]) -> list[NDArray[np.float16]]:

@@ -32,8 +32,7 @@ from ..rendering.job import Nature
 from ..rendering.kinds import Recipe
 from ..rendering.parameterization import mean_magnitude
 from ..shapes import Picture, Shape, in_proportion
-from ..workers.forks import how_many
-from ..workers.local import render_here
+from ..workers.local import how_many_render, render_here
 from ..workers.pool import LostError
 from ..workers.ray import open_pool, require_cluster
 from ..workers.renderer import Rendered, Renderer, load_renderer
@@ -154,7 +153,7 @@ def open_workers(work: Work, layers: Sequence[LayerInfo], nature: Nature) -> Ite
         device = tuning.choose_device(config.device)
         renderer = Renderer(config, Network(work.model(), taps, device, config.compile), nature)
         together = tuning.most_together(config.batch, device)
-        count = 1 if config.compile == "on" else how_many(device)
+        count = how_many_render(config, device)
         render = functools.partial(render_here, renderer, count, work.progress.warn)
         yield in_groups(render, together)
         return

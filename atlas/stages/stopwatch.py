@@ -31,7 +31,8 @@ from ..rendering.kinds import FourierRecipe, Octave, Recipe
 from ..rendering.parameterization import half_spectrum
 from ..rendering.scoring import score_images
 from ..shapes import Picture, Shape
-from ..workers.forks import how_many, spread
+from ..workers.forks import spread
+from ..workers.local import how_many_render
 from .choose import wanted_layers
 from .rank import square_shape
 from .run import Work
@@ -71,7 +72,7 @@ class Stopwatch:
         device = tuning.choose_device(work.config.device)
         names = [layer.name for layer in self.wanted]
         self.network = Network(work.model(), names, device, work.config.compile)
-        self.processes = 1 if work.config.compile == "on" else how_many(device)
+        self.processes = how_many_render(work.config, device)
 
     def side_by_side(self, measure: Callable[[], dict[K, float]]) -> dict[K, float]:
         """What a process of this machine measures while the others do too, over their number."""

@@ -1,8 +1,9 @@
 """Processes of this machine that do tasks side by side: `spread`, `forked`.
 
 Each is a fork, so it has the network and whatever else an action needs without a copy, and computes
-with threads of its own. That is a quarter faster than one process whose threads share every single
-operation (docs/rendering.md), and with a core a process no result depends on how many there are.
+with threads of its own. Threads that share every single operation wait for one another, long where
+operations are small or the machine is busy (docs/rendering.md); and where each process has a core,
+no result depends on how many there are.
 Linux only: elsewhere a fork may not use what its parent has opened.
 """
 
@@ -95,6 +96,12 @@ class Fork(Generic[T]):
     line: Connection
     tasks: list[T]
 
+    def end(self) -> None:
+        """End the process, whatever it does, and leave nothing of it behind."""
+        self.process.kill()
+        self.process.join()
+        self.line.close()
+
 
 Spread = Callable[[Iterable[T]], Iterator[tuple[T, R]]]
 """Does tasks; yields (task, result) as they are done, in any order."""
@@ -138,9 +145,7 @@ def forked(
         yield functools.partial(do_all, forks, functools.partial(here, action, processes), warn)
     finally:
         for fork in forks:
-            fork.process.kill()
-            fork.process.join()
-            fork.line.close()
+            fork.end()
 
 
 def do_all(
@@ -158,6 +163,7 @@ def do_all(
                 done, result = fork.line.recv()
             except (EOFError, OSError):
                 forks.remove(fork)
+                fork.end()
                 warn("a process was lost (killed for memory?); its work is done here again")
                 yield task, alone(task)
                 continue

@@ -4,9 +4,18 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from .forks import spread
+import torch
+
+from ..config import Config
+from .forks import how_many, spread
 from .renderer import Rendered, Renderer
 from .schedule import BlockGroup
+
+
+def how_many_render(config: Config, device: torch.device) -> int:
+    """Processes that render side by side; torch.compile has threads that do not survive a fork."""
+    return 1 if config.compile == "on" else how_many(device)
+
 
 Done = tuple[BlockGroup, list[Rendered]]
 """A group and what became of each of its blocks."""

@@ -24,7 +24,7 @@ from atlas.stages.choose import choose_units
 from atlas.stages.rank import rank_layers
 from atlas.stages.recipes import choose_recipes
 from atlas.stages.run import choose_layers, open_work
-from atlas.workers import renderer, schedule
+from atlas.workers import local, renderer, schedule
 from atlas.workers.pool import LostError
 from atlas.workers.renderer import Renderer
 from atlas.workers.schedule import UnitBlock
@@ -70,7 +70,7 @@ def test_processes_side_by_side_leave_every_byte_of_one(
     settings = {"units": 3, "classes": 2, "lenses": 5, "facets": 1, "precision": "fp32"}
     atlases = []
     for count in (1, 2):
-        for module in (render, attribution, looking):
+        for module in (local, attribution, looking):
             monkeypatch.setattr(module, "how_many", lambda _, count=count: count)
         config = tiny(**settings, cache=tmp_path / f"{count}", site=tmp_path / f"{count}-site")
         assert build(config) == 0

@@ -114,6 +114,21 @@ def test_where_all_processes_are_lost_the_rest_is_done_here() -> None:
     assert len(told) == 3
 
 
+def test_nothing_is_left_of_a_process_that_was_lost() -> None:
+    parent = os.getpid()
+
+    def work(n: int) -> int:
+        if n == 0 and os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return n
+
+    with forks.forked(work, 2, silent) as do:
+        first, second = multiprocessing.active_children()
+        assert dict(do(range(6))) == {n: n for n in range(6)}
+        there = [Path(f"/proc/{child.pid}").exists() for child in (first, second)]
+        assert sorted(there) == [False, True]
+
+
 def test_no_process_is_left_when_the_caller_stops() -> None:
     results = spread(lambda n: (time.sleep(0), os.getpid())[1], range(100), 2, silent)
     _, pid = next(results)

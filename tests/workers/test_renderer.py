@@ -14,8 +14,9 @@ from atlas.rendering import engine
 from atlas.rendering.job import Draft, Job
 from atlas.rendering.kinds import FourierRecipe, Octave, Recipe
 from atlas.rendering.recipes import RECIPES
+from atlas.workers import local
 from atlas.workers import renderer as worker
-from atlas.workers.local import joined, render_here
+from atlas.workers.local import how_many_render, joined, render_here
 from atlas.workers.renderer import Rendered, Renderer
 from atlas.workers.schedule import BlockGroup, UnitBlock
 from tests.helpers import layer_info, natural_stats, nature_of, network_of, smooth_images
@@ -193,3 +194,12 @@ def test_a_block_in_parts_keeps_its_order_and_what_was_noted(rendering: Renderer
     assert [part.blocks[0].channels for part in parts] == [(3, 1), (0,), (2,)]
     shares = [Rendered(renderings=(), device="cpu", seconds=n, notes=("a",)) for n in (1.0, 2.0)]
     assert joined(shares) == Rendered(renderings=(), device="cpu", seconds=3.0, notes=("a",))
+
+
+def test_compiled_blocks_are_rendered_in_one_process(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "how_many", lambda _: 4)
+    device = torch.device("cpu")
+    found = [how_many_render(tiny(compile=one), device) for one in ("auto", "off", "on")]
+    assert found == [4, 4, 1]
