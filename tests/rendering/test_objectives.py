@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from atlas.ranking.ranking import channel_statistics
 from atlas.records.maps import Directions
@@ -168,6 +169,37 @@ def test_mean_and_deviation_are_those_of_the_map_also_where_it_is_flat() -> None
     got.sum().backward()
     assert maps.grad is not None
     assert torch.isfinite(maps.grad).all()
+
+
+def plain_mean_and_deviation(maps: Tensor) -> Tensor:
+    """The same by single operations, whose derivatives are torch's."""
+    flat = maps.float().flatten(2)
+    variance = flat.var(2, correction=0)
+    still = variance <= 0
+    deviation = torch.where(still, 0.0, torch.where(still, 1.0, variance).sqrt())
+    return torch.stack([flat.mean(2), deviation], 2)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(5, 6, 8, 8), (2, 3, 7, 9), (3, 4, 1, 1)])
+def test_derivatives_of_mean_and_deviation_are_those_of_single_operations(
+    shape: tuple[int, ...], kind: torch.dtype, layout: torch.memory_format
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(shape, generator=generator).to(kind).to(memory_format=layout)
+    start[0, 0] = 3.0  # a flat one
+    weights = torch.randn((*shape[:2], 2), generator=generator)
+    found = []
+    for statistics_by in (plain_mean_and_deviation, mean_and_deviation):
+        maps = start.clone().requires_grad_()
+        both = statistics_by(maps)
+        (slopes,) = torch.autograd.grad((both * weights).sum(), maps)
+        found.append((both.detach(), slopes.float()))
+    (plain, slopes), (ours, our_slopes) = found
+    torch.testing.assert_close(ours, plain)
+    close = {"rtol": 2e-2, "atol": 2e-3} if kind == torch.bfloat16 else {"rtol": 1e-4, "atol": 1e-6}
+    torch.testing.assert_close(our_slopes, slopes, **close)
 
 
 def test_gram_matrix_is_the_mean_product_of_channels() -> None:
