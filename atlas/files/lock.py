@@ -3,6 +3,7 @@
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -11,6 +12,9 @@ from pathlib import Path
 from ..errors import CacheError
 from .files import cannot
 from .names import shown
+
+LOOKS, WAIT = 50, 0.02
+"""How often we look for the name of who holds a lock, and the seconds between two looks."""
 
 
 @contextmanager
@@ -45,13 +49,21 @@ def take_lock(descriptor: int, path: Path) -> None:
         holder = f"process {os.getpid()} on {socket.gethostname()} since {now}"
         os.pwrite(descriptor, holder.encode("utf-8", "replace"), 0)
     except BlockingIOError as error:
-        holder = os.pread(descriptor, 400, 0).decode("utf-8", "replace") or "another process"
         raise CacheError(
-            f"{shown(path.parent)} is in use by {holder}; wait until it is done, stop it, or "
-            "choose another folder"
+            f"{shown(path.parent)} is in use by {find_holder(descriptor)}; wait until it is done, "
+            "stop it, or choose another folder"
         ) from error
     except OSError as error:
         raise cannot("lock", path, error) from error
+
+
+def find_holder(descriptor: int) -> str:
+    """Who holds a lock file; one that has only just got it has yet to write its name."""
+    for _ in range(LOOKS):
+        if name := os.pread(descriptor, 400, 0).decode("utf-8", "replace"):
+            return name
+        time.sleep(WAIT)
+    return "another process"
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,26 @@ def test_the_second_to_lock_is_told_who_holds_it(tmp_path):
     with lock(path):
         pass
     assert path.exists()
+
+
+def test_one_that_has_only_just_got_the_lock_is_named_too(tmp_path):
+    path = tmp_path / ".lock"
+    with path.open("w") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        later = threading.Timer(0.1, path.write_text, ["process 7 on here"])
+        later.start()
+        with pytest.raises(CacheError, match="in use by process 7 on here;"), lock(path):
+            pass
+        later.join()
+
+
+def test_a_holder_that_cannot_write_its_name_is_another_process(tmp_path, monkeypatch):
+    monkeypatch.setattr("atlas.files.lock.WAIT", 0)
+    path = tmp_path / ".lock"
+    with path.open("w") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        with pytest.raises(CacheError, match="in use by another process;"), lock(path):
+            pass
 
 
 def test_a_killed_holder_frees_the_lock(tmp_path):
