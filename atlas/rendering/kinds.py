@@ -112,8 +112,8 @@ class FourierRecipe(Recipe):
 
     Attributes:
         octaves: coarse to fine; the last share is 1.
-        near_octaves, near_rate: octaves and learning rate for units that see at most half of the
-            picture, which come out with fine noise otherwise; () and 0 where they are the same.
+        near_octaves, near_rate, near_exponent: octaves, learning rate and exponent for units that
+            see at most half of the picture; (), 0 and 0 where they are the same.
         exponent: p of the spectrum scale 1 / max(f, 1/size)^p.
         exponent_step: added to it at each further attempt: units that answer to the finest mesh
             come out with a picture one can see.
@@ -141,6 +141,7 @@ class FourierRecipe(Recipe):
     octaves: tuple[Octave, ...]
     near_octaves: tuple[Octave, ...] = ()
     near_rate: float = 0.0
+    near_exponent: float = 0.0
     exponent: float = 1.2
     exponent_step: float = 0.4
     learning_rate: float = 0.05
@@ -170,10 +171,15 @@ class FourierRecipe(Recipe):
     def suited_to(self, layer: LayerInfo) -> Self:
         """With the octaves for what its units see of the picture."""
         side = layer.stride * max(layer.height, layer.width)
-        suited = replace(self, near_octaves=(), near_rate=0.0)
+        suited = replace(self, near_octaves=(), near_rate=0.0, near_exponent=0.0)
         if not self.near_octaves or not 0 < layer.receptive_field <= side / 2:
             return suited
-        return replace(suited, octaves=self.near_octaves, learning_rate=self.near_rate)
+        return replace(
+            suited,
+            octaves=self.near_octaves,
+            learning_rate=self.near_rate,
+            exponent=self.near_exponent,
+        )
 
     def layers_read(self, layer: str, layers: Sequence[str]) -> Sequence[str]:
         """The layer; for company also those before it."""

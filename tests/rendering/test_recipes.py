@@ -234,8 +234,9 @@ def test_units_that_see_at_most_half_of_the_picture_are_coarse_first(
     suited = company().suited_to(seen)
     steps = [one.steps for one in suited.octaves]
     assert steps == ([64, 48, 16] if near else [40, 24])
-    rate = 0.05 if near else 0.1
-    same = {"near_octaves": (), "near_rate": 0.0, "learning_rate": rate}
+    rate, exponent = (0.05, 1.2) if near else (0.1, 1.3)
+    none = {"near_octaves": (), "near_rate": 0.0, "near_exponent": 0.0}
+    same = {**none, "learning_rate": rate, "exponent": exponent}
     assert suited == replace(company(), octaves=suited.octaves, **same)
     assert suited.suited_to(seen) == suited
 
