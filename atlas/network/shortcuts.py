@@ -1,11 +1,12 @@
 """Faster ways through a network, each taken only where it gives what the plain way gives.
 
-Five of them change nothing on most networks: BatchNorm folded into convolutions, a copy that may
-be changed, activation functions that do not work in place, channels-last memory, and a pass that
-ends behind the last layer that is looked at. On some they do: `view` refuses channels-last tensors,
-a copy leaves hooks and closures behind, code reads what was changed in place, code behind the last
-layer clears what the next image must not see. `choose_way` is the one place that decides, by
-comparing with the plain network on several photographs at several sizes.
+Six of them change nothing on most networks: BatchNorm folded into convolutions, a copy that may be
+changed, activation functions that do not work in place, one library for all convolutions,
+channels-last memory, and a pass that ends behind the last layer that is looked at. On some they do:
+`view` refuses channels-last tensors, a copy leaves hooks and closures behind, code reads what was
+changed in place, code behind the last layer clears what the next image must not see. `choose_way`
+is the one place that decides, by comparing with the plain network on several photographs at several
+sizes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from .folding import fold_batch_norm, out_of_place, shared_copy
+from .folding import by_one_library, fold_batch_norm, out_of_place, shared_copy
 from .habits import Answers, ask, differing
 from .tapping import AsMaps, Way, module_paths
 
@@ -85,10 +86,13 @@ def faster_ways(plain: Way, layers: Sequence[str], images: Tensor) -> Iterator[W
 
     def fold() -> nn.Module | None:
         folded = fold_batch_norm(plain.network, images[:1], taps)
-        return out_of_place(folded) if folded else None
+        return fitted(folded) if folded else None
 
     def copied() -> nn.Module:
-        return out_of_place(shared_copy(plain.network))
+        return fitted(shared_copy(plain.network))
+
+    def fitted(network: nn.Module) -> nn.Module:
+        return by_one_library(out_of_place(network), images.device)
 
     for make in (fold, copied, partial(shared_copy, plain.network), lambda: plain.network):
         for channels_last, stops in ((True, True), (False, True), (True, False), (False, False)):

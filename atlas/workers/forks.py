@@ -26,6 +26,7 @@ import cv2
 import torch
 
 from ..errors import AtlasError, one_line
+from ..network.memory import ask_for_large_pages, give_back_freed_memory
 
 MOST = 8
 """Processes at most; with more cores each has several."""
@@ -139,6 +140,7 @@ def forked(
         yield lambda tasks: ((task, action(task)) for task in tasks)
         return
     forks = list[Fork[T]]()
+    give_back_freed_memory()
     try:
         for _ in range(processes):
             forks.append(start(action, threads_each(processes)))
@@ -227,6 +229,7 @@ def serve(
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return
+    ask_for_large_pages()
     torch.set_num_threads(threads)
     cv2.setNumThreads(0)  # those of the parent are not here
     while True:

@@ -1,5 +1,6 @@
 """Freed memory stays with the process."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -30,7 +31,46 @@ def faults(kind: str) -> int:
     return int(subprocess.check_output(command, cwd=ROOT, text=True, timeout=120))
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+PAGES = """
+import sys, torch
+from pathlib import Path
+from atlas.network.memory import give_back_freed_memory, keep_freed_memory
+from atlas.workers.forks import spread
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+def large(_):
+    held = torch.ones(1 << 24)
+    areas, wanted = Path("/proc/self/smaps").read_text().split("VmFlags:"), held[1 << 23].data_ptr()
+    for area, flags in zip(areas, areas[1:]):
+        head = next(line for line in area.splitlines() if "-" in line.split(" ")[0])
+        first, last = (int(number, 16) for number in head.split(" ")[0].split("-"))
+        if first <= wanted < last:
+            return "hg" in flags.splitlines()[0].split()
+
+before = resident()
+keep_freed_memory()
+print((resident() - before) * 4096 < 1 << 24)  # asking takes nothing
+here, kept = large(0), resident()
+give_back_freed_memory()
+print((kept - resident()) * 4096 > 1 << 25)
+print(here, {found for _, found in spread(large, range(4), 2, sys.exit)})
+"""
+GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+HUGE = pytest.mark.skipif(
+    not os.path.exists("/sys/kernel/mm/transparent_hugepage"), reason="the kernel has no such pages"
+)
+
+
+@GLIBC
+@HUGE
+def test_large_pages_are_asked_for_here_and_in_forks_and_what_is_free_can_be_given_back() -> None:
+    said = subprocess.check_output([sys.executable, "-c", PAGES], cwd=ROOT, text=True, timeout=120)
+    assert said.splitlines() == ["True", "True", "True {True}"]
+
+
+@GLIBC
 def test_freed_memory_is_used_again() -> None:
     assert faults("kept") < 1000
     assert faults("plain") > 100_000

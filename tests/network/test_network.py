@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 from torchvision.models import VisionTransformer
 
 from atlas.config import Config
@@ -334,6 +335,44 @@ def test_sides_are_accepted_while_a_tap_is_open() -> None:
         assert network.accepts(28, "relu2")
         assert network.accepts(20, "relu1")
         assert torch.equal(run(noise(2))["relu2"], before)
+
+
+# --- convolutions of 1 × 1 -----------------------------------------------------------------------
+
+
+def test_convolutions_of_one_weight_are_done_by_the_library_of_the_others() -> None:
+    norms = {"first": nn.BatchNorm2d(6), "second": nn.BatchNorm2d(4)}
+    net = nn.Sequential(
+        OrderedDict(
+            conv=nn.Conv2d(3, 6, 3),
+            norm=norms["first"],
+            one=nn.Conv2d(6, 4, 1),
+            other=norms["second"],
+            grouped=nn.Conv2d(4, 8, 1, groups=2),
+            strided=nn.Conv2d(8, 2, 1, stride=2, bias=False),
+        )
+    )
+    calibrate(net, noise(8))
+    images, threads = noise(5), torch.get_num_threads()
+    network = network_of(net, ["grouped", "strided"])
+    torch.set_num_threads(1)
+    try:
+        with profile(activities=[ProfilerActivity.CPU]) as seen:
+            ours = images.clone().requires_grad_()
+            with network.tap({"strided": keep}) as run:
+                maps = run(ours, normalised=True)["strided"]
+            (gradient,) = torch.autograd.grad(maps.square().sum(), ours)
+    finally:
+        torch.set_num_threads(threads)
+    plain = images.clone().requires_grad_()
+    wanted = net(plain)
+    (expected,) = torch.autograd.grad(wanted.square().sum(), plain)
+    assert relative(maps.detach(), wanted.detach()) < 1e-5
+    assert relative(gradient, expected) < 1e-5
+    kinds = {event.key for event in seen.key_averages()}
+    assert "aten::mkldnn_convolution" in kinds
+    assert not {kind for kind in kinds if "slow_conv" in kind}
+    assert type(net.get_submodule("one")) is nn.Conv2d, "the given network is never changed"
 
 
 # --- folding -------------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
-from atlas.rendering.transforms import affine, apply_geometry, draw_geometry
+from atlas.rendering.transforms import affine, apply_geometry, draw_geometry, grid_of
 from tests.helpers import smooth_images
 
 
@@ -23,6 +24,13 @@ def one_map(scale: float, degrees: float, right: float, down: float) -> torch.Te
     """(1, 2, 3); shifts as shares of the side."""
     moved = 2 * torch.tensor([right, down])
     return affine(torch.tensor(scale), torch.tensor(math.radians(degrees)), moved)[None]
+
+
+@pytest.mark.parametrize("shape", [(56, 56), (48, 64), (1, 7)])
+def test_points_are_those_of_torch(shape: tuple[int, int]) -> None:
+    maps = draw_geometry(3, 0.1, 0.1, 10, generators(1, 2)).flatten(0, 1)  # (6, 2, 3)
+    wanted = functional.affine_grid(maps, [6, 3, *shape], align_corners=False)
+    torch.testing.assert_close(grid_of(maps, shape), wanted, atol=1e-6, rtol=0)
 
 
 def test_identity_map_returns_the_image() -> None:
