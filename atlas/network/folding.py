@@ -54,6 +54,7 @@ class Pointwise(nn.Conv2d):
     """
 
     SMALL = 20480
+    """Numbers of a single image up to which torch does not give it to oneDNN."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         dilation = 2 if len(input) > 1 or input.numel() > self.SMALL else 1
@@ -63,11 +64,17 @@ class Pointwise(nn.Conv2d):
 def by_one_library(network: nn.Module, device: torch.device) -> nn.Module:
     """Let the library of most convolutions on a CPU do those of 1 × 1 in a copy as well."""
     there = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    for module in network.modules():
-        ones = isinstance(module, nn.Conv2d) and (*module.kernel_size, *module.stride) == (1,) * 4
-        if ones and type(module) is nn.Conv2d and device.type == "cpu" and there:
-            module.__class__ = Pointwise
+    if device.type == "cpu" and there:
+        for module in network.modules():
+            if type(module) is nn.Conv2d and is_pointwise(module):
+                module.__class__ = Pointwise
     return network
+
+
+def is_pointwise(module: nn.Conv2d) -> bool:
+    """Return whether a convolution reads one position for each that it gives."""
+    alone = (*module.kernel_size, *module.stride) == (1, 1, 1, 1)
+    return alone and module.padding_mode == "zeros"
 
 
 @torch.no_grad()

@@ -375,6 +375,15 @@ def test_convolutions_of_one_weight_are_done_by_the_library_of_the_others() -> N
     assert type(net.get_submodule("one")) is nn.Conv2d, "the given network is never changed"
 
 
+def test_borders_of_a_convolution_of_one_weight_stay_what_they_are() -> None:
+    conv = nn.Conv2d(3, 2, 1, padding=2, padding_mode="reflect")
+    network = network_of(nn.Sequential(OrderedDict(conv=conv)), ["conv"])
+    with torch.no_grad():
+        wanted = conv(noise(3))
+    assert relative(outputs(network, "conv", noise(3)), wanted) < 1e-6
+    assert network.fallback == ""
+
+
 # --- folding -------------------------------------------------------------------------------------
 
 
