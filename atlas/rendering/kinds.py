@@ -37,10 +37,7 @@ class Recipe(ABC):
 
     @abstractmethod
     def steps_at_full_size(self) -> float:
-        """About how many gradient steps at the full size a picture costs.
-
-        A step at half the side counts a quarter: cost follows the number of pixels.
-        """
+        """About how many gradient steps at the full size a picture costs, by number of pixels."""
 
     def sides(self, size: int) -> tuple[int, ...]:
         """Longer side in pixels of each pass, coarse to fine; the last is the picture's."""
@@ -174,12 +171,8 @@ class FourierRecipe(Recipe):
         suited = replace(self, near_octaves=(), near_rate=0.0, near_exponent=0.0)
         if not self.near_octaves or not 0 < layer.receptive_field <= side / 2:
             return suited
-        return replace(
-            suited,
-            octaves=self.near_octaves,
-            learning_rate=self.near_rate,
-            exponent=self.near_exponent,
-        )
+        rate, exponent = self.near_rate, self.near_exponent
+        return replace(suited, octaves=self.near_octaves, learning_rate=rate, exponent=exponent)
 
     def layers_read(self, layer: str, layers: Sequence[str]) -> Sequence[str]:
         """The layer; for company also those before it."""
