@@ -63,6 +63,7 @@ class Pointwise(nn.Conv2d):
 
 def by_one_library(network: nn.Module, device: torch.device) -> nn.Module:
     """Let the library of most convolutions on a CPU do those of 1 × 1 in a copy as well."""
+    # torch has no types for this function
     there = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if device.type == "cpu" and there:
         for module in network.modules():

@@ -3,7 +3,7 @@
 A gradient step allocates and frees the same large tensors again and again. glibc hands each back to
 the kernel at once and takes fresh pages for the next one, which the kernel must zero: a sixth of
 the time of a step on the CPU. Linux also finds memory faster in pages of 2 MB than in those of 4 kB
-that a heap has by itself: a twelfth of a step (docs/rendering.md). Start at `keep_freed_memory`.
+that a heap has by itself: a sixteenth of a step (docs/rendering.md). Start at `keep_freed_memory`.
 """
 
 import ctypes

@@ -110,7 +110,8 @@ class FourierRecipe(Recipe):
     Attributes:
         octaves: coarse to fine; the last share is 1.
         near_octaves, near_rate, near_exponent: octaves, learning rate and exponent for units that
-            see at most half of the picture; (), 0 and 0 where they are the same.
+            see at most half of the picture, which come out with fine noise otherwise; (), 0 and 0
+            where they are the same.
         exponent: p of the spectrum scale 1 / max(f, 1/size)^p.
         exponent_step: added to it at each further attempt: units that answer to the finest mesh
             come out with a picture one can see.
