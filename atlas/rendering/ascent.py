@@ -14,8 +14,8 @@ from ..images.tensors import seen_at
 from ..network.network import Network, Run, spatial_mean
 from ..shapes import Shape
 from .job import Draft, Job, Log, has_gradient
-from .kinds import AscentRecipe
 from .pixels import Places, draw_rolls, opposite, own_channels, places_of, rolled
+from .sources import AscentRecipe
 
 BLUR_REACH = 4
 """Standard deviations after which the Gaussian is cut off, as scipy.ndimage does by default."""

@@ -44,7 +44,7 @@ class Climb:
         objective: reduced activations → (N,) values.
         seen_shape: height and width at which the network sees the images.
         maps: (steps, N, 2, 3) geometry of every step and image, as `resample` takes it.
-        rate: learning rate of a fresh Adam.
+        rate, adaptivity: of a fresh Adam.
         log: what is remembered.
         recorder: records the parts of a step, where that pays.
 
@@ -63,12 +63,13 @@ class Climb:
         seen_shape: Shape,
         maps: Tensor,
         rate: float,
+        adaptivity: float,
         log: Log,
         recorder: Recorder,
     ) -> None:
         self.images, self.run, self.objective = images, run, objective
         self.seen_shape, self.maps, self.log = seen_shape, maps, log
-        self.adam = Adam(images.parameters, rate, len(maps))
+        self.adam = Adam(images.parameters, rate, len(maps), adaptivity)
         self.met = torch.zeros(1, dtype=torch.bool, device=maps.device)
         self.recorder = recorder
         self.value: Tensor

@@ -18,9 +18,10 @@ from ..network.memory import is_out_of_memory
 from ..network.network import Network
 from .ascent import render_ascent
 from .job import Draft, Job
-from .kinds import AscentRecipe, FourierRecipe, PixelRecipe, Recipe, UpscaleRecipe
+from .kinds import FourierRecipe, Recipe
 from .octaves import render_octaves
 from .pyramid import render_pixels, render_upscaled
+from .sources import AscentRecipe, PixelRecipe, UpscaleRecipe
 
 ENGINES: dict[type[Recipe], Callable[[Network, Job[Any]], list[Draft]]] = {
     FourierRecipe: render_octaves,

@@ -1,8 +1,8 @@
 """The kinds of recipes: their constants, and what each needs and gives.
 
-A `FourierRecipe` optimises the spectrum of the image; the others its pixels, as the sources did: a
-`PixelRecipe` and an `UpscaleRecipe` size by size, an `AscentRecipe` at one size. What other files
-ask of a recipe is a method of `Recipe`. The named ones are in `recipes.py`.
+A `FourierRecipe` optimises the spectrum of the image; those that repeat a source, in `sources.py`,
+its pixels. What other files ask of a recipe is a method of `Recipe`. The named ones are in
+`recipes.py`.
 """
 
 from abc import ABC, abstractmethod
@@ -16,9 +16,6 @@ from ..records.network import LayerInfo
 COMPANY_MINIMUM = 100
 """Fewest distinct images behind the statistics with which company means anything: with 14
 photographs every picture turned into those photographs."""
-
-SOURCE_SIZE = 224
-"""Side in px for which the sources give their sizes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,25 +101,31 @@ class Octave:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Octaves, and how the optimiser takes them; in words at `FourierRecipe`."""
+
+    octaves: tuple[Octave, ...]
+    exponent: float
+    learning_rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FourierRecipe(Recipe):
     """A multi-scale optimisation of Fourier coefficients in decorrelated colour.
 
     Attributes:
         octaves: coarse to fine; the last share is 1.
-        near_octaves, near_rate, near_exponent: octaves, learning rate and exponent for units that
-            see at most half of the picture, which come out with fine noise otherwise; (), 0 and 0
-            where they are the same.
+        near: another schedule for units that see at most half of the picture, which come out with
+            fine noise otherwise.
         exponent: p of the spectrum scale 1 / max(f, 1/size)^p.
         exponent_step: added to it at each further attempt: units that answer to the finest mesh
             come out with a picture one can see.
-        learning_rate: of Adam, fresh at each octave.
+        learning_rate, adaptivity: of Adam, fresh at each octave.
         tint_rate: factor on the learning rate of the mean colour; at 1 it moves too little in
             any number of steps for units that want a plain dark or bright field.
         start_std: standard deviation of the first coefficients.
         contrast: divisor of the inverse FFT, so that the sigmoid is not saturated.
-        shift: largest shift as a share of the side.
-        zoom: largest relative change of scale.
-        rotation: largest rotation in degrees.
+        shift, zoom, rotation: largest ones, as shares of the side and of scale, and in degrees.
         objective: "unit", "company" (the unit among its natural neighbours), "meaning" (the same
             by one group of its images), "facet" (unlike earlier pictures), or "direction".
         company_weight: weight of the company term.
@@ -137,18 +140,17 @@ class FourierRecipe(Recipe):
     repeated: ClassVar[bool] = False
 
     octaves: tuple[Octave, ...]
-    near_octaves: tuple[Octave, ...] = ()
-    near_rate: float = 0.0
-    near_exponent: float = 0.0
-    exponent: float = 1.2
+    near: Schedule | None = None
+    exponent: float = 1.15
     exponent_step: float = 0.4
-    learning_rate: float = 0.05
+    learning_rate: float = 0.055
+    adaptivity: float = 0.875
     tint_rate: float = 3.0
     start_std: float = 0.01
     contrast: float = 4.0
-    shift: float = 16 / 224
-    zoom: float = 0.1
-    rotation: float = 10.0
+    shift: float = 8 / 224
+    zoom: float = 0.05
+    rotation: float = 5.0
     objective: Literal["unit", "company", "meaning", "facet", "direction"] = "unit"
     company_weight: float = 0.0
     loosening: float = 0.25
@@ -167,13 +169,14 @@ class FourierRecipe(Recipe):
         return tuple(max(8, 2 * round(octave.share * size / 2)) for octave in self.octaves)
 
     def suited_to(self, layer: LayerInfo) -> Self:
-        """With the octaves for what its units see of the picture."""
-        side = layer.stride * max(layer.height, layer.width)
-        suited = replace(self, near_octaves=(), near_rate=0.0, near_exponent=0.0)
-        if not self.near_octaves or not 0 < layer.receptive_field <= side / 2:
-            return suited
-        rate, exponent = self.near_rate, self.near_exponent
-        return replace(suited, octaves=self.near_octaves, learning_rate=rate, exponent=exponent)
+        """With the schedule for what its units see of the picture."""
+        near, side = self.near, layer.stride * max(layer.height, layer.width)
+        if near is None or not 0 < layer.receptive_field <= side / 2:
+            return replace(self, near=None)
+        rate = near.learning_rate
+        return replace(
+            self, near=None, octaves=near.octaves, exponent=near.exponent, learning_rate=rate
+        )
 
     def layers_read(self, layer: str, layers: Sequence[str]) -> Sequence[str]:
         """The layer; for company also those before it."""
@@ -218,120 +221,6 @@ class FourierRecipe(Recipe):
     def needs_magnitude(self) -> bool:
         """Phases need it."""
         return self.parameterization == "phase"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrowingRecipe(Recipe):
-    """An optimisation of pixels size by size, small to large.
-
-    Attributes:
-        first_size: side of the first image.
-        growth: factor from one size to the next.
-        sizes: number of sizes.
-        steps: gradient steps at each size.
-        learning_rate: of Adam, fresh at each size.
-    """
-
-    first_size: int
-    growth: float
-    sizes: int
-    steps: int
-    learning_rate: float
-
-    @abstractmethod
-    def whole(self, side: float) -> int:
-        """A side in whole pixels, as the source makes it one."""
-
-    def steps_at_full_size(self) -> float:
-        """Of all sizes."""
-        return self.steps * sum((side / SOURCE_SIZE) ** 2 for side in self.sides(SOURCE_SIZE))
-
-    def sides(self, size: int) -> tuple[int, ...]:
-        """s ← growth · s in whole pixels.
-
-        At --size 224 they are the source's own; for a smaller `size` the list ends in proportion.
-        """
-        sides = [self.first_size]
-        while len(sides) < self.sizes:
-            sides.append(self.whole(self.growth * sides[-1]))
-        limit = max(round(sides[-1] * size / SOURCE_SIZE), self.first_size)
-        return tuple(side for side in sides if side <= limit)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PixelRecipe(GrowingRecipe):
-    """A multi-scale optimisation of pixels with penalties, as the deep-dream article does.
-
-    Without jitter and at the one level of 1 px it is the article's own loop. The first image is
-    drawn from U(0, 1).
-
-    Attributes:
-        unit_weight: weight of the root mean square of the channel in the objective.
-        jitter: each step sees the image rolled by up to so many px along each axis, either way.
-        levels: sides in px of the square averages on which derivatives are penalised; the penalty
-            is the mean over the levels.
-    """
-
-    unit_weight: float
-    jitter: int = 0
-    levels: tuple[int, ...] = (1,)
-
-    def whole(self, side: float) -> int:
-        """The article rounds."""
-        return round(side)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpscaleRecipe(GrowingRecipe):
-    """Adam on pixels that are scaled up again and again, as fastai's FilterVisualizer does.
-
-    Attributes:
-        darkest, brightest: the first image is drawn from the whole values from `darkest` up to and
-            without `brightest`, of 256.
-        weight_decay: coefficient of Adam's weight decay on the normalised pixels.
-        blur: side in px of the box that smooths each scaled-up image; 0 for none.
-    """
-
-    darkest: int
-    brightest: int
-    weight_decay: float
-    blur: int = 0
-
-    def whole(self, side: float) -> int:
-        """FilterVisualizer cuts."""
-        return int(side)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AscentRecipe(Recipe):
-    """Plain steps along the gradient of normalised pixels, as the notes of cs231n do.
-
-    Attributes:
-        steps: gradient steps, all at the full size.
-        learning_rate: length of a step in gradients, or in the norm of the image where
-            `unit_length`.
-        start_std: the first normalised pixels are N(0, start_std).
-        unit_length: divide the gradient of each image by its Euclidean norm.
-        penalty: λ of the term −λ‖x‖² in the objective, x being the normalised pixels.
-        jitter: each step is taken on the image rolled by 0 to so many px along each axis.
-        valid: keep the pixels within black and white after each step.
-        blur: standard deviation in px of the Gaussian that smooths the image.
-        blur_every: steps from one smoothing to the next, the first step included; 0 for none.
-    """
-
-    steps: int
-    learning_rate: float
-    start_std: float
-    unit_length: bool = False
-    penalty: float = 0.0
-    jitter: int = 0
-    valid: bool = False
-    blur: float = 0.0
-    blur_every: int = 0
-
-    def steps_at_full_size(self) -> float:
-        """All are."""
-        return self.steps
 
 
 def negative(recipe: FourierRecipe) -> FourierRecipe:

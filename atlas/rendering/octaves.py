@@ -54,6 +54,7 @@ def render_octaves(network: Network, job: Job[FourierRecipe]) -> list[Draft]:
                 seen_shape=network.seen_shape(side, job.layer),
                 maps=maps_of_grid(maps, shape).to(network.device),
                 rate=recipe.learning_rate * job.rate,
+                adaptivity=recipe.adaptivity,
                 log=log,
                 recorder=network.recorder,
             )

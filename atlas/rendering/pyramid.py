@@ -22,8 +22,8 @@ from ..network.network import Network, keep, spatial_mean
 from ..shapes import Size, pair, resize
 from .adam import Adam
 from .job import Draft, Job, Log, has_gradient
-from .kinds import PixelRecipe, UpscaleRecipe
 from .pixels import Places, draw_rolls, own_channels, places_of, rolled
+from .sources import PixelRecipe, UpscaleRecipe
 
 SCHARR = torch.tensor([[-3.0, 0.0, 3.0], [-10.0, 0.0, 10.0], [-3.0, 0.0, 3.0]])
 """Scharr's derivative, not normalised, as the article applies it."""

@@ -7,15 +7,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..errors import UsageError, did_you_mean
-from .kinds import AscentRecipe, FourierRecipe, Octave, PixelRecipe, Recipe, UpscaleRecipe
+from .kinds import FourierRecipe, Octave, Recipe, Schedule
+from .sources import AscentRecipe, PixelRecipe, UpscaleRecipe
 
 HALF_SCHEDULE = (
+    Octave(share=0.25, steps=60),
+    Octave(share=0.5, steps=44),
+    Octave(share=1.0, steps=14),
+)
+
+PHASE_SCHEDULE = (
     Octave(share=0.25, steps=64),
     Octave(share=0.5, steps=48),
     Octave(share=1.0, steps=16),
 )
 
-COMPANY_SCHEDULE = (Octave(share=0.5, steps=40), Octave(share=1.0, steps=24))
+NEAR_SCHEDULE = (
+    Octave(share=0.25, steps=56),
+    Octave(share=0.5, steps=40),
+    Octave(share=1.0, steps=12),
+)
+
+COMPANY_SCHEDULE = (Octave(share=0.5, steps=36), Octave(share=1.0, steps=20))
 """Steps at full size make a picture recognisable, and a higher rate makes few of them do
 (docs/rendering.md)."""
 
@@ -36,17 +49,23 @@ RECIPES: dict[str, Recipe] = {
         FourierRecipe(
             name="company",
             octaves=COMPANY_SCHEDULE,
-            near_octaves=HALF_SCHEDULE,
-            near_rate=0.05,
-            near_exponent=1.2,
+            near=Schedule(octaves=NEAR_SCHEDULE, exponent=1.1, learning_rate=0.055),
             exponent=1.3,
             learning_rate=0.1,
+            adaptivity=0.75,
             seeds=4,
             objective="company",
             company_weight=100.0,
         ),
         FourierRecipe(
-            name="phase", octaves=HALF_SCHEDULE, parameterization="phase", learning_rate=0.2
+            name="phase",
+            octaves=PHASE_SCHEDULE,
+            parameterization="phase",
+            learning_rate=0.2,
+            adaptivity=1.0,
+            shift=16 / 224,
+            zoom=0.1,
+            rotation=10.0,
         ),
         PYRAMID,
         replace(PYRAMID, name="pyramid+", jitter=8, levels=(1, 2, 4)),

@@ -10,7 +10,7 @@ from ..rendering.recipes import find_recipes
 from .choose import companions, distinct_images
 from .run import Work
 
-RENDERING_VERSION = 4
+RENDERING_VERSION = 5
 """Raised whenever the same settings would give other pictures or scores."""
 
 

@@ -32,9 +32,9 @@ from atlas.ranking.evidence import Judge
 from atlas.records.network import ModelInfo
 from atlas.records.samples import judging_images
 from atlas.records.units import Scores
-from atlas.rendering.kinds import PixelRecipe
 from atlas.rendering.recipes import RECIPES
 from atlas.rendering.scoring import score_images
+from atlas.rendering.sources import PixelRecipe
 from atlas.shapes import Picture
 from tests.bench.quality import (
     SIDE,

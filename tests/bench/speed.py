@@ -50,9 +50,10 @@ from atlas.records.statistics import LayerStats
 from atlas.records.units import Rendering
 from atlas.rendering.attempts import render_best
 from atlas.rendering.job import Job
-from atlas.rendering.kinds import PixelRecipe, Recipe
+from atlas.rendering.kinds import Recipe
 from atlas.rendering.recipes import RECIPES
 from atlas.rendering.scoring import score_images
+from atlas.rendering.sources import PixelRecipe
 from atlas.stages.stopwatch import time_step
 from tests.helpers import nature_of
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from atlas.rendering.ascent import gaussian_blur, render_ascent, unit_length
 from atlas.rendering.job import Draft
-from atlas.rendering.kinds import AscentRecipe
 from atlas.rendering.recipes import RECIPES
+from atlas.rendering.sources import AscentRecipe
 from tests.helpers import (
     job_of,
     layer_info,

@@ -17,9 +17,10 @@ from atlas.rendering import attempts, engine
 from atlas.rendering.attempts import even_chunks, failed_rendering, render_best
 from atlas.rendering.engine import render
 from atlas.rendering.job import Draft, Job
-from atlas.rendering.kinds import FourierRecipe, Octave, PixelRecipe, Recipe
+from atlas.rendering.kinds import FourierRecipe, Octave, Recipe
 from atlas.rendering.recipes import RECIPES
 from atlas.rendering.scoring import score_images
+from atlas.rendering.sources import PixelRecipe
 from tests.helpers import (
     layer_info,
     natural_stats,
@@ -151,7 +152,7 @@ def test_seed_depends_on_each_of_its_parts() -> None:
         replace(job, layer="b"),
         replace(job, seed=1),
         replace(job, size=32),
-        replace(job, recipe=short(learning_rate=0.06)),
+        replace(job, recipe=short(learning_rate=0.07)),
         replace(job, weights="1" * 64),
     ]
     seeds = [seed for one in others for seed in one.seeds]

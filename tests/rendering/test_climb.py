@@ -48,6 +48,7 @@ class Function(Climb):
             seen_shape=(1, 1),
             maps=torch.zeros(steps, len(start), 2, 3),
             rate=0.05,
+            adaptivity=1.0,
             log=Log(len(start), CPU),
             recorder=Recorder(CPU, "auto"),
         )
@@ -269,6 +270,7 @@ def fake_climb(parameterization: str, objective: str, shape: tuple[int, int]) ->
         seen_shape=(height, width),
         maps=torch.zeros(8, 2, 2, 3, device=GPU),
         rate=0.05,
+        adaptivity=0.5,
         log=Log(2, GPU),
         recorder=Recorder(CPU, "off"),
     )

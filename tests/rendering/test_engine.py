@@ -24,18 +24,10 @@ from atlas.ranking.activations import measure_layers
 from atlas.records.statistics import LayerStats
 from atlas.rendering.engine import in_grey, render
 from atlas.rendering.job import Draft
-from atlas.rendering.kinds import (
-    AscentRecipe,
-    FourierRecipe,
-    Octave,
-    PixelRecipe,
-    Recipe,
-    UpscaleRecipe,
-    facet,
-    negative,
-)
+from atlas.rendering.kinds import FourierRecipe, Octave, Recipe, facet, negative
 from atlas.rendering.parameterization import mean_magnitude
 from atlas.rendering.recipes import RECIPES
+from atlas.rendering.sources import AscentRecipe, PixelRecipe, UpscaleRecipe
 from tests.helpers import (
     calibrated_googlenet,
     job_of,

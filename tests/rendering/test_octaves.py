@@ -1,6 +1,7 @@
 """Octaves: the loop of the Fourier recipes, and how silent images are brought to life."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from atlas.rendering import climb
+from atlas.rendering.adam import Adam
 from atlas.rendering.kinds import FourierRecipe, Octave
 from atlas.rendering.octaves import first_images, render_octaves
 from atlas.rendering.parameterization import spectrum_scale
@@ -65,7 +68,8 @@ def test_one_step_is_adam_on_the_gradient_of_the_standardised_channel() -> None:
     plain = tiny_network()
     network = network_of(plain, ["relu1"])
     stats = natural_stats(network, layer_info("relu1", 4, 16), smooth_images(8))
-    recipe = octaves(3, shift=0.0, zoom=0.0, rotation=0.0, tint_rate=1.0)
+    still = {"shift": 0.0, "zoom": 0.0, "rotation": 0.0}
+    recipe = octaves(3, **still, tint_rate=1.0, learning_rate=0.05, adaptivity=1.0)
     draft = render_octaves(network, job_of(recipe, "relu1", [2], stats, 16))[0]
     generator = torch.Generator().manual_seed(1002)
     parameters = (0.01 * torch.randn(3, 16, 9, 2, generator=generator)).requires_grad_()
@@ -88,6 +92,24 @@ def test_one_step_is_adam_on_the_gradient_of_the_standardised_channel() -> None:
     # where a gradient is nearly zero Adam takes rounding for a direction: hence not exactly
     np.testing.assert_allclose(draft.image, image().detach().numpy(), atol=2e-2)
     assert np.abs(draft.image - image().detach().numpy()).mean() < 1e-4
+
+
+def test_every_octave_climbs_with_the_rate_and_adaptivity_of_its_recipe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = []
+
+    class Noted(Adam):
+        def __init__(self, *given: Any) -> None:
+            made.append(given[1:])
+            super().__init__(*given)
+
+    monkeypatch.setattr(climb, "Adam", Noted)
+    network = network_of(tiny_network(), ["relu1"])
+    stats = natural_stats(network, layer_info("relu1", 4, 16), smooth_images(8))
+    recipe = octaves(3, 2, learning_rate=0.07, adaptivity=0.5)
+    render_octaves(network, job_of(recipe, "relu1", [2], stats, 16))
+    assert made == [(0.07, 3, 0.5), (0.07, 2, 0.5)]
 
 
 def test_example_is_what_the_first_octave_starts_from() -> None:

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from atlas.rendering.kinds import PixelRecipe, UpscaleRecipe
 from atlas.rendering.pixels import places_of
 from atlas.rendering.pyramid import (
     edges,
@@ -23,6 +22,7 @@ from atlas.rendering.pyramid import (
     scharr,
 )
 from atlas.rendering.recipes import RECIPES
+from atlas.rendering.sources import PixelRecipe, UpscaleRecipe
 from tests.helpers import (
     job_of,
     layer_info,

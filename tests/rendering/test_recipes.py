@@ -6,16 +6,9 @@ import pytest
 
 from atlas.errors import UsageError
 from atlas.records.network import LayerInfo
-from atlas.rendering.kinds import (
-    AscentRecipe,
-    FourierRecipe,
-    PixelRecipe,
-    UpscaleRecipe,
-    digest,
-    facet,
-    negative,
-)
+from atlas.rendering.kinds import FourierRecipe, digest, facet, negative
 from atlas.rendering.recipes import RECIPES, find_recipes
+from atlas.rendering.sources import AscentRecipe, PixelRecipe, UpscaleRecipe
 from atlas.workers.schedule import unit_cost
 from tests.helpers import layer_info
 
@@ -96,7 +89,7 @@ def test_ascent_is_its_formula_and_nothing_else() -> None:
 
 
 def test_cost_counts_steps_by_their_share_of_the_pixels() -> None:
-    assert octaves().steps_at_full_size() == 64 / 16 + 48 / 4 + 16
+    assert octaves().steps_at_full_size() == 60 / 16 + 44 / 4 + 14
     assert ascent("class").steps_at_full_size() == 100
     pixels = sum(side * side for side in FILTER_VISUALIZER)
     assert visualizer().steps_at_full_size() == pytest.approx(20 * pixels / 224**2)
@@ -121,7 +114,7 @@ def test_unknown_recipe_gets_the_names_and_the_closest() -> None:
 def test_digest_changes_with_every_constant_and_with_nothing_else() -> None:
     assert digest(octaves()) == digest(replace(octaves()))
     changed = [
-        replace(octaves(), learning_rate=0.06),
+        replace(octaves(), learning_rate=0.07),
         replace(octaves(), octaves=octaves().octaves[:2]),
         replace(octaves(), seeds=4),
         negative(octaves()),
@@ -233,11 +226,10 @@ def test_units_that_see_at_most_half_of_the_picture_are_coarse_first(
 ) -> None:
     suited = company().suited_to(seen)
     steps = [one.steps for one in suited.octaves]
-    assert steps == ([64, 48, 16] if near else [40, 24])
-    rate, exponent = (0.05, 1.2) if near else (0.1, 1.3)
-    none = {"near_octaves": (), "near_rate": 0.0, "near_exponent": 0.0}
-    same = {**none, "learning_rate": rate, "exponent": exponent}
-    assert suited == replace(company(), octaves=suited.octaves, **same)
+    assert steps == ([56, 40, 12] if near else [36, 20])
+    rate, exponent = (0.055, 1.1) if near else (0.1, 1.3)
+    same = {"learning_rate": rate, "exponent": exponent}
+    assert suited == replace(company(), near=None, octaves=suited.octaves, **same)
     assert suited.suited_to(seen) == suited
 
 
@@ -250,11 +242,12 @@ def test_recipes_without_other_octaves_suit_every_layer_as_they_are() -> None:
 def test_both_schedules_of_company_decide_its_digest() -> None:
     changed = [
         company(),
-        replace(company(), near_octaves=()),
+        replace(company(), near=None),
+        replace(company(), adaptivity=0.5),
         replace(company(), octaves=octaves().octaves),
         replace(company(), company_weight=50.0),
     ]
-    assert len({digest(one) for one in changed}) == 4
+    assert len({digest(one) for one in changed}) == 5
 
 
 @pytest.mark.parametrize("receptive_field", [3, 112, 500])

@@ -77,7 +77,7 @@ def judged(
     """Settings for an atlas of hasty pictures that Seer judges: ten judging images are enough."""
     for name in ("octaves", "company"):
         short = (Octave(share=1.0, steps=6),)
-        recipe = replace(RECIPES[name], seeds=1, octaves=short, near_octaves=())  # type: ignore[call-arg]
+        recipe = replace(RECIPES[name], seeds=1, octaves=short, near=None)  # type: ignore[call-arg]
         monkeypatch.setitem(RECIPES, name, recipe)
     monkeypatch.setattr(observe, "LEAST_JUDGES", 10)
     monkeypatch.setattr(

@@ -35,7 +35,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipes, "COMPANY_MINIMUM", 10)
     for name in ("octaves", "company"):
         short = (Octave(share=1.0, steps=6),)
-        recipe = replace(RECIPES[name], seeds=1, octaves=short, near_octaves=())  # type: ignore[call-arg]
+        recipe = replace(RECIPES[name], seeds=1, octaves=short, near=None)  # type: ignore[call-arg]
         monkeypatch.setitem(RECIPES, name, recipe)
 
 

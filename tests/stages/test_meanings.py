@@ -34,7 +34,7 @@ def several(
         coarse = rng.integers(0, 256, (3, 3, 3)).astype(np.uint8)
         picture = cv2.resize(coarse, (32, 32), interpolation=cv2.INTER_CUBIC)
         cv2.imwrite(str(pictures / f"more-{index:03}.png"), picture)
-    short = {"octaves": (Octave(share=1.0, steps=4),), "near_octaves": (), "seeds": 1}
+    short = {"octaves": (Octave(share=1.0, steps=4),), "near": None, "seeds": 1}
     recipes = tuple(replace_recipe(number, short) for number in (1, 2, 3, 4))
     monkeypatch.setattr(meanings, "RECIPES", recipes)
     monkeypatch.setattr(meanings, "COMPANY_MINIMUM", 30)
