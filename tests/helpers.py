@@ -6,7 +6,7 @@ their BatchNorm layers from images, which keeps every layer alive without any tr
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -22,7 +22,8 @@ from atlas.ranking.activations import measure_layers
 from atlas.records.network import LayerInfo, ModelInfo
 from atlas.records.statistics import LayerStats
 from atlas.rendering.job import Job, Nature
-from atlas.rendering.kinds import Recipe
+from atlas.rendering.kinds import FourierRecipe, Octave, Recipe
+from atlas.rendering.recipes import RECIPES
 
 
 def tiny_network() -> nn.Module:
@@ -212,3 +213,10 @@ def nature_of(stats: Mapping[str, LayerStats], hf: float, magnitude: NDArray[np.
         hf=hf,
         magnitude=magnitude,
     )
+
+
+def hasty_recipe(name: str) -> FourierRecipe:
+    """The recipe of this name by one attempt of six steps, all at full size."""
+    recipe = RECIPES[name]
+    assert isinstance(recipe, FourierRecipe)
+    return replace(recipe, seeds=1, octaves=(Octave(share=1.0, steps=6),), near=None)

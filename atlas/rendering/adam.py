@@ -28,6 +28,9 @@ class Adam:
     Attributes:
         count: (1,) steps taken so far.
 
+    Raises:
+        ValueError: another adaptivity, which square roots do not give.
+
     Source: Kingma and Ba 2015, algorithm 1, with its default constants; the power is that of Padam
     (Chen et al. 2018, arXiv 1806.06763), whose p is a / 2. Thanks to r a learning rate keeps its
     meaning.
@@ -40,7 +43,9 @@ class Adam:
     ) -> None:
         device = parameters.device
         self.parameters = parameters
-        self.roots = round(-math.log2(1 - adaptivity)) if adaptivity < 1 else None
+        self.roots = None if adaptivity == 1 else round(-math.log2(1 - adaptivity))
+        if self.roots is not None and (self.roots < 0 or adaptivity != 1 - 0.5**self.roots):
+            raise ValueError(f"adaptivity {adaptivity} is not 1, 0, 1/2, 3/4, 7/8 and so on")
         self.count = torch.zeros(1, dtype=torch.int64, device=device)
         self.mean = torch.zeros_like(parameters, requires_grad=False)
         self.square = torch.zeros_like(self.mean)

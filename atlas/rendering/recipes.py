@@ -10,27 +10,15 @@ from ..errors import UsageError, did_you_mean
 from .kinds import FourierRecipe, Octave, Recipe, Schedule
 from .sources import AscentRecipe, PixelRecipe, UpscaleRecipe
 
-HALF_SCHEDULE = (
-    Octave(share=0.25, steps=60),
-    Octave(share=0.5, steps=44),
-    Octave(share=1.0, steps=14),
-)
 
-PHASE_SCHEDULE = (
-    Octave(share=0.25, steps=64),
-    Octave(share=0.5, steps=48),
-    Octave(share=1.0, steps=16),
-)
+def doubling(*steps: int) -> tuple[Octave, ...]:
+    """Octaves of so many steps, each twice as wide as the one before; the last is the picture's."""
+    last = len(steps) - 1
+    return tuple(Octave(share=2.0 ** (place - last), steps=n) for place, n in enumerate(steps))
 
-NEAR_SCHEDULE = (
-    Octave(share=0.25, steps=56),
-    Octave(share=0.5, steps=40),
-    Octave(share=1.0, steps=12),
-)
 
-COMPANY_SCHEDULE = (Octave(share=0.5, steps=36), Octave(share=1.0, steps=20))
-"""Steps at full size make a picture recognisable, and a higher rate makes few of them do
-(docs/rendering.md)."""
+ALONE = doubling(60, 44, 14)
+"""Octaves of a unit, or a direction, without company."""
 
 PYRAMID = PixelRecipe(
     name="pyramid",
@@ -45,11 +33,12 @@ PYRAMID = PixelRecipe(
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        FourierRecipe(name="octaves", octaves=HALF_SCHEDULE),
+        FourierRecipe(name="octaves", octaves=ALONE),
         FourierRecipe(
             name="company",
-            octaves=COMPANY_SCHEDULE,
-            near=Schedule(octaves=NEAR_SCHEDULE, exponent=1.1, learning_rate=0.055),
+            # steps at full size make a picture recognisable, a higher rate makes few of them do
+            octaves=doubling(36, 20),
+            near=Schedule(octaves=doubling(56, 40, 12), exponent=1.1, learning_rate=0.055),
             exponent=1.3,
             learning_rate=0.1,
             adaptivity=0.75,
@@ -59,7 +48,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         FourierRecipe(
             name="phase",
-            octaves=PHASE_SCHEDULE,
+            octaves=doubling(64, 48, 16),
             parameterization="phase",
             learning_rate=0.2,
             adaptivity=1.0,
@@ -97,7 +86,7 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-MAP = FourierRecipe(name="map", octaves=HALF_SCHEDULE, seeds=1, objective="direction")
+MAP = FourierRecipe(name="map", octaves=ALONE, seeds=1, objective="direction")
 """The recipe of the cells of a layer's map."""
 
 

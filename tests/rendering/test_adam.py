@@ -76,3 +76,9 @@ def test_what_an_image_is_divided_by_does_not_depend_on_its_batch(roots: int) ->
     together = evened(spread, roots)
     for index in range(12):
         assert torch.equal(evened(spread[index : index + 1], roots)[0], together[index])
+
+
+@pytest.mark.parametrize("adaptivity", [0.6, 0.85, -1.0])
+def test_adaptivity_that_square_roots_do_not_give_is_refused(adaptivity: float) -> None:
+    with pytest.raises(ValueError, match="is not 1, 0, 1/2"):
+        Adam(torch.zeros(1, 4), 0.05, 1, adaptivity)

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from atlas.rendering import climb
 from atlas.rendering.adam import Adam
-from atlas.rendering.kinds import FourierRecipe, Octave
+from atlas.rendering.kinds import FourierRecipe
 from atlas.rendering.octaves import first_images, render_octaves
 from atlas.rendering.parameterization import spectrum_scale
-from atlas.rendering.recipes import RECIPES
+from atlas.rendering.recipes import RECIPES, doubling
 from tests.helpers import (
     job_of,
     layer_info,
@@ -29,8 +29,7 @@ def octaves(*steps: int, **changes: object) -> FourierRecipe:
     """The default recipe with other octaves, at 1/2^n … 1/2, 1 of the size."""
     recipe = RECIPES["octaves"]
     assert isinstance(recipe, FourierRecipe)
-    last = len(steps) - 1
-    shares = tuple(Octave(share=2.0 ** (i - last), steps=n) for i, n in enumerate(steps))
+    shares = doubling(*steps)
     return replace(recipe, octaves=shares or recipe.octaves, **changes)  # type: ignore[arg-type]
 
 

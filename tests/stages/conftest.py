@@ -1,7 +1,6 @@
 """Atlases of the tiny network that a tiny observer judges."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,9 +14,9 @@ from atlas.models.load import load_model
 from atlas.models.observers import ChosenObserver, five_depths
 from atlas.network.observer import Observer
 from atlas.records.evidence import Observation
-from atlas.rendering.kinds import Octave
 from atlas.rendering.recipes import RECIPES
 from atlas.stages import observe
+from tests.helpers import hasty_recipe
 
 IMAGES = 60
 """About twenty of them judge."""
@@ -76,9 +75,7 @@ def judged(
 ) -> Judged:
     """Settings for an atlas of hasty pictures that Seer judges: ten judging images are enough."""
     for name in ("octaves", "company"):
-        short = (Octave(share=1.0, steps=6),)
-        recipe = replace(RECIPES[name], seeds=1, octaves=short, near=None)  # type: ignore[call-arg]
-        monkeypatch.setitem(RECIPES, name, recipe)
+        monkeypatch.setitem(RECIPES, name, hasty_recipe(name))
     monkeypatch.setattr(observe, "LEAST_JUDGES", 10)
     monkeypatch.setattr(
         observe, "choose_observer", lambda config, _: observers.get(config.observer)

@@ -17,11 +17,11 @@ from atlas.errors import InputError, UsageError
 from atlas.progress import Progress
 from atlas.records.statistics import LayerStats
 from atlas.records.units import Rendering, Unit
-from atlas.rendering.kinds import Octave
 from atlas.rendering.recipes import RECIPES
 from atlas.stages import choose, recipes
 from atlas.stages import dictionary as stage
 from atlas.stages.site import open_atlas
+from tests.helpers import hasty_recipe
 from tests.store_records import merge_one
 
 Tiny = Callable[..., Config]
@@ -34,9 +34,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "COMPANY_MINIMUM", 10)
     monkeypatch.setattr(recipes, "COMPANY_MINIMUM", 10)
     for name in ("octaves", "company"):
-        short = (Octave(share=1.0, steps=6),)
-        recipe = replace(RECIPES[name], seeds=1, octaves=short, near=None)  # type: ignore[call-arg]
-        monkeypatch.setitem(RECIPES, name, recipe)
+        monkeypatch.setitem(RECIPES, name, hasty_recipe(name))
 
 
 def build(config: Config) -> int:
