@@ -118,8 +118,8 @@ def give_back(noted: Noted) -> None:
             container.clear()
             container.extend(before)
         elif isinstance(container, set):
-            container.update(before)
-            container.intersection_update(before)
+            container.update(before - container)
+            container.difference_update(container - before)  # one that is as it was keeps its order
         else:
             for key, value in before.items():
                 container[key] = value

@@ -60,6 +60,7 @@ class Keeps(foreign.Base):
         self.history: list[Tensor] = []
         self.last: deque[float] = deque([0.0], maxlen=2)
         self.names = {"a"}
+        self.numbers = {7, 15}  # both want one place, so the order tells which came first
         self.by_name: dict[str, list[float]] = defaultdict(list, {"a": [1.0]})
 
     def forward(self, x: Tensor) -> Tensor:
