@@ -141,16 +141,16 @@ class FourierRecipe(Recipe):
 
     octaves: tuple[Octave, ...]
     near: Schedule | None = None
-    exponent: float = 1.15
+    exponent: float = 1.2
     exponent_step: float = 0.4
-    learning_rate: float = 0.055
-    adaptivity: float = 0.875
+    learning_rate: float = 0.05
+    adaptivity: float = 1.0
     tint_rate: float = 3.0
     start_std: float = 0.01
     contrast: float = 4.0
-    shift: float = 8 / 224
-    zoom: float = 0.05
-    rotation: float = 5.0
+    shift: float = 16 / 224
+    zoom: float = 0.1
+    rotation: float = 10.0
     objective: Literal["unit", "company", "meaning", "facet", "direction"] = "unit"
     company_weight: float = 0.0
     loosening: float = 0.25

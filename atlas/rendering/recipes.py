@@ -17,7 +17,7 @@ def doubling(*steps: int) -> tuple[Octave, ...]:
     return tuple(Octave(share=2.0 ** (place - last), steps=n) for place, n in enumerate(steps))
 
 
-ALONE = doubling(60, 44, 14)
+ALONE = doubling(64, 48, 16)
 """Octaves of a unit, or a direction, without company."""
 
 PYRAMID = PixelRecipe(
@@ -42,20 +42,14 @@ RECIPES: dict[str, Recipe] = {
             exponent=1.3,
             learning_rate=0.1,
             adaptivity=0.75,
+            shift=8 / 224,
+            zoom=0.05,
+            rotation=5.0,
             seeds=4,
             objective="company",
             company_weight=100.0,
         ),
-        FourierRecipe(
-            name="phase",
-            octaves=doubling(64, 48, 16),
-            parameterization="phase",
-            learning_rate=0.2,
-            adaptivity=1.0,
-            shift=16 / 224,
-            zoom=0.1,
-            rotation=10.0,
-        ),
+        FourierRecipe(name="phase", octaves=ALONE, parameterization="phase", learning_rate=0.2),
         PYRAMID,
         replace(PYRAMID, name="pyramid+", jitter=8, levels=(1, 2, 4)),
         UpscaleRecipe(

@@ -89,7 +89,7 @@ def test_ascent_is_its_formula_and_nothing_else() -> None:
 
 
 def test_cost_counts_steps_by_their_share_of_the_pixels() -> None:
-    assert octaves().steps_at_full_size() == 60 / 16 + 44 / 4 + 14
+    assert octaves().steps_at_full_size() == 64 / 16 + 48 / 4 + 16
     assert ascent("class").steps_at_full_size() == 100
     pixels = sum(side * side for side in FILTER_VISUALIZER)
     assert visualizer().steps_at_full_size() == pytest.approx(20 * pixels / 224**2)

@@ -59,8 +59,8 @@ def test_operations_are_steps_times_four_multiply_adds_of_all_missing_pictures(
     tiny: Tiny,
 ) -> None:
     (row,) = forecast_of(tiny(layers=("relu1",), recipe=("octaves",), units=2)).rows
-    # octaves: 28.75 steps at full size; conv1 at 32 px: 32² positions × 4 channels × 27 weights
-    assert row.flops == pytest.approx(1.2 * 2 * 28.75 * 4 * 32**2 * 4 * 27)
+    # octaves: 32 steps at full size; conv1 at 32 px: 32² positions × 4 channels × 27 weights
+    assert row.flops == pytest.approx(1.2 * 2 * 32 * 4 * 32**2 * 4 * 27)
 
 
 def test_everything_is_missing_before_and_nothing_after_a_build(tiny: Tiny) -> None:
