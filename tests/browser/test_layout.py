@@ -63,6 +63,18 @@ def test_every_card_of_a_layer_has_a_name(site: Site, page: Page) -> None:
         assert channel in card.aria_snapshot()
 
 
+OUTSIDE = """(names) => names
+  .filter((name) => [...name.children].some((part) =>
+    part.getBoundingClientRect().bottom > name.getBoundingClientRect().bottom + 1))
+  .map((name) => name.textContent)"""
+
+
+def test_label_and_reach_stand_on_the_line_of_the_channel(site: Site, page: Page) -> None:
+    page.goto(f"{site.http}synthetic/inception4c/index.html")
+    assert page.locator(".card .name .reach").count() > 0
+    assert page.locator(".card .name").evaluate_all(OUTSIDE) == []
+
+
 def background(page: Page) -> str:
     return str(page.evaluate("() => getComputedStyle(document.body).backgroundColor"))
 
