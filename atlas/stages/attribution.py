@@ -21,7 +21,8 @@ from ..records.network import CLASSES, LayerInfo
 from ..records.statistics import EXAMPLES, LayerStats
 from ..records.units import Unit
 from ..shapes import Picture
-from ..workers.forks import Spread, forked, how_many
+from ..workers.forks import Spread, forked
+from ..workers.local import how_many_work
 from ..workers.schedule import BLOCK_UNITS, shard_blocks
 from .rank import seen_pictures
 from .run import Work
@@ -226,7 +227,9 @@ def explaining(
                 raise
             return None, one_line(error)
 
-    with forked(attempt, how_many(network.device), work.progress.warn) as explained:
+    with forked(
+        attempt, how_many_work(work.config, network.device), work.progress.warn
+    ) as explained:
         yield explained
 
 

@@ -33,7 +33,7 @@ from ..rendering.kinds import Recipe
 from ..rendering.recipes import MAP
 from ..shapes import Shape
 from ..workers.forks import spread
-from ..workers.local import how_many_render
+from ..workers.local import how_many_work
 from ..workers.renderer import Renderer
 from .rank import seen_pictures
 from .render import usable_images
@@ -156,7 +156,7 @@ class Cartographer:
         """The pictures of cells, in their order."""
         batch, _ = self.renderer.settings(self.layer.name, self.work.config.precision)
         parts = [tuple(some) for some in even_chunks(list(cells), batch)]
-        processes = how_many_render(self.work.config, self.network.device)
+        processes = how_many_work(self.work.config, self.network.device)
         made = dict(spread(self.render, parts, processes, self.work.progress.warn))
         return [image for some in parts for image in made[some]]
 

@@ -14,7 +14,8 @@ from ..ranking.classes import find_classes, varied_samples
 from ..records.lens import Lens
 from ..records.network import CLASSES, LayerInfo
 from ..shapes import Picture, Shape
-from ..workers.forks import forked, how_many
+from ..workers.forks import forked
+from ..workers.local import how_many_work
 from .rank import read_again
 from .run import Work, target_words
 
@@ -96,7 +97,7 @@ def look_at_missing(work: Work, layers: Sequence[LayerInfo]) -> int:
         return look_at(work, network, *task, names)
 
     with (
-        forked(attempt, how_many(network.device), work.progress.warn) as tried,
+        forked(attempt, how_many_work(work.config, network.device), work.progress.warn) as tried,
         work.progress.lenses(sum(map(len, todo))) as looked,
     ):
         for images in filter(None, todo):

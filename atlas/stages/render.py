@@ -32,7 +32,7 @@ from ..rendering.job import Nature
 from ..rendering.kinds import Recipe
 from ..rendering.parameterization import mean_magnitude
 from ..shapes import Picture, Shape, in_proportion
-from ..workers.local import how_many_render, render_here
+from ..workers.local import how_many_work, render_here
 from ..workers.pool import LostError
 from ..workers.ray import open_pool, require_cluster
 from ..workers.renderer import Rendered, Renderer, load_renderer
@@ -153,7 +153,7 @@ def open_workers(work: Work, layers: Sequence[LayerInfo], nature: Nature) -> Ite
         device = tuning.choose_device(config.device)
         renderer = Renderer(config, Network(work.model(), taps, device, config.compile), nature)
         together = tuning.most_together(config.batch, device)
-        count = how_many_render(config, device)
+        count = how_many_work(config, device)
         render = functools.partial(render_here, renderer, count, work.progress.warn)
         yield in_groups(render, together)
         return

@@ -32,7 +32,7 @@ from ..rendering.parameterization import half_spectrum
 from ..rendering.scoring import score_images
 from ..shapes import Picture, Shape
 from ..workers.forks import spread
-from ..workers.local import how_many_render
+from ..workers.local import how_many_work
 from .choose import wanted_layers
 from .rank import square_shape
 from .run import Work
@@ -72,7 +72,7 @@ class Stopwatch:
         device = tuning.choose_device(work.config.device)
         names = [layer.name for layer in self.wanted]
         self.network = Network(work.model(), names, device, work.config.compile)
-        self.processes = how_many_render(work.config, device)
+        self.processes = how_many_work(work.config, device)
 
     def side_by_side(self, measure: Callable[[], dict[K, float]]) -> dict[K, float]:
         """What a process of this machine measures while the others do too, over their number."""

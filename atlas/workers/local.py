@@ -12,8 +12,8 @@ from .renderer import Rendered, Renderer
 from .schedule import BlockGroup
 
 
-def how_many_render(config: Config, device: torch.device) -> int:
-    """Processes that render side by side; torch.compile has threads that do not survive a fork."""
+def how_many_work(config: Config, device: torch.device) -> int:
+    """Processes that work side by side; torch.compile has threads that do not survive a fork."""
     return 1 if config.compile == "on" else how_many(device)
 
 

@@ -24,7 +24,7 @@ from atlas.stages.choose import choose_units
 from atlas.stages.rank import rank_layers
 from atlas.stages.recipes import choose_recipes
 from atlas.stages.run import choose_layers, open_work
-from atlas.workers import local, renderer, schedule
+from atlas.workers import forks, local, renderer, schedule
 from atlas.workers.pool import LostError
 from atlas.workers.renderer import Renderer
 from atlas.workers.schedule import UnitBlock
@@ -70,14 +70,31 @@ def test_processes_side_by_side_leave_every_byte_of_one(
     settings = {"units": 3, "classes": 2, "lenses": 5, "facets": 1, "precision": "fp32"}
     atlases = []
     for count in (1, 2):
-        for module in (local, attribution, looking):
-            monkeypatch.setattr(module, "how_many", lambda _, count=count: count)
+        monkeypatch.setattr(local, "how_many", lambda _, count=count: count)
         config = tiny(**settings, cache=tmp_path / f"{count}", site=tmp_path / f"{count}-site")
         assert build(config) == 0
         atlases.append((files(config.cache, "*.h5"), files(config.site)))
     one, two = atlases
     assert one[0].keys() == two[0].keys()  # the digest of its bytes is in each name
     assert one[1] == two[1]
+
+
+def test_nothing_is_forked_after_building_blocks_were_compiled(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "how_many", lambda _: 2)
+    monkeypatch.setattr(Network, "_compiled", lambda network, _: network.way)
+    asked: list[int] = []
+    for module in (attribution, looking):
+
+        def forked(action: Any, processes: int, warn: Any) -> Any:
+            asked.append(processes)
+            return forks.forked(action, processes, warn)
+
+        monkeypatch.setattr(module, "forked", forked)
+    assert build(tiny(units=2, lenses=2, compile="on")) == 0
+    assert len(asked) == 3, "masks, circuits, image pages"
+    assert {*asked} == {1}
 
 
 # --- shards --------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from atlas.rendering.kinds import FourierRecipe, Octave, Recipe
 from atlas.rendering.recipes import RECIPES
 from atlas.workers import local
 from atlas.workers import renderer as worker
-from atlas.workers.local import how_many_render, joined, render_here
+from atlas.workers.local import how_many_work, joined, render_here
 from atlas.workers.renderer import Rendered, Renderer
 from atlas.workers.schedule import BlockGroup, UnitBlock
 from tests.helpers import layer_info, natural_stats, nature_of, network_of, smooth_images
@@ -201,5 +201,5 @@ def test_compiled_blocks_are_rendered_in_one_process(
 ) -> None:
     monkeypatch.setattr(local, "how_many", lambda _: 4)
     device = torch.device("cpu")
-    found = [how_many_render(tiny(compile=one), device) for one in ("auto", "off", "on")]
+    found = [how_many_work(tiny(compile=one), device) for one in ("auto", "off", "on")]
     assert found == [4, 4, 1]
