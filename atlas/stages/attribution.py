@@ -227,9 +227,8 @@ def explaining(
                 raise
             return None, one_line(error)
 
-    with forked(
-        attempt, how_many_work(work.config, network.device), work.progress.warn
-    ) as explained:
+    processes = how_many_work(work.config, network.device)
+    with forked(attempt, processes, work.progress.warn) as explained:
         yield explained
 
 

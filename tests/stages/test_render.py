@@ -85,12 +85,12 @@ def test_nothing_is_forked_after_building_blocks_were_compiled(
     monkeypatch.setattr(local, "how_many", lambda _: 2)
     monkeypatch.setattr(Network, "_compiled", lambda network, _: network.way)
     asked: list[int] = []
+
+    def forked(action: Any, processes: int, warn: Any) -> Any:
+        asked.append(processes)
+        return forks.forked(action, processes, warn)
+
     for module in (attribution, looking):
-
-        def forked(action: Any, processes: int, warn: Any) -> Any:
-            asked.append(processes)
-            return forks.forked(action, processes, warn)
-
         monkeypatch.setattr(module, "forked", forked)
     assert build(tiny(units=2, lenses=2, compile="on")) == 0
     assert len(asked) == 3, "masks, circuits, image pages"
